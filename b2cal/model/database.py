@@ -1,0 +1,107 @@
+"""Two kinds of session: `read()` sees a snapshot, `write(unit)` carries a unit of work and repeats it on conflict."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from b2cal.core.clock import Clock
+
+from .types import MARIADB
+
+Result = TypeVar("Result")
+
+_LOCK_WAIT, _DEADLOCK = 1205, 1213
+_PATIENCE_S = 30.0
+
+
+class Database:
+    """The calibration database of one process. Make it after forks; it never shares connections with a parent."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self.clock = clock
+        self.engine = _engine(url)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one snapshot and writes nothing."""
+        with self._session() as db:
+            yield db
+            db.rollback()
+
+    def write(self, unit: Callable[[Session], Result]) -> Result:
+        """Carry out `unit` in one transaction; on busy, deadlock or lock wait repeat the whole of it.
+
+        The unit does no I/O of its own and may be called several times. What it returns must not be used to
+        lazily load more: the session is closed.
+
+        Raises:
+            OperationalError: the database stayed busy for 30 s, or is not there.
+        """
+        give_up_at = time.monotonic() + _PATIENCE_S
+        pause_s = 0.01
+        while True:
+            try:
+                with self._session() as db:
+                    db.connection(execution_options={"b2cal_write": True})
+                    result = unit(db)
+                    db.commit()
+                    return result
+            except OperationalError as error:
+                if not _is_conflict(error) or time.monotonic() > give_up_at:
+                    raise
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 0.5)
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def _session(self) -> Session:
+        return Session(self.engine, expire_on_commit=False, info={"clock": self.clock})
+
+
+def now(db: Session) -> datetime:
+    """The time by the injected clock of this session's database."""
+    clock: Clock = db.info["clock"]
+    return clock.now()
+
+
+def _is_conflict(error: OperationalError) -> bool:
+    text = str(error.orig).lower()
+    number = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    return "database is locked" in text or "database is busy" in text or number in (_LOCK_WAIT, _DEADLOCK)
+
+
+def _engine(url: str) -> Engine:
+    if url.startswith("sqlite"):
+        engine = create_engine(url, connect_args={"timeout": _PATIENCE_S})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    engine = create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED")
+    if engine.dialect.name not in MARIADB:
+        raise ValueError(f"b2cal keeps its data in SQLite or MariaDB, not in {engine.dialect.name}")
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    # The driver must not begin transactions by itself: the kind of BEGIN is chosen in _begin_sqlite.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that reads first and writes later fails at once when somebody else wrote in between.
+    writing = connection.get_execution_options().get("b2cal_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

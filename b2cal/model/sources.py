@@ -1,0 +1,110 @@
+"""Tables of what comes in: people, releases, runs and files."""
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from .base import Base
+from .enums import DataFormat, Kind, Role, Step
+from .types import Digest, Id, Json, Label, Moment, Name, Place, Prose, Ref, RunNumber, enum
+
+
+class Person(Base):
+    """Somebody who may log in. A manager may also act for every expert."""
+
+    __tablename__ = "person"
+
+    username: Mapped[Name] = mapped_column(primary_key=True)
+    full_name: Mapped[Label]
+    role: Mapped[Role] = mapped_column(enum(Role))
+    password_hash: Mapped[Prose]
+
+    __table_args__ = (CheckConstraint("role in ('expert', 'manager')", name="can_log_in"), Base.__table_args__)
+
+
+class Release(Base):
+    """A set of calibration scripts at one version: a content-addressed copy of a folder."""
+
+    __tablename__ = "release"
+
+    id: Mapped[Id]
+    name: Mapped[Name]
+    digest: Mapped[Digest] = mapped_column(unique=True)
+    interpreter: Mapped[Place]
+    vocabulary: Mapped[Json]
+    added_at: Mapped[Moment]
+    definitions: Mapped[list["Definition"]] = relationship(back_populates="release", order_by="Definition.id")
+
+
+class Definition(Base):
+    """One calibration as its script declares it."""
+
+    __tablename__ = "definition"
+
+    id: Mapped[Id]
+    release_id: Mapped[Ref] = mapped_column(ForeignKey("release.id"))
+    name: Mapped[Name]
+    module: Mapped[Label]
+    step: Mapped[Step] = mapped_column(enum(Step))
+    kind: Mapped[Kind] = mapped_column(enum(Kind))
+    expert: Mapped[Name]
+    settings: Mapped[Json] = mapped_column(comment="Belle II's CalibrationSettings; depends_on as names")
+    config_schema: Mapped[Json] = mapped_column(comment="JSON Schema of expert_config")
+    traits: Mapped[Json] = mapped_column(comment="strategy, max_iterations, limits, branches: what the class declares")
+    release: Mapped[Release] = relationship(back_populates="definitions")
+    payloads: Mapped[list["DefinitionPayload"]] = relationship(order_by="DefinitionPayload.payload_name")
+
+    __table_args__ = (UniqueConstraint("release_id", "name"), Base.__table_args__)
+
+
+class DefinitionPayload(Base):
+    """Which definition owns a payload: in one release there is only one."""
+
+    __tablename__ = "definition_payload"
+
+    release_id: Mapped[Ref] = mapped_column(ForeignKey("release.id"), primary_key=True)
+    payload_name: Mapped[Label] = mapped_column(primary_key=True)
+    definition_id: Mapped[Ref] = mapped_column(ForeignKey("definition.id"))
+
+
+class Run(Base):
+    """One run as the run registry tells it."""
+
+    __tablename__ = "run"
+
+    exprun: Mapped[RunNumber] = mapped_column(primary_key=True, autoincrement=False)
+    started_at: Mapped[Moment]
+    duration_s: Mapped[float]
+    n_events: Mapped[int] = mapped_column(BigInteger)
+    attributes: Mapped[Json] = mapped_column(comment="filter category -> values")
+    expected: Mapped[Json] = mapped_column(comment="data name -> events that should arrive")
+
+
+class DataFile(Base):
+    """One file of one run and one data name, as the catalogue knows it."""
+
+    __tablename__ = "data_file"
+
+    id: Mapped[Id]
+    path: Mapped[Place] = mapped_column(unique=True)
+    data_name: Mapped[Name]
+    format: Mapped[DataFormat] = mapped_column(enum(DataFormat))
+    exprun: Mapped[RunNumber] = mapped_column(ForeignKey("run.exprun"))
+    n_events: Mapped[int] = mapped_column(BigInteger)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[Digest]
+    registered_at: Mapped[Moment]
+    attempt_id: Mapped[int | None] = mapped_column(
+        ForeignKey("attempt.id"), comment="the cDST production that made it; null = from the detector"
+    )
+
+    __table_args__ = (Index(None, "data_name", "format", "exprun"), Base.__table_args__)
+
+
+class UnreadableFile(Base):
+    """A file that the catalogue met and could not register, with the reason."""
+
+    __tablename__ = "unreadable_file"
+
+    path: Mapped[Place] = mapped_column(primary_key=True)
+    reason: Mapped[Prose]
+    seen_at: Mapped[Moment]

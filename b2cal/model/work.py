@@ -1,0 +1,103 @@
+"""Tables of the batch work: groups, their submissions, jobs, the queue of the local backend, leases."""
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from .base import Base
+from .enums import GroupState, JobState, Stage
+from .loop import Attempt
+from .types import Id, Json, Label, Moment, Name, Place, Prose, Ref, Token, enum
+
+
+class JobGroup(Base):
+    """N batch jobs of one stage of an attempt, wanted by loop/, carried out by agent/.
+
+    Round 0 is the whole group; round k > 0 is the subset of the round before that failed and is tried again.
+    """
+
+    __tablename__ = "job_group"
+
+    id: Mapped[Id]
+    attempt_id: Mapped[Ref] = mapped_column(ForeignKey("attempt.id"))
+    stage: Mapped[Stage] = mapped_column(enum(Stage))
+    iteration: Mapped[int]
+    round: Mapped[int]
+    state: Mapped[GroupState] = mapped_column(enum(GroupState), index=True)
+    spec: Mapped[Json] = mapped_column(comment="what all its jobs share of job.json")
+    token: Mapped[Token] = mapped_column(unique=True)
+    epoch: Mapped[int] = mapped_column(comment="the submission that counts; 0 = never submitted")
+    not_before: Mapped[Moment]
+    wanted_at: Mapped[Moment]
+    submitted_at: Mapped[Moment | None]
+    ended_at: Mapped[Moment | None]
+    attempt: Mapped[Attempt] = relationship()
+    jobs: Mapped[list["Job"]] = relationship(order_by="Job.number", back_populates="group")
+
+    __table_args__ = (UniqueConstraint("attempt_id", "stage", "iteration", "round"), Base.__table_args__)
+
+
+class GroupEpoch(Base):
+    """One try to submit a group, written before the batch system is asked."""
+
+    __tablename__ = "group_epoch"
+
+    group_id: Mapped[Ref] = mapped_column(ForeignKey("job_group.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    intended_at: Mapped[Moment]
+    recorded_at: Mapped[Moment | None]
+
+    __table_args__ = (CheckConstraint("epoch >= 1", name="from_one"), Base.__table_args__)
+
+
+class Job(Base):
+    """One batch job: part `number` of the partition of its stage. Its job.json is the group's spec with its own on top."""
+
+    __tablename__ = "job"
+
+    id: Mapped[Id]
+    group_id: Mapped[Ref] = mapped_column(ForeignKey("job_group.id"))
+    number: Mapped[int]
+    label: Mapped[Label] = mapped_column(comment="what it works on, for people: 'runs e1r3 to e1r5'")
+    spec: Mapped[Json] = mapped_column(comment="its own part of job.json: the input files")
+    state: Mapped[JobState] = mapped_column(enum(JobState))
+    batch_id: Mapped[Label] = mapped_column(default="")
+    folder: Mapped[Place] = mapped_column(default="", comment="below the attempts folder")
+    host: Mapped[Label] = mapped_column(default="")
+    exit_code: Mapped[int | None]
+    error: Mapped[Prose] = mapped_column(default="", comment="the first error, one line")
+    retry: Mapped[Prose] = mapped_column(default="", comment="the retry rule that was applied and why")
+    started_at: Mapped[Moment | None]
+    ended_at: Mapped[Moment | None]
+    cpu_s: Mapped[float | None]
+    memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    group: Mapped[JobGroup] = relationship(back_populates="jobs")
+
+    __table_args__ = (UniqueConstraint("group_id", "number"), Index(None, "group_id", "state"), Base.__table_args__)
+
+
+class LocalJob(Base):
+    """The queue of the local backend: a batch system of its own, so no reference to the tables above."""
+
+    __tablename__ = "local_job"
+
+    id: Mapped[Id]
+    token: Mapped[Token]
+    epoch: Mapped[int]
+    number: Mapped[int]
+    folder: Mapped[Place]
+    state: Mapped[JobState] = mapped_column(enum(JobState))
+    queued_at: Mapped[Moment]
+    changed_at: Mapped[Moment]
+
+    __table_args__ = (UniqueConstraint("token", "epoch", "number"), Index(None, "state"), Base.__table_args__)
+
+
+class Lease(Base):
+    """Who is the one agent, until when; the epoch fences off an older holder."""
+
+    __tablename__ = "lease"
+
+    name: Mapped[Name] = mapped_column(primary_key=True)
+    holder: Mapped[Label]
+    epoch: Mapped[int]
+    expires_at: Mapped[Moment]

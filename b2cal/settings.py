@@ -1,0 +1,120 @@
+"""All settings of b2cal, in one typed tree: environment `B2CAL_*`, then `b2cal.toml`, then the defaults below."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the tree; a key that nobody knows is refused, so that a slip of the pen is seen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BatchSettings(Section):
+    """The local batch system and what the agent does about failed jobs."""
+
+    slots: Annotated[int, Field(ge=0)] = Field(0, description="jobs at a time; 0 = one per core of this machine")
+    retry_delay_s: Seconds = 1800.0
+    max_tries: Annotated[int, Field(ge=1)] = 4
+    poll_interval_s: Seconds = 0.25
+    bytes_per_job: Annotated[int, Field(ge=1)] = Field(2_000_000_000, description="input of one collect job")
+
+
+class SiteSettings(Section):
+    """The web site."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8400
+    workers: Annotated[int, Field(ge=1)] = 1
+    threads: Annotated[int, Field(ge=1)] = 4
+
+
+class AirflowSettings(Section):
+    """The Airflow that `b2cal up` runs."""
+
+    port: Port = 8480
+    parallelism: Annotated[int, Field(ge=1, le=32)] = 4
+    database_url: str = Field("", description="empty = SQLite below the home folder; PostgreSQL for many processings")
+
+
+class LoopSettings(Section):
+    """Times of the calibration loop."""
+
+    window_s: Seconds = 48 * 3600.0
+    reject_window_s: Seconds = 24 * 3600.0
+    reminders: tuple[float, ...] = Field(
+        (0.5, 0.8), description="fractions of a window after which its expert is reminded"
+    )
+    incomplete_inputs_ask_after_s: Seconds = 24 * 3600.0
+
+
+class Settings(BaseSettings):
+    """The whole tree. `home` holds everything that b2cal writes: database, payloads, attempts, logs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="B2CAL_", env_nested_delimiter="__", toml_file="b2cal.toml", extra="forbid", frozen=True
+    )
+
+    home: Path = Path("var")
+    database_url: str = Field("", description="empty = SQLite below the home folder")
+    site: SiteSettings = SiteSettings()
+    airflow: AirflowSettings = AirflowSettings()
+    batch: BatchSettings = BatchSettings()
+    loop: LoopSettings = LoopSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of the sources: arguments, environment, b2cal.toml."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def url(self) -> str:
+        """SQLAlchemy URL of the calibration database."""
+        return self.database_url or f"sqlite:///{self.folder('b2cal.db')}"
+
+    def folder(self, name: str) -> Path:
+        """Absolute path of something below `home`."""
+        return self.home.absolute() / name
+
+    @property
+    def store(self) -> Path:
+        """Payload files, by identity."""
+        return self.folder("payloads")
+
+    @property
+    def releases(self) -> Path:
+        """Snapshots of releases, by digest."""
+        return self.folder("releases")
+
+    @property
+    def attempts(self) -> Path:
+        """Working folders of attempts: `<attempt>/<stage>/<epoch>/<job>/<try>`."""
+        return self.folder("attempts")
+
+    @property
+    def reports(self) -> Path:
+        """Validation reports, one folder per attempt."""
+        return self.folder("reports")
+
+    @property
+    def dags(self) -> Path:
+        """Frozen graphs of the processings, which the DAG builder reads."""
+        return self.folder("dags")
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the supervised processes."""
+        return self.folder("logs")
