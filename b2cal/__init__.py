@@ -1,0 +1,1 @@
+"""b2cal runs a particle detector's calibration loop without anyone pushing it."""
