@@ -41,6 +41,7 @@ class Processing(Base):
     base_tag_id: Mapped[Ref] = mapped_column(ForeignKey("global_tag.id"))
     target_tag_id: Mapped[Ref] = mapped_column(ForeignKey("global_tag.id"))
     window_s: Mapped[float]
+    reject_window_s: Mapped[float] = mapped_column(comment="length of the window that a reject opens")
     start_policy: Mapped[StartPolicy] = mapped_column(enum(StartPolicy))
     sign_off_policy: Mapped[SignOffPolicy] = mapped_column(enum(SignOffPolicy))
     no_verdict_policy: Mapped[NoVerdictPolicy] = mapped_column(enum(NoVerdictPolicy))

@@ -91,6 +91,7 @@ class DataFile(Base):
     exprun: Mapped[RunNumber] = mapped_column(ForeignKey("run.exprun"))
     n_events: Mapped[int] = mapped_column(BigInteger)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger, comment="a file of the same size and age is not read again")
     sha256: Mapped[Digest]
     registered_at: Mapped[Moment]
     attempt_id: Mapped[int | None] = mapped_column(

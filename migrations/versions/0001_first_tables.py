@@ -255,6 +255,7 @@ def upgrade() -> None:
         sa.Column("base_tag_id", big(), nullable=False),
         sa.Column("target_tag_id", big(), nullable=False),
         sa.Column("window_s", sa.Double(), nullable=False),
+        sa.Column("reject_window_s", sa.Double(), nullable=False, comment="length of the window that a reject opens"),
         sa.Column(
             "start_policy",
             sa.Enum("ready", "deadline", name="startpolicy", native_enum=False, create_constraint=True, length=24),
@@ -543,6 +544,9 @@ def upgrade() -> None:
         sa.Column("exprun", sa.BigInteger(), nullable=False, comment="ExpRun.number; open end = 2^63-1"),
         sa.Column("n_events", sa.BigInteger(), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "mtime_ns", sa.BigInteger(), nullable=False, comment="a file of the same size and age is not read again"
+        ),
         sa.Column("sha256", text(64), nullable=False),
         sa.Column("registered_at", moment(), nullable=False),
         sa.Column(
