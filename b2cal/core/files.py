@@ -1,6 +1,8 @@
 """Writing files so that a reader, or a crash, never meets half of one."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from b2cal.core.errors import B2calError
@@ -17,31 +19,35 @@ def write_atomically(path: str | Path, content: bytes | str) -> None:
     Raises:
         CannotWrite: nothing was changed; an earlier file at `path` is still whole.
     """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path in the same folder to write to; what is there at the end takes the place of `path`.
+
+    Raises:
+        CannotWrite: nothing was changed; an earlier file at `path` is still whole.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{new_token()}.tmp")
     try:
-        _write_to_disk(temporary, content.encode() if isinstance(content, str) else content)
+        yield temporary
+        _flush(temporary)
         temporary.replace(path)
-        _flush_folder(path.parent)
+        _flush(path.parent)  # the rename lives in the folder: without this a power cut may bring back the old file
     except OSError as error:
         raise CannotWrite(
-            f"Cannot write {path}: {error.strerror}.",
+            f"Cannot write {path}: {error.strerror or error}.",
             hint=f"Make room in {path.parent} or make it writable for this user, then try again.",
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _write_to_disk(path: Path, content: bytes) -> None:
-    with open(path, "xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    # The rename itself lives in the folder: without this a power cut may bring back the old name.
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
