@@ -1,0 +1,49 @@
+"""What holds for every test: no network, no silent skips, no hurry on a busy machine."""
+
+import os
+from collections.abc import Generator
+
+import hypothesis
+import pytest
+
+# A slow machine is no bug: only the whole test has a time limit.
+hypothesis.settings.register_profile("b2cal", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("b2cal")
+
+NEEDS_LOOPBACK = ("service", "contract", "browser", "end_to_end", "kill", "proof")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with real servers may talk to this machine; a unit test says so with `@pytest.mark.allow_hosts([...])`."""
+    for item in items:
+        if any(item.get_closest_marker(mark) for mark in NEEDS_LOOPBACK):
+            item.add_marker(pytest.mark.allow_hosts(["127.0.0.1", "::1"]))
+
+
+def _no_silent_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """On CI everything is there that a test may need: what is skipped there is lost."""
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{reason}\nA skip on CI is a failure: what the test needs must be there."
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _no_silent_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _no_silent_skip(report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One loud line per skip, at the end, where it is seen."""
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        terminalreporter.write_line(f"NOT TESTED {report.nodeid}: {reason}", yellow=True, bold=True)

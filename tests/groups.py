@@ -1,0 +1,71 @@
+"""All that is tested, group by group: `python tests/groups.py [group ...]`, all groups of `make test` by default.
+
+Every group runs and shows its output, also after a failure; the closing table says how each ended. A group of pytest
+runs without any test is a failure, unless it is listed as still empty.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+SLOW = ("contract", "service", "browser", "end_to_end", "kill", "physics", "proof")
+NOT_YET = {"contract", "service", "browser", "end_to_end", "kill", "physics", "proof"}
+NO_TESTS = 5  # exit code of pytest
+
+Command = Sequence[str | Path]
+
+
+def pytest(marks: str, *options: str) -> list[Command]:
+    """One call of pytest for the tests that `marks` selects."""
+    return [[BIN / "pytest", "-m", marks, *options]]
+
+
+GROUPS: dict[str, list[Command]] = {
+    "lint": [
+        [BIN / "ruff", "check"],
+        [BIN / "ruff", "format", "--check"],
+        [BIN / "mypy"],
+        [BIN / "lint-imports", "--no-logo"],
+    ],
+    "unit": pytest(" and ".join(f"not {mark}" for mark in SLOW), "-n", "2"),
+    **{group: pytest(f"{group} and not proof") for group in SLOW if group != "proof"},
+    "proof": pytest("proof"),
+}
+
+
+def run(command: Command) -> tuple[int, str]:
+    """Exit code and closing line of a command, whose output is shown as it comes."""
+    last = ""
+    print(f"\n$ {' '.join(map(str, command))}", flush=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            last = line.strip(" =\n") or last
+    return process.returncode, last
+
+
+def main(names: Sequence[str]) -> int:
+    """Run the groups and print how each ended; 1 if one failed."""
+    rows, failed = [], False
+    for name in names or [group for group in GROUPS if group != "proof"]:
+        started = time.monotonic()
+        results = [run(command) for command in GROUPS[name]]
+        empty = {NO_TESTS} if name in NOT_YET else set()
+        bad = [
+            f"{Path(command[0]).name}: {closing}"
+            for command, (code, closing) in zip(GROUPS[name], results, strict=True)
+            if code not in {0, *empty}
+        ]
+        failed |= bool(bad)
+        took = time.monotonic() - started
+        rows.append(f"{'FAILED' if bad else 'ok':<7}{name:<12}{took:6.1f} s  {'; '.join(bad) or results[-1][1]}")
+    print("\n" + "\n".join(rows))
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
