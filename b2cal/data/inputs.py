@@ -1,0 +1,196 @@
+"""From a selection to runs and files, with the reason for every run."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum, auto
+from typing import Any
+
+from sqlalchemy import Select, and_, or_
+from sqlalchemy import select as query
+from sqlalchemy.orm import Session
+
+from b2cal import releases
+from b2cal.core.iov import ExpRun
+from b2cal.model import DataFile, DataFormat, Run, UnreadableFile
+
+from .selection import Reader, Selection
+
+
+class Completeness(StrEnum):
+    """Whether everything that the run registry promises has arrived."""
+
+    COMPLETE = auto()
+    OUTDATED = auto()
+    """There are more events than the registry expects: registry and files are of different times."""
+    MISSING = auto()
+    """Events are missing, or there is no file at all. No job starts on an empty input."""
+
+
+@dataclass(frozen=True)
+class RunChoice:
+    """A run of the range, and in one sentence why it was taken or left out."""
+
+    exprun: int
+    taken: bool
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"run": str(ExpRun.from_number(self.exprun)), "taken": self.taken, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """A run and stream whose events are not as many as the registry expects."""
+
+    exprun: int
+    data_name: str
+    found_events: int
+    expected_events: int
+
+    def __str__(self) -> str:
+        run = ExpRun.from_number(self.exprun)
+        return f"{self.found_events:,} of {self.expected_events:,} events of {self.data_name} in {run}"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a selection comes to now.
+
+    Attributes:
+        runs: every known run of the range, in order.
+        files: of the runs taken, in order of run, stream and path; files without events are left out.
+        missing: where events are missing.
+        surplus: where there are more events than the registry expects.
+    """
+
+    runs: list[RunChoice]
+    files: list[DataFile]
+    missing: list[Shortfall]
+    surplus: list[Shortfall]
+
+    @property
+    def completeness(self) -> Completeness:
+        if self.missing or not self.files:
+            return Completeness.MISSING
+        return Completeness.OUTDATED if self.surplus else Completeness.COMPLETE
+
+    def __str__(self) -> str:
+        """One sentence for people: what is there, or what it waits for."""
+        if self.missing or self.surplus:
+            differing = self.missing or self.surplus
+            more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
+            return f"{'Missing' if self.missing else 'More than expected'}: {differing[0]}{more}."
+        if self.files:
+            taken = sum(run.taken for run in self.runs)
+            events = sum(file.n_events for file in self.files)
+            return f"Complete: {events:,} events in {len(self.files)} files of {taken} of {len(self.runs)} runs."
+        if self.runs:
+            first = self.runs[0]
+            return f"No run was taken; {ExpRun.from_number(first.exprun)} was {first.reason}."
+        return "The run registry knows no run in this range."
+
+
+def select(  # noqa: PLR0917 (what to read, then where from, in the order of a sentence)
+    db: Session,
+    vocabulary: releases.Vocabulary,
+    formats: Collection[str],
+    data_names: Collection[str],
+    selection: Mapping[str, Any],
+    first: int,
+    last: int,
+    produced_by: Collection[int] = (),
+) -> Inputs:
+    """The runs from `first` to `last` (numbers, both included) that a selection takes, and their files.
+
+    Args:
+        db: any session.
+        vocabulary: of the release.
+        formats: which of raw, cdst, mdst, udst are read.
+        data_names: the names that the calibration reads.
+        selection: JSON form of a Selection.
+        first: the first run of the range.
+        last: the last run of the range.
+        produced_by: attempts whose files count; files in other formats than raw come from these only.
+
+    Raises:
+        InvalidSelection: `selection` has another form.
+    """
+    wanted = Selection.from_json(selection)
+    readers = [Reader.of(vocabulary, name, wanted.filters.get(name, ())) for name in sorted(data_names)]
+    files: dict[int, list[DataFile]] = defaultdict(list)
+    for file in db.scalars(_usable_files(formats, first, last, produced_by)):
+        files[file.exprun].append(file)
+    promised = set(formats) == {DataFormat.RAW}  # how much a production keeps is not known beforehand
+    choices: list[RunChoice] = []
+    finds: list[_Find] = []
+    for run in db.scalars(query(Run).where(Run.exprun.between(first, last)).order_by(Run.exprun)):
+        if barred := wanted.bars(run.exprun):
+            choices.append(RunChoice(run.exprun, taken=False, reason=f"left out: {barred}"))
+            continue
+        of_run = [_look(reader, run, files[run.exprun], run.expected if promised else {}) for reader in readers]
+        choices.append(_choice(run.exprun, of_run))
+        finds += of_run
+    return Inputs(
+        choices,
+        list({file.id: file for find in finds for file in find.files}.values()),
+        list(dict.fromkeys(shortfall for find in finds for shortfall in find.missing)),
+        list(dict.fromkeys(shortfall for find in finds for shortfall in find.surplus)),
+    )
+
+
+@dataclass(frozen=True)
+class _Find:
+    """What one data name finds in one run, in words and in files."""
+
+    data_name: str
+    objection: str = ""
+    text: str = ""
+    files: Sequence[DataFile] = ()
+    missing: Sequence[Shortfall] = ()
+    surplus: Sequence[Shortfall] = ()
+
+
+def _look(reader: Reader, run: Run, files: Sequence[DataFile], expected: Mapping[str, int]) -> _Find:
+    if objection := reader.objection(run.attributes):
+        return _Find(reader.data_name, objection)
+    found = [file for file in files if reader.reads(file.data_name)]
+    events = {stream: 0 for stream in expected if reader.reads(stream)} | {file.data_name: 0 for file in found}
+    for file in found:
+        events[file.data_name] += file.n_events
+    missing, surplus = [], []
+    for stream, n_events in sorted(events.items()):
+        count = Shortfall(run.exprun, stream, n_events, expected.get(stream, n_events))
+        if count.found_events < count.expected_events:
+            missing.append(count)
+        elif count.found_events > count.expected_events:
+            surplus.append(count)
+    n_events = sum(events.values())
+    text = f"{n_events:,} events of {reader.data_name}" if n_events else f"no events of {reader.data_name}"
+    if missing:
+        text += f", {sum(count.expected_events - count.found_events for count in missing):,} still missing"
+    return _Find(reader.data_name, "", text, [file for file in found if file.n_events], missing, surplus)
+
+
+def _choice(exprun: int, finds: Sequence[_Find]) -> RunChoice:
+    """Taken if any data name takes it; the sentence says what each found."""
+    taken = any(find.files for find in finds)
+    objections = {find.objection for find in finds}
+    if len(objections) == 1 and "" not in objections:
+        return RunChoice(exprun, taken=False, reason=f"left out: {finds[0].objection}")
+    prefix = "not for" if taken else "for"
+    texts = [find.text or f"{prefix} {find.data_name}: {find.objection}" for find in finds]
+    return RunChoice(exprun, taken, f"{'taken' if taken else 'left out'}: {'; '.join(texts)}")
+
+
+def _usable_files(formats: Collection[str], first: int, last: int, produced_by: Collection[int]) -> Select[Any]:
+    """Files that can be read now, in order of run, stream and path."""
+    produced = [DataFormat(name) for name in formats if name != DataFormat.RAW]
+    origin = and_(DataFile.format.in_(produced), DataFile.attempt_id.in_(produced_by))
+    if DataFormat.RAW in formats:
+        origin = or_(origin, and_(DataFile.format == DataFormat.RAW, DataFile.attempt_id.is_(None)))
+    return (
+        query(DataFile)
+        .where(origin, DataFile.exprun.between(first, last), DataFile.path.not_in(query(UnreadableFile.path)))
+        .order_by(DataFile.exprun, DataFile.data_name, DataFile.path)
+    )

@@ -1,0 +1,93 @@
+"""The filter vocabulary of a release, and what a list of filter values asks for.
+
+A list is flat: `["hadron_calib", "Good", "NOT cosmic", "On"]`. The category of a value follows from the vocabulary,
+values of one category are alternatives, categories must all be fulfilled, `NOT x` excludes. A category without a
+wanted value asks for nothing but that; so does `Either`. (Belle II states none of this; it is concluded from use.)
+"""
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+DATA_TAG = "Data Tag"
+"""The category that says which streams a data name reads; all others are about runs."""
+
+EITHER = "Either"
+
+Vocabulary = Mapping[str, Sequence[str]]
+"""Category -> values, frozen with the release."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a list of filter values asks of one category."""
+
+    category: str
+    wanted: tuple[str, ...]
+    unwanted: tuple[str, ...]
+
+    def fits(self, values: Collection[str]) -> bool:
+        """Whether a run or stream with these values is asked for."""
+        return (not self.wanted or not set(self.wanted).isdisjoint(values)) and set(self.unwanted).isdisjoint(values)
+
+    def __str__(self) -> str:
+        wanted = " or ".join(map(shown, self.wanted))
+        unwanted = " or ".join(map(shown, self.unwanted))
+        if not unwanted:
+            return wanted
+        return f"{wanted}, not {unwanted}" if wanted else f"not {unwanted}"
+
+
+def asked_for(vocabulary: Vocabulary, filters: Sequence[str]) -> list[Asked]:
+    """What the values ask for, by category in the order of the vocabulary; values that it does not know are ignored."""
+    found = []
+    for category, values in vocabulary.items():
+        given = [_value_of(text) for text in filters]
+        wanted = tuple(value for excluded, value in given if not excluded and value in values)
+        unwanted = tuple(value for excluded, value in given if excluded and value in values)
+        if EITHER in wanted:
+            wanted = ()
+        if wanted or unwanted:
+            found.append(Asked(category, wanted, unwanted))
+    return found
+
+
+def filter_problems(vocabulary: Vocabulary, filters: Sequence[str]) -> list[str]:
+    """Values that the vocabulary does not know, and contradictions, as parts of a sentence about the list."""
+    known = [value for values in vocabulary.values() for value in values]
+    problems = []
+    for text in filters:
+        _, value = _value_of(text)
+        if value not in known:
+            close = difflib.get_close_matches(value, known, n=1)
+            suggestion = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(map(shown, known))}."
+            problems.append(f"asks for {value!r}, which is no filter of this release; {suggestion}")
+    for asked in asked_for(vocabulary, filters):
+        both = set(asked.unwanted) & {*asked.wanted, EITHER}
+        problems += [f"asks for {value!r} and for its opposite." for value in sorted(both)]
+    return problems
+
+
+def vocabulary_problems(vocabulary: Vocabulary) -> list[str]:
+    """Values whose category would not be clear."""
+    problems = []
+    owner: dict[str, str] = {}
+    for category, values in vocabulary.items():
+        for value in values:
+            if value in owner:
+                problems.append(f"The filter value {value!r} stands in {owner[value]!r} and in {category!r}; keep one.")
+            elif _value_of(value)[0]:
+                problems.append(f"The filter value {value!r} in {category!r} begins with NOT; rename it.")
+            owner[value] = category
+    return problems
+
+
+def shown(value: str) -> str:
+    """A filter value for people: Belle II's beam energies have an empty one."""
+    return value or "(empty)"
+
+
+def _value_of(text: str) -> tuple[bool, str]:
+    """Whether a filter excludes, and its value; like Belle II's settings it takes one leading NOT."""
+    value = text.removeprefix("NOT ")
+    return value != text, value.strip() if value != text else value
