@@ -1,0 +1,34 @@
+"""Payload files, global tags, and what is valid for which runs."""
+
+from .apart import Answer, Limits, work_apart
+from .checks import FileCheck, check_files
+from .entries import Entry, NoConstants, at, clipped, coverage_problems, effective
+from .publication import Change, PublicationRefused, preview, publish
+from .store import PayloadChanged, PayloadStore, StoredFile
+from .tags import TagRefused, create_tag, set_tag_state, store_payload, tag_entries
+
+__all__ = [
+    "Answer",
+    "Change",
+    "Entry",
+    "FileCheck",
+    "Limits",
+    "NoConstants",
+    "PayloadChanged",
+    "PayloadStore",
+    "PublicationRefused",
+    "StoredFile",
+    "TagRefused",
+    "at",
+    "check_files",
+    "clipped",
+    "coverage_problems",
+    "create_tag",
+    "effective",
+    "preview",
+    "publish",
+    "set_tag_state",
+    "store_payload",
+    "tag_entries",
+    "work_apart",
+]

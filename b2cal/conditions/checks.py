@@ -1,0 +1,48 @@
+"""Checks of payload files, before anything of them is stored or published."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .apart import Answer, Limits, work_apart
+
+_INSPECTION = Path(__file__).with_name("inspection.py")
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """What a look into a payload file has found; everything but `path` is empty if there are `problems`."""
+
+    path: Path
+    name: str
+    identity: str
+    checksum: str
+    size_bytes: int
+    problems: tuple[str, ...]
+
+
+def check_files(
+    paths: Sequence[Path], names: Collection[str] | None = None, limits: Limits | None = None
+) -> list[FileCheck]:
+    """Open payload files in a process apart: ROOT file, complete, contents finite and as their identity says.
+
+    Args:
+        paths: of the files.
+        names: payloads that they may hold; None = any.
+        limits: of time and memory for each file.
+
+    Returns:
+        One check for each file, in their order; `problems` are sentences for people.
+    """
+    answers = work_apart(_INSPECTION, [str(path) for path in paths], limits or Limits())
+    return [_check(path, answer, names) for path, answer in zip(paths, answers, strict=True)]
+
+
+def _check(path: Path, answer: Answer, names: Collection[str] | None) -> FileCheck:
+    found = answer.value or {}
+    problem = answer.failure or found.get("problem", "")
+    if not problem and names is not None and found["name"] not in names:
+        problem = f"it holds {found['name']}, but this calibration makes {', '.join(sorted(names)) or 'no payloads'}"
+    if problem:
+        return FileCheck(path, "", "", "", 0, (f"The payload file {path.name} cannot be used: {problem}.",))
+    return FileCheck(path, found["name"], found["identity"], found["checksum"], found["size_bytes"], ())

@@ -1,0 +1,102 @@
+"""Global tags: their states and what stands in them. A tag's version row is the lock under which IoVs change."""
+
+import re
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from b2cal.core.errors import B2calError
+from b2cal.core.iov import IoV
+from b2cal.model import GlobalTag, Payload, TagIov, TagState, now
+
+from .entries import Entry
+
+MAY_BECOME: dict[TagState, frozenset[TagState]] = {
+    TagState.OPEN: frozenset({TagState.TESTING, TagState.RUNNING}),
+    TagState.TESTING: frozenset({TagState.VALIDATED, TagState.OPEN}),
+    TagState.VALIDATED: frozenset({TagState.PUBLISHED, TagState.OPEN}),
+    TagState.PUBLISHED: frozenset(),
+    TagState.RUNNING: frozenset(),
+    TagState.INVALID: frozenset(),
+}
+"""The rules of the Belle II conditions database. Its rules for invalid are not known to b2cal: nothing leads there."""
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
+
+
+class TagRefused(B2calError):
+    """A global tag cannot be made, or cannot become what was asked for."""
+
+
+def create_tag(db: Session, name: str, state: TagState = TagState.OPEN) -> int:
+    """Make an empty global tag and give its id.
+
+    Raises:
+        TagRefused: there is one of this name already, or the name cannot be one.
+    """
+    if not _NAME.fullmatch(name):
+        raise TagRefused(
+            f"{name!r} cannot be the name of a global tag.",
+            hint="Use up to 64 letters, digits, '_', '-' and '.', beginning with a letter or digit.",
+        )
+    if db.scalar(select(GlobalTag.id).where(GlobalTag.name == name)) is not None:
+        raise TagRefused(f"There is already a global tag {name}.", hint="Take another name, or use that tag.")
+    tag = GlobalTag(name=name, state=state, version=1, created_at=now(db))
+    db.add(tag)
+    db.flush()
+    return tag.id
+
+
+def set_tag_state(db: Session, tag_id: int, state: TagState) -> None:
+    """Change the state of a tag; a tag that is in it already stays as it is.
+
+    Raises:
+        TagRefused: the rules do not allow it; says what they do allow.
+    """
+    tag = locked(db, tag_id)
+    if tag.state is state:
+        return
+    allowed = MAY_BECOME[tag.state]
+    if state not in allowed:
+        choices = " or ".join(sorted(allowed)) or "nothing else any more"
+        raise TagRefused(
+            f"Global tag {tag.name} is {tag.state} and cannot become {state}: it may become {choices}.",
+            hint="Copy it into a new tag to change what is fixed." if not allowed else "Go there step by step.",
+        )
+    tag.state = state
+    tag.version += 1
+
+
+def tag_entries(db: Session, tag_id: int, overlapping: IoV | None = None) -> list[Entry]:
+    """What stands in a tag, sorted by name and run; only IoVs that share runs with `overlapping`, if given."""
+    query = (
+        select(TagIov.name, TagIov.first, TagIov.last, TagIov.payload_id, Payload.identity)
+        .join(Payload, Payload.id == TagIov.payload_id)
+        .where(TagIov.tag_id == tag_id)
+        .order_by(TagIov.name, TagIov.first)
+    )
+    if overlapping is not None:
+        query = query.where(TagIov.first <= overlapping.last_number, TagIov.last >= overlapping.first.number)
+    return [Entry(*row) for row in db.execute(query)]
+
+
+def store_payload(db: Session, name: str, identity: str, checksum: str, size_bytes: int) -> int:
+    """Make a stored payload known and give its id; the same name and identity always have the same id."""
+    known = select(Payload.id).where(Payload.name == name, Payload.identity == identity)
+    payload_id = db.scalar(known)
+    if payload_id is not None:
+        return payload_id
+    payload = Payload(name=name, identity=identity, checksum=checksum, size_bytes=size_bytes, created_at=now(db))
+    try:
+        with db.begin_nested():
+            db.add(payload)
+        return payload.id
+    except IntegrityError:  # another transaction was first, between the question and the insertion
+        return db.scalars(known).one()
+
+
+def locked(db: Session, tag_id: int) -> GlobalTag:
+    """The tag's row, as it is now, locked until the end of the transaction (SQLite: the whole database is)."""
+    query = select(GlobalTag).where(GlobalTag.id == tag_id).with_for_update().execution_options(populate_existing=True)
+    return db.scalars(query).one()
