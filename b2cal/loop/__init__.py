@@ -1,0 +1,96 @@
+"""The rules of the calibration loop. Only this room changes a state; nothing reaches behind this door."""
+
+from .actors import THE_LOOP, Actor, actor, manager, person
+from .advance import Progress, advance
+from .buttons import Button, buttons, processing_buttons
+from .deadlines import spoken
+from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
+from .graph import write_graph
+from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release
+from .publication import Preview, advance_processing, publication_preview, publish
+from .readiness import Why, inputs_of, lacks_selection, why
+from .rules import FINISHED, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Rule, Verb
+from .signals import signals
+from .transition import Act
+from .verbs import (
+    Choice,
+    consequences,
+    extend,
+    go_on,
+    keep,
+    lift,
+    reassign,
+    reject,
+    restart,
+    select_data,
+    sign_off,
+    submit,
+    veto,
+    withdraw,
+)
+from .view import Freshness, ProcessingView, Standing
+from .workplace import Workplace, open_workplace
+
+__all__ = [
+    "FINISHED",
+    "PROCESSING_RULES",
+    "RULES",
+    "THE_LOOP",
+    "Act",
+    "Actor",
+    "Button",
+    "Choice",
+    "Conflict",
+    "Freshness",
+    "InvalidChoice",
+    "InvalidConfig",
+    "NewProcessing",
+    "NotAllowed",
+    "NotFound",
+    "Preview",
+    "ProcessingVerb",
+    "ProcessingView",
+    "Progress",
+    "Reason",
+    "Repeated",
+    "Rule",
+    "Standing",
+    "Verb",
+    "Why",
+    "Workplace",
+    "activate",
+    "actor",
+    "advance",
+    "advance_processing",
+    "buttons",
+    "cancel",
+    "consequences",
+    "create_processing",
+    "data_arrived",
+    "extend",
+    "go_on",
+    "hold",
+    "inputs_of",
+    "keep",
+    "lacks_selection",
+    "lift",
+    "manager",
+    "open_workplace",
+    "person",
+    "processing_buttons",
+    "publication_preview",
+    "publish",
+    "reassign",
+    "reject",
+    "release",
+    "restart",
+    "select_data",
+    "sign_off",
+    "signals",
+    "spoken",
+    "submit",
+    "veto",
+    "why",
+    "withdraw",
+    "write_graph",
+]

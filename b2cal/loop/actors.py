@@ -1,0 +1,63 @@
+"""Who acts, and in which capacity."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from b2cal.model import Calibration, Person, Role
+
+from .errors import NotAllowed, NotFound
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Somebody acting in a role: a person towards one calibration, or the loop itself."""
+
+    username: str
+    role: Role
+
+
+THE_LOOP = Actor("b2cal", Role.LOOP)
+
+
+def person(db: Session, username: str) -> Person:
+    """The person of this login name.
+
+    Raises:
+        NotFound: nobody has it.
+    """
+    found = db.get(Person, username)
+    if found is None:
+        raise NotFound(f"Nobody is known as {username}.", hint="`b2cal init` lists the people; check the spelling.")
+    return found
+
+
+def actor(db: Session, username: str, calibration: Calibration) -> Actor:
+    """In which role this person stands to this calibration.
+
+    Raises:
+        NotAllowed: neither its expert, nor its deputy, nor a manager.
+    """
+    someone = person(db, username)
+    if someone.role is Role.MANAGER:
+        return Actor(username, Role.MANAGER)
+    if username == calibration.expert:
+        return Actor(username, Role.EXPERT)
+    if username == calibration.deputy:
+        return Actor(username, Role.DEPUTY)
+    raise NotAllowed(
+        f"{someone.full_name} is not responsible for {calibration.name}.",
+        hint=f"Its expert is {calibration.expert}; a manager can reassign it.",
+    )
+
+
+def manager(db: Session, username: str) -> Actor:
+    """The same towards a whole processing.
+
+    Raises:
+        NotAllowed: not a manager.
+    """
+    someone = person(db, username)
+    if someone.role is not Role.MANAGER:
+        raise NotAllowed(f"{someone.full_name} is not a manager.", hint="Ask a manager of the processing.")
+    return Actor(username, Role.MANAGER)

@@ -1,0 +1,189 @@
+"""All that is due for one calibration, now. This is what the DAG tasks call; it may be repeated at any moment."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from b2cal.model import Calibration, Grade, Kind, NoVerdictPolicy, Outcome, SignOffPolicy, State, now
+
+from .actors import THE_LOOP
+from .attempts import begin
+from .deadlines import next_due, next_reminder, spoken
+from .errors import Conflict, InvalidChoice, InvalidConfig
+from .judging import judge_attempt, rejected_before
+from .readiness import lacks_selection, obstacle
+from .results import bring_back
+from .rules import FINISHED, Verb
+from .transition import Act, tell, transition
+from .verbs import Choice, restart, sign_off, submit
+from .view import Freshness, ProcessingView
+from .workplace import Workplace
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How something stands after all that was due has been done.
+
+    Attributes:
+        signal: raised with everything that can make something due; read before looking.
+        next_due: when something becomes due by itself, if nothing raises the signal before.
+        generation: of the processing; it goes up when something finished is reopened.
+    """
+
+    state: str
+    finished: bool
+    signal: int
+    next_due: datetime | None
+    generation: int
+
+
+Step = Callable[[Workplace, str, str], bool]
+
+
+def advance(workplace: Workplace, processing: str, calibration: str) -> Progress:
+    """Do all that is due for a calibration, and say how it stands.
+
+    Raises:
+        NotFound: there is no such processing or calibration.
+    """
+    while True:
+        with workplace.database.read() as db:
+            view = ProcessingView.of(db, processing)
+            it = view.calibration(calibration)
+            progress = Progress(
+                state=it.state.value,
+                finished=it.state in FINISHED,
+                signal=it.signal,
+                next_due=next_due(it, workplace.settings.loop.reminders),
+                generation=view.processing.generation,
+            )
+            step = _due(view, it)
+        if step is None or not step(workplace, processing, calibration):
+            return progress
+
+
+def _due(view: ProcessingView, calibration: Calibration) -> Step | None:
+    """The step that the state of a calibration calls for; a step tells whether it changed anything."""
+    if view.processing.held or calibration.state in FINISHED:
+        return None
+    freshness = view.standing(calibration.name).freshness
+    if freshness is Freshness.STALE:
+        return _restart
+    if freshness is Freshness.IN_DOUBT and calibration.state is State.REVIEW:
+        return None
+    return _STEPS.get(calibration.state)
+
+
+def _remind_or_submit(workplace: Workplace, processing: str, calibration: str) -> bool:
+    def unit(db: Session) -> bool:
+        view = ProcessingView.of(db, processing)
+        it = view.calibration(calibration)
+        if it.state is not State.OPEN or it.window_ends_at is None:
+            return False
+        if now(db) >= it.window_ends_at:
+            return _submit_defaults(db, view, it)
+        reminder_at = next_reminder(it, workplace.settings.loop.reminders)
+        if reminder_at is None or now(db) < reminder_at:
+            return False
+        it.reminders_sent += 1
+        left = spoken(it.window_ends_at - now(db))
+        body = {
+            "to": it.expert,
+            "processing": processing,
+            "calibration": calibration,
+            "text": f"Submitted with the defaults in {left} unless you change something.",
+        }
+        tell(db, f"reminder:{it.id}:{it.window_ends_at.isoformat()}:{it.reminders_sent}", "message", body)
+        return True
+
+    return workplace.database.write(unit)
+
+
+def _submit_defaults(db: Session, view: ProcessingView, it: Calibration) -> bool:
+    """The automatic submission; where it must not be made the manager is asked, once."""
+    problem = _no_automatic_submission(db, view, it)
+    if not problem:
+        savepoint = db.begin_nested()
+        try:
+            submit(db, it.id, Choice(), Act(THE_LOOP, it.version, "end of the window"))
+        except (InvalidConfig, InvalidChoice) as error:
+            savepoint.rollback()
+            problem = str(error)
+        else:
+            savepoint.commit()
+            return True
+    if it.problem == problem:
+        return False
+    it.problem = problem
+    body = {"to": view.processing.manager, "processing": view.processing.name, "calibration": it.name, "text": problem}
+    tell(db, f"asks:{it.id}:{it.version}", "message", body)
+    return True
+
+
+def _no_automatic_submission(db: Session, view: ProcessingView, it: Calibration) -> str:
+    if lacks_selection(it):
+        return f"Not submitted: its script has no filters, so {view.processing.manager} must give a selection."
+    if rejected_before(db, view, it):
+        return (
+            f"Not submitted: the same configuration on the same inputs was rejected; {it.expert} must change something."
+        )
+    return ""
+
+
+def _start(workplace: Workplace, processing: str, calibration: str) -> bool:
+    def unit(db: Session) -> bool:
+        view = ProcessingView.of(db, processing)
+        it = view.calibration(calibration)
+        if it.state is not State.SUBMITTED or it.submission is None or obstacle(view, it, now(db)) is not None:
+            return False
+        with transition(db, it.id, Verb.START, Act(THE_LOOP, it.version)) as change:
+            attempt = begin(view, it, it.submission)
+            change.detail(attempt=attempt.number, files=len(attempt.files), reads=len(attempt.reads))
+        return True
+
+    return workplace.database.write(unit)
+
+
+def _restart(workplace: Workplace, processing: str, calibration: str) -> bool:
+    def unit(db: Session) -> bool:
+        view = ProcessingView.of(db, processing)
+        it = view.calibration(calibration)
+        standing = view.standing(calibration)
+        if standing.freshness is not Freshness.STALE or it.state in FINISHED:
+            return False
+        restart(db, it.id, Act(THE_LOOP, it.version, f"{standing.because} changed after it was read"))
+        return True
+
+    return workplace.database.write(unit)
+
+
+def _sign_off_by_policy(workplace: Workplace, processing: str, calibration: str) -> bool:
+    def unit(db: Session) -> bool:
+        view = ProcessingView.of(db, processing)
+        it = view.calibration(calibration)
+        attempt = view.attempts.get(calibration)
+        if it.state is not State.REVIEW or attempt is None or attempt.verdict is None:
+            return False
+        if view.processing.sign_off_policy is not SignOffPolicy.AUTO or attempt.verdict.grade is not Grade.PASS:
+            return False
+        generic = attempt.verdict.generic_only and attempt.outcome is Outcome.CONSTANTS and it.kind is Kind.CALIBRATE
+        if generic and view.processing.no_verdict_policy is NoVerdictPolicy.ASK:
+            return False
+        sign_off(db, it.id, Act(THE_LOOP, it.version, f"{len(attempt.verdict.checks)} checks green"))
+        return True
+
+    try:
+        return workplace.database.write(unit)
+    except Conflict:
+        return False
+
+
+_STEPS: dict[State, Step] = {
+    State.OPEN: _remind_or_submit,
+    State.SUBMITTED: _start,
+    State.RUNNING: bring_back,
+    State.VALIDATING: judge_attempt,
+    State.REVIEW: _sign_off_by_policy,
+}

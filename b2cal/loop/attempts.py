@@ -1,0 +1,212 @@
+"""An attempt: what it freezes at its start, and how its jobs stand."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, selectinload
+
+from b2cal import releases
+from b2cal.conditions import Entry
+from b2cal.core.checksums import digest
+from b2cal.core.ids import new_token
+from b2cal.core.iov import IoV
+from b2cal.data import Inputs
+from b2cal.model import (
+    Attempt,
+    AttemptFile,
+    AttemptRead,
+    Calibration,
+    GroupState,
+    Job,
+    JobGroup,
+    JobState,
+    Kind,
+    Submission,
+    now,
+)
+from b2cal.runtime import Constants, InputFile, JobOutcome, StageOutcome, WantGroup, Work
+
+from .readiness import inputs_of
+from .view import ProcessingView
+from .workplace import Workplace
+
+
+def begin(view: ProcessingView, calibration: Calibration, submission: Submission) -> Attempt:
+    """Write down all that a new attempt reads: files with checksums, and one map of payload ids."""
+    db = view.db
+    reads = view.would_read(calibration.name)
+    inputs = None if calibration.kind is Kind.COPY else inputs_of(view, calibration, submission.selection)
+    attempt = Attempt(
+        calibration_id=calibration.id,
+        submission_id=submission.id,
+        number=(db.scalar(select(func.max(Attempt.number)).where(Attempt.calibration_id == calibration.id)) or 0) + 1,
+        live=True,
+        seed=_seed(db, calibration, submission.config, reads, inputs),
+        runs=_run_report(inputs),
+        started_at=now(db),
+        message="",
+        rejected=False,
+        converged=True,
+    )
+    db.add(attempt)
+    db.flush()
+    db.add_all(
+        AttemptFile(attempt_id=attempt.id, data_file_id=file.id, sha256=file.sha256)
+        for file in (inputs.files if inputs else ())
+    )
+    db.add_all(
+        AttemptRead(
+            attempt_id=attempt.id,
+            name=entry.name,
+            first=entry.first,
+            last=entry.last,
+            payload_id=entry.payload_id,
+            producer=producer,
+        )
+        for entry, producer in reads
+    )
+    db.flush()
+    return attempt
+
+
+def seed_by_default(view: ProcessingView, calibration: Calibration) -> str:
+    """The seed that an attempt with the defaults would have now."""
+    selection = calibration.selection or {"filters": calibration.definition.settings["input_data_filters"]}
+    inputs = None if calibration.kind is Kind.COPY else inputs_of(view, calibration, selection)
+    config = releases.merged_config(calibration.definition, {})
+    return _seed(view.db, calibration, config, view.would_read(calibration.name), inputs)
+
+
+def _seed(
+    db: Session,
+    calibration: Calibration,
+    config: dict[str, Any],
+    reads: list[tuple[Entry, str | None]],
+    inputs: Inputs | None,
+) -> str:
+    """One hash over everything that determines the result, free of database ids: equal inputs, equal seed.
+
+    A ROOT file written twice differs in its bytes, so a produced file counts by the seed of its production.
+    """
+    files = inputs.files if inputs else []
+    productions = {file.attempt_id for file in files if file.attempt_id is not None}
+    seeds = dict(db.execute(select(Attempt.id, Attempt.seed).where(Attempt.id.in_(productions))).tuples())
+    return digest(
+        {
+            "release": calibration.definition.release.digest,
+            "module": calibration.definition.module,
+            "config": config,
+            "files": sorted(
+                [file.exprun, file.data_name, file.sha256 if file.attempt_id is None else seeds[file.attempt_id]]
+                for file in files
+            ),
+            "reads": [[entry.name, entry.first, entry.last, entry.identity] for entry, _ in reads],
+        }
+    )
+
+
+def _run_report(inputs: Inputs | None) -> list[dict[str, object]]:
+    if inputs is None:
+        return []
+    return [{"run": str(choice.exprun), "taken": choice.taken, "reason": choice.reason} for choice in inputs.runs]
+
+
+def work_of(db: Session, workplace: Workplace, attempt: Attempt, requested: IoV) -> Work:
+    """The attempt as the runtime sees it."""
+    definition = attempt.calibration.definition
+    files = db.scalars(
+        select(AttemptFile).where(AttemptFile.attempt_id == attempt.id).options(selectinload(AttemptFile.file))
+    ).all()
+    return Work(
+        kind=definition.kind,
+        module=definition.module,
+        release=releases.folder(workplace.settings, definition.release),
+        config=attempt.submission.config,
+        traits=definition.traits,
+        seed=attempt.seed,
+        files=tuple(
+            InputFile(
+                path=frozen.file.path,
+                data_name=frozen.file.data_name,
+                exprun=frozen.file.exprun,
+                sha256=frozen.sha256,
+                size_bytes=frozen.file.size_bytes,
+                n_events=frozen.file.n_events,
+            )
+            for frozen in files
+        ),
+        conditions=tuple(
+            constants(workplace, read.name, read.first, read.last, read.payload.identity) for read in attempt.reads
+        ),
+        requested=requested,
+        bytes_per_job=workplace.settings.batch.bytes_per_job,
+        stages=tuple(_stages(db, workplace.settings.attempts, attempt)),
+    )
+
+
+def constants(workplace: Workplace, name: str, first: int, last: int, identity: str) -> Constants:
+    """A payload of the store with an IoV, as jobs read it."""
+    return Constants(name, first, last, str(workplace.store.path(identity)), identity)
+
+
+def _stages(db: Session, folder: Path, attempt: Attempt) -> list[StageOutcome]:
+    """Every stage so far, its rounds merged: of each job the outcome of the last round that had it."""
+    groups = db.scalars(
+        select(JobGroup)
+        .where(JobGroup.attempt_id == attempt.id)
+        .options(selectinload(JobGroup.jobs))
+        .order_by(JobGroup.iteration, JobGroup.stage, JobGroup.round)
+        .execution_options(populate_existing=True)
+    )
+    stages: dict[tuple[int, str], list[JobGroup]] = {}
+    for group in groups:
+        stages.setdefault((group.iteration, group.stage), []).append(group)
+    return [_merged(folder, rounds) for rounds in stages.values()]
+
+
+def _merged(folder: Path, rounds: list[JobGroup]) -> StageOutcome:
+    latest: dict[int, Job] = {job.number: job for group in rounds for job in group.jobs}
+    last = rounds[-1]
+    return StageOutcome(
+        stage=last.stage,
+        iteration=last.iteration,
+        finished=last.state.ended,
+        failed=last.state in (GroupState.FAILED, GroupState.CANCELLED),
+        jobs=tuple(
+            JobOutcome(number, job.state, folder / job.folder if job.state is JobState.DONE else None, job.error)
+            for number, job in sorted(latest.items())
+        ),
+    )
+
+
+def want(db: Session, attempt_id: int, group: WantGroup, at: datetime) -> bool:
+    """Write a group of jobs for the agent to carry out; False when it stands there already."""
+    stands = select(JobGroup.id).where(
+        JobGroup.attempt_id == attempt_id,
+        JobGroup.stage == group.stage,
+        JobGroup.iteration == group.iteration,
+        JobGroup.round == 0,
+    )
+    if db.scalar(stands) is not None:
+        return False
+    row = JobGroup(
+        attempt_id=attempt_id,
+        stage=group.stage,
+        iteration=group.iteration,
+        round=0,
+        state=GroupState.WANTED,
+        spec=group.spec,
+        token=new_token(),
+        epoch=0,
+        not_before=at,
+        wanted_at=at,
+    )
+    row.jobs = [
+        Job(number=number, label=job.label, spec=job.spec, state=JobState.QUEUED)
+        for number, job in enumerate(group.jobs)
+    ]
+    db.add(row)
+    db.flush()
+    return True

@@ -1,0 +1,52 @@
+"""What a person may do now, from the rules: for pages, API and CLI."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from b2cal.model import Calibration, Person, Processing, Role
+
+from .actors import actor
+from .errors import NotAllowed
+from .rules import GOING, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Verb
+
+
+@dataclass(frozen=True)
+class Button:
+    """A verb with its label; `why_not` is empty when it may be pressed."""
+
+    verb: Verb | ProcessingVerb
+    label: str
+    needs_reason: bool
+    why_not: str = ""
+
+
+def buttons(db: Session, calibration: Calibration, username: str) -> Sequence[Button]:
+    """All that this person could do to a calibration in its present state; nothing for those without a part in it."""
+    try:
+        role = actor(db, username, calibration).role
+    except NotAllowed:
+        return ()
+    if calibration.processing.state not in GOING:
+        return ()
+    return [
+        Button(rule.verb, rule.label, rule.reason is Reason.NEEDED)
+        for rule in RULES
+        if calibration.state in rule.at and role in rule.who
+    ]
+
+
+def processing_buttons(db: Session, processing: Processing, username: str) -> Sequence[Button]:
+    """The same for a processing; hold and release exclude each other."""
+    someone = db.get(Person, username)
+    if someone is None or someone.role is not Role.MANAGER:
+        return ()
+    senseless = ProcessingVerb.HOLD if processing.held else ProcessingVerb.RELEASE
+    return [
+        Button(rule.verb, rule.label, rule.reason is Reason.NEEDED)
+        for rule in PROCESSING_RULES
+        if processing.state in rule.at
+        and Role.MANAGER in rule.who
+        and rule.verb not in (senseless, ProcessingVerb.REOPEN)
+    ]

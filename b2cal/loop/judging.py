@@ -1,0 +1,146 @@
+"""The verdict on an attempt: a job measures, b2cal applies the limits."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from b2cal import validation
+from b2cal.core.iov import IoV
+from b2cal.model import Attempt, Calibration, Grade, Kind, Outcome, Stage, State, Verdict
+from b2cal.runtime import Constants, Measurements, Work, measure_step, measurements
+from b2cal.validation import Judgement
+
+from .actors import THE_LOOP
+from .attempts import constants, seed_by_default, work_of
+from .results import add_used, want_group
+from .rules import Verb
+from .transition import Act, transition
+from .view import ProcessingView
+from .workplace import Workplace
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is judged: the new constants, those before, and what the script measured."""
+
+    processing: str
+    calibration: str
+    attempt_id: int
+    work: Work
+    new: tuple[Constants, ...]
+    previous: tuple[Constants, ...]
+    outcome: Outcome | None
+    converged: bool
+
+
+def judge_attempt(workplace: Workplace, processing: str, calibration: str) -> bool:
+    """Have an ended attempt measured, then judge it."""
+    with workplace.database.read() as db:
+        view = ProcessingView.of(db, processing)
+        it = view.calibration(calibration)
+        attempt = view.attempts.get(calibration)
+        if it.state is not State.VALIDATING or attempt is None:
+            return True
+        case = _case(db, workplace, view, it, attempt)
+    measured = Measurements()
+    if case.work.kind is Kind.CALIBRATE and case.outcome is Outcome.CONSTANTS:
+        stage = next((stage for stage in case.work.stages if stage.stage is Stage.MEASURE), None)
+        if stage is None:
+            return want_group(workplace, case.attempt_id, measure_step(case.work, case.new))
+        if not stage.finished:
+            return False
+        if stage.failed:
+            error = next((job.error for job in stage.jobs if job.error), "no job said why")
+            return _fail(workplace, case, f"The validation job failed: {error}")
+        measured = measurements(stage)
+    judgement = _judgement(view.requested, case, measured)
+    report = validation.write_report(
+        workplace.settings.reports / str(case.attempt_id),
+        f"{calibration} in {processing}",
+        judgement,
+        measured.measurements,
+        case.new,
+        case.previous,
+    )
+    return _write_down(workplace, case, judgement, measured, report.name)
+
+
+def rejected_before(db: Session, view: ProcessingView, calibration: Calibration) -> bool:
+    """Whether the defaults on today's inputs and upstream payloads are a combination that was rejected."""
+    rejected = set(db.scalars(select(Attempt.seed).where(Attempt.calibration_id == calibration.id, Attempt.rejected)))
+    return bool(rejected) and seed_by_default(view, calibration) in rejected
+
+
+def _case(db: Session, workplace: Workplace, view: ProcessingView, it: Calibration, attempt: Attempt) -> Case:
+    names = {payload.payload_name for payload in it.definition.payloads}
+    return Case(
+        processing=view.processing.name,
+        calibration=it.name,
+        attempt_id=attempt.id,
+        work=work_of(db, workplace, attempt, view.requested),
+        new=tuple(constants(workplace, p.name, p.first, p.last, p.payload.identity) for p in attempt.payloads),
+        previous=tuple(constants(workplace, e.name, e.first, e.last, e.identity) for e in view.base if e.name in names),
+        outcome=attempt.outcome,
+        converged=attempt.converged,
+    )
+
+
+def _judgement(requested: IoV, case: Case, measured: Measurements) -> Judgement:
+    generic = validation.generic_checks(case.new, case.previous, requested) if case.new else []
+    if not case.converged:
+        generic = [*generic, validation.not_converged()]
+    return validation.judge(measured.measurements, measured.limits, generic)
+
+
+def _write_down(
+    workplace: Workplace,
+    case: Case,
+    judgement: Judgement,
+    measured: Measurements,
+    report: str,
+) -> bool:
+    def unit(db: Session) -> bool:
+        it, attempt = _still_validating(db, case)
+        if it is None or attempt is None:
+            return True
+        with transition(
+            db, it.id, Verb.JUDGED, Act(THE_LOOP, it.version, f"verdict {judgement.grade.value}"), State.REVIEW
+        ) as change:
+            verdict = Verdict(
+                attempt_id=attempt.id,
+                grade=judgement.grade,
+                generic_only=judgement.generic_only,
+                checks=[check.to_json() for check in judgement.checks],
+                report=f"{attempt.id}/{report}",
+                judged_at=change.at,
+            )
+            db.add(verdict)
+            add_used(db, attempt.id, measured.names_read)
+            if judgement.grade is not Grade.PASS:
+                change.tell(it.expert, f"Please decide: verdict {judgement.grade.value}.")
+        return True
+
+    return workplace.database.write(unit)
+
+
+def _fail(workplace: Workplace, case: Case, problem: str) -> bool:
+    def unit(db: Session) -> bool:
+        it, _ = _still_validating(db, case)
+        if it is None:
+            return True
+        with transition(db, it.id, Verb.JUDGED, Act(THE_LOOP, it.version, problem), State.FAILED) as change:
+            it.problem = problem
+            change.tell(it.expert, f"Failed: {problem}")
+        return True
+
+    return workplace.database.write(unit)
+
+
+def _still_validating(db: Session, case: Case) -> tuple[Calibration, Attempt] | tuple[None, None]:
+    view = ProcessingView.of(db, case.processing)
+    it = view.calibration(case.calibration)
+    attempt = view.attempts.get(case.calibration)
+    if it.state is not State.VALIDATING or attempt is None or attempt.id != case.attempt_id:
+        return None, None
+    return it, attempt

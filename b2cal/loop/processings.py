@@ -1,0 +1,240 @@
+"""Life of a processing: created, activated, held, cancelled."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from b2cal import releases
+from b2cal.core.iov import IoV
+from b2cal.model import (
+    Attempt,
+    Calibration,
+    Definition,
+    GlobalTag,
+    NoVerdictPolicy,
+    Person,
+    Processing,
+    ProcessingKind,
+    ProcessingState,
+    PublishPolicy,
+    Release,
+    Role,
+    Run,
+    SignOffPolicy,
+    StartPolicy,
+    State,
+    TagState,
+    now,
+)
+
+from .actors import manager
+from .deadlines import open_window
+from .errors import Conflict, InvalidChoice, NotFound
+from .graph import task_id, want_graph
+from .publication import freeze_base
+from .rules import ProcessingVerb
+from .transition import Act, processing_transition, raise_signals
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class NewProcessing:
+    """What a manager asks for."""
+
+    name: str
+    runs: IoV
+    release: str
+    manager: str
+    base_tag: str
+    target_tag: str
+    kind: ProcessingKind = ProcessingKind.PROMPT
+    centre: str = "local"
+    window_s: float = 48 * 3600.0
+    reject_window_s: float = 24 * 3600.0
+    start: StartPolicy = StartPolicy.READY
+    sign_off: SignOffPolicy = SignOffPolicy.AUTO
+    no_verdict: NoVerdictPolicy = NoVerdictPolicy.GENERIC
+    publish: PublishPolicy = PublishPolicy.AUTO
+
+
+def create_processing(db: Session, wanted: NewProcessing) -> Processing:
+    """Plan a processing.
+
+    Raises:
+        InvalidChoice: a name that files and DAGs cannot have, an open run range, one without data.
+        NotFound: release, tag or person is not known.
+        NotAllowed: the manager is none.
+        Conflict: the name is taken, or a prompt processing of the same tag has some of these runs.
+    """
+    if not _NAME.fullmatch(wanted.name):
+        raise InvalidChoice(
+            f"{wanted.name!r} cannot be the name of a processing.",
+            hint="Use up to 64 letters, digits, dots, dashes and underscores, for instance bucket23.",
+        )
+    if db.scalar(select(Processing.id).where(Processing.name == wanted.name)) is not None:
+        raise Conflict(f"There is a processing {wanted.name} already.", hint="Choose another name.")
+    first, last = wanted.runs.first.number, wanted.runs.last_number
+    if wanted.runs.last is None:
+        raise InvalidChoice("A processing needs a last run.", hint="Give a run range such as e26r180-e26r1967.")
+    if db.scalar(select(Run.exprun).where(Run.exprun.between(first, last)).limit(1)) is None:
+        raise InvalidChoice(
+            f"The run registry has no run in {wanted.runs}.", hint="`b2cal data scan FOLDER` registers runs and files."
+        )
+    manager(db, wanted.manager)
+    release = _release(db, wanted.release)
+    base, target = _tag(db, wanted.base_tag), _tag(db, wanted.target_tag)
+    if target.state is not TagState.OPEN and target.state is not TagState.RUNNING:
+        raise Conflict(
+            f"The tag {target.name} is {target.state.value}: nothing can be published to it.", hint="Choose another."
+        )
+    if wanted.kind is ProcessingKind.PROMPT:
+        _refuse_overlap(db, wanted, target)
+    processing = Processing(
+        name=wanted.name,
+        kind=wanted.kind,
+        state=ProcessingState.PLANNED,
+        held=False,
+        run_first=first,
+        run_last=last,
+        release_id=release.id,
+        manager=wanted.manager,
+        centre=wanted.centre,
+        base_tag_id=base.id,
+        target_tag_id=target.id,
+        window_s=wanted.window_s,
+        reject_window_s=wanted.reject_window_s,
+        start_policy=wanted.start,
+        sign_off_policy=wanted.sign_off,
+        no_verdict_policy=wanted.no_verdict,
+        publish_policy=wanted.publish,
+        version=1,
+        signal=1,
+        generation=1,
+        created_at=now(db),
+    )
+    db.add(processing)
+    db.flush()
+    return processing
+
+
+def activate(db: Session, processing_id: int, act: Act) -> Processing:
+    """Freeze release, graph and base, open all windows."""
+    processing = processing_transition(db, processing_id, ProcessingVerb.ACTIVATE, act)
+    processing.activated_at = now(db)
+    definitions = db.scalars(
+        select(Definition).where(Definition.release_id == processing.release_id).order_by(Definition.id)
+    ).all()
+    graph = releases.graph(definitions)
+    _refuse_equal_task_ids(definitions)
+    _know(db, {definition.expert for definition in definitions})
+    for definition in definitions:
+        calibration = Calibration(
+            processing_id=processing.id,
+            definition_id=definition.id,
+            name=definition.name,
+            step=definition.step,
+            kind=definition.kind,
+            upstream=sorted(graph[definition.name]),
+            expert=definition.expert,
+            state=State.OPEN,
+            version=1,
+            signal=1,
+            since=now(db),
+            reminders_sent=0,
+            accept_incomplete=False,
+            problem="",
+        )
+        open_window(calibration, now(db), processing.window_s)
+        db.add(calibration)
+    db.flush()
+    freeze_base(db, processing)
+    want_graph(db, processing)
+    return processing
+
+
+def hold(db: Session, processing_id: int, act: Act) -> None:
+    """Jobs drain, nothing new starts."""
+    processing_transition(db, processing_id, ProcessingVerb.HOLD, act).held = True
+
+
+def release(db: Session, processing_id: int, act: Act) -> None:
+    """End a hold: everything that became due meanwhile is done."""
+    processing_transition(db, processing_id, ProcessingVerb.RELEASE, act).held = False
+    raise_signals(db, processing_id)
+
+
+def cancel(db: Session, processing_id: int, act: Act) -> None:
+    """Give a processing up; its jobs are cancelled and nothing is published."""
+    processing = processing_transition(db, processing_id, ProcessingVerb.CANCEL, act)
+    processing.ended_at = now(db)
+    live = select(Attempt).join(Calibration, Calibration.id == Attempt.calibration_id)
+    for attempt in db.scalars(live.where(Calibration.processing_id == processing_id, Attempt.live.is_(True))):
+        if attempt.ended_at is None:
+            attempt.live, attempt.ended_at = None, now(db)
+    raise_signals(db, processing_id)
+    want_graph(db, processing)
+
+
+def data_arrived(db: Session) -> None:
+    """Runs or files were registered: whatever waits for inputs looks again."""
+    for processing_id in db.scalars(select(Processing.id).where(Processing.state == ProcessingState.ACTIVE)):
+        waiting = db.scalars(
+            select(Calibration.name).where(
+                Calibration.processing_id == processing_id, Calibration.state == State.SUBMITTED
+            )
+        ).all()
+        raise_signals(db, processing_id, set(waiting))
+
+
+def _release(db: Session, name: str) -> Release:
+    found = db.scalar(select(Release).where(Release.name == name).order_by(Release.id.desc()).limit(1))
+    if found is None:
+        known = ", ".join(db.scalars(select(Release.name).distinct())) or "none yet"
+        raise NotFound(f"There is no release {name}.", hint=f"`b2cal release add FOLDER` adds one; known: {known}.")
+    return found
+
+
+def _tag(db: Session, name: str) -> GlobalTag:
+    found = db.scalar(select(GlobalTag).where(GlobalTag.name == name))
+    if found is None:
+        known = ", ".join(db.scalars(select(GlobalTag.name))) or "none yet"
+        raise NotFound(f"There is no global tag {name}.", hint=f"Known: {known}.")
+    return found
+
+
+def _refuse_overlap(db: Session, wanted: NewProcessing, target: GlobalTag) -> None:
+    other = db.scalar(
+        select(Processing.name).where(
+            Processing.target_tag_id == target.id,
+            Processing.kind == ProcessingKind.PROMPT,
+            Processing.state != ProcessingState.CANCELLED,
+            Processing.run_first <= wanted.runs.last_number,
+            Processing.run_last >= wanted.runs.first.number,
+        )
+    )
+    if other is not None:
+        raise Conflict(
+            f"{other} of the same tag {target.name} has some of the runs {wanted.runs}.",
+            hint="Prompt processings of one tag may not overlap: choose other runs or another tag.",
+        )
+
+
+def _refuse_equal_task_ids(definitions: Sequence[Definition]) -> None:
+    counts = Counter(task_id(definition.name) for definition in definitions)
+    same = [definition.name for definition in definitions if counts[task_id(definition.name)] > 1]
+    if same:
+        raise Conflict(f"The names {', '.join(same)} differ only in signs.", hint="Rename all but one of them.")
+
+
+def _know(db: Session, experts: set[str]) -> None:
+    """Experts that nobody has registered become known, without a password: they cannot log in yet."""
+    known = set(db.scalars(select(Person.username).where(Person.username.in_(experts))))
+    db.add_all(
+        Person(username=name, full_name=name, role=Role.EXPERT, password_hash="") for name in sorted(experts - known)
+    )
+    db.flush()

@@ -1,0 +1,195 @@
+"""What publishing a processing changes, when it may, and doing it in one step."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from b2cal import conditions
+from b2cal.conditions import Change, Entry
+from b2cal.core.iov import IoV
+from b2cal.model import (
+    BaseIov,
+    Kind,
+    Processing,
+    ProcessingKind,
+    ProcessingState,
+    PublishPolicy,
+    State,
+    now,
+)
+
+from .actors import THE_LOOP
+from .advance import Progress
+from .errors import Conflict
+from .graph import want_graph
+from .rules import GOING, ProcessingVerb
+from .transition import Act, processing_transition, raise_signals
+from .view import Freshness, ProcessingView
+from .workplace import Workplace
+
+OVER = frozenset({ProcessingState.PUBLISHED, ProcessingState.CANCELLED})
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What publishing will change, what is not known yet, and what stands in its way (empty: nothing)."""
+
+    changes: list[Change]
+    unknown: list[str]
+    obstacle: str
+
+
+def publication_preview(view: ProcessingView) -> Preview:
+    """Per payload what is closed and what is created, before anything is done."""
+    unknown = [name for name in view.calibrations if not view.settled(name)]
+    changes = conditions.preview(view.db, view.processing.target_tag_id, new_entries(view))
+    return Preview(changes, unknown, _obstacle(view, unknown, changes))
+
+
+def new_entries(view: ProcessingView) -> list[Entry]:
+    """All payloads that the processing gives to its target tag.
+
+    Prompt: nothing is copied for a veto, the open IoV of the running tag goes on. A new tag gets the stated fallback.
+    """
+    prompt = view.processing.kind is ProcessingKind.PROMPT
+    return [
+        entry
+        for calibration in view.calibrations.values()
+        if not (prompt and calibration.state is State.VETOED) and calibration.kind is not Kind.PRODUCE
+        for entry in view.made(calibration)
+    ]
+
+
+def _obstacle(view: ProcessingView, unknown: list[str], changes: list[Change]) -> str:
+    if unknown:
+        return f"{len(unknown)} of {len(view.calibrations)} calibrations are not finished, {unknown[0]} among them."
+    forbidden = [change.forbidden for change in changes if change.forbidden]
+    if forbidden:
+        return forbidden[0]
+    earlier = earlier_unpublished(view)
+    return f"{earlier} has earlier runs and is not published yet." if earlier else ""
+
+
+def earlier_unpublished(view: ProcessingView) -> str | None:
+    """Prompt processings of one target tag publish in run order: the name of the one to wait for."""
+    it = view.processing
+    if it.kind is not ProcessingKind.PROMPT:
+        return None
+    return view.db.scalar(
+        select(Processing.name)
+        .where(
+            Processing.target_tag_id == it.target_tag_id,
+            Processing.kind == ProcessingKind.PROMPT,
+            Processing.run_first < it.run_first,
+            Processing.state.not_in(OVER),
+        )
+        .order_by(Processing.run_first)
+        .limit(1)
+    )
+
+
+def publish(db: Session, processing_id: int, act: Act) -> list[Change]:
+    """Publish a complete processing into its target tag, all or nothing.
+
+    Raises:
+        Conflict: it is not complete, or an earlier one is not published, or a published IoV would be altered.
+        NotAllowed: as in `transition`.
+    """
+    view = ProcessingView(db, processing_id)
+    preview = publication_preview(view)
+    if preview.obstacle:
+        raise Conflict(
+            f"{view.processing.name} cannot be published: {preview.obstacle}", hint="Look at what it waits for."
+        )
+    processing = processing_transition(db, processing_id, ProcessingVerb.PUBLISH, act)
+    processing.ended_at = now(db)
+    changes = conditions.publish(db, processing.target_tag_id, new_entries(view))
+    raise_signals(db, processing_id)
+    want_graph(db, processing)
+    _pass_on_to_later(db, processing)
+    return changes
+
+
+def _pass_on_to_later(db: Session, published: Processing) -> None:
+    """Processings on top of this tag read the new constants as their base: what used the old ones becomes stale."""
+    later = db.scalars(
+        select(Processing).where(
+            Processing.base_tag_id == published.target_tag_id,
+            Processing.run_first > published.run_first,
+            Processing.kind == ProcessingKind.PROMPT,
+            Processing.state.in_(GOING),
+        )
+    ).all()
+    for processing in later:
+        freeze_base(db, processing)
+        raise_signals(db, processing.id)
+        view = ProcessingView(db, processing.id)
+        if all(view.standing(name).freshness is Freshness.FRESH for name in view.calibrations):
+            continue
+        db.execute(
+            update(Processing).where(Processing.id == processing.id).values(generation=Processing.generation + 1)
+        )
+        db.refresh(processing)
+        if processing.state is ProcessingState.COMPLETE:
+            act = Act(THE_LOOP, processing.version, f"{published.name} was published and changed what it read")
+            processing_transition(db, processing.id, ProcessingVerb.REOPEN, act)
+
+
+def freeze_base(db: Session, processing: Processing) -> None:
+    """Copy what the base tag holds now for the run range of a processing."""
+    db.execute(delete(BaseIov).where(BaseIov.processing_id == processing.id))
+    runs = IoV.from_numbers(processing.run_first, processing.run_last)
+    db.add_all(
+        BaseIov(processing_id=processing.id, name=e.name, first=e.first, last=e.last, payload_id=e.payload_id)
+        for e in conditions.tag_entries(db, processing.base_tag_id, overlapping=runs)
+    )
+    db.flush()
+
+
+def advance_processing(workplace: Workplace, processing: str) -> Progress:
+    """Do all that is due for a processing as a whole: complete it, publish it by policy; say how it stands.
+
+    Raises:
+        NotFound: there is no such processing.
+    """
+    while True:
+        with workplace.database.read() as db:
+            view = ProcessingView.of(db, processing)
+            it = view.processing
+            progress = Progress(it.state.value, it.state in OVER, it.signal, None, it.generation)
+            verb = _due(view)
+        if verb is None or not _act(workplace, processing, verb):
+            return progress
+
+
+def _due(view: ProcessingView) -> ProcessingVerb | None:
+    it = view.processing
+    if it.held or it.state in OVER:
+        return None
+    settled = all(view.settled(name) for name in view.calibrations)
+    if it.state is ProcessingState.ACTIVE:
+        return ProcessingVerb.COMPLETE if settled else None
+    if not settled:
+        return ProcessingVerb.REOPEN
+    automatic = it.publish_policy is PublishPolicy.AUTO and not publication_preview(view).obstacle
+    return ProcessingVerb.PUBLISH if automatic else None
+
+
+def _act(workplace: Workplace, name: str, verb: ProcessingVerb) -> bool:
+    def unit(db: Session) -> bool:
+        view = ProcessingView.of(db, name)
+        if _due(view) is not verb:
+            return True
+        act = Act(
+            THE_LOOP,
+            view.processing.version,
+            "all calibrations are finished" if verb is not ProcessingVerb.REOPEN else "",
+        )
+        if verb is ProcessingVerb.PUBLISH:
+            publish(db, view.processing.id, act)
+        else:
+            processing_transition(db, view.processing.id, verb, act)
+        return True
+
+    return workplace.database.write(unit)

@@ -1,0 +1,212 @@
+"""May it start? Why does it wait? The same answer for the scheduler and for people."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from b2cal.data import Completeness, Inputs
+from b2cal.data import select as select_inputs
+from b2cal.model import (
+    Attempt,
+    Calibration,
+    GlobalTag,
+    Grade,
+    GroupState,
+    Job,
+    JobGroup,
+    JobState,
+    Kind,
+    ProcessingState,
+    SignOffPolicy,
+    StartPolicy,
+    State,
+)
+from b2cal.releases import has_selection
+
+from .deadlines import spoken
+from .view import Freshness, ProcessingView
+
+
+@dataclass(frozen=True)
+class Why:
+    """One sentence that says what a calibration waits for, and the calibration to look at, if another one decides."""
+
+    sentence: str
+    calibration: str | None = None
+
+
+def inputs_of(view: ProcessingView, calibration: Calibration, selection: dict[str, Any]) -> Inputs:
+    """Runs and files that this selection would give now, with the reasons."""
+    settings = calibration.definition.settings
+    productions = [
+        view.attempts[other.name].id
+        for other in view.upstream(calibration.name)
+        if other.kind is Kind.PRODUCE and other.name in view.attempts
+    ]
+    return select_inputs(
+        view.db,
+        view.processing.release.vocabulary,
+        settings["input_data_formats"],
+        settings["input_data_names"],
+        selection,
+        view.processing.run_first,
+        view.processing.run_last,
+        produced_by=productions,
+    )
+
+
+def lacks_selection(calibration: Calibration) -> bool:
+    """Neither its script nor the manager says which data it reads: it cannot be submitted automatically."""
+    return (
+        calibration.kind is not Kind.COPY
+        and calibration.selection is None
+        and not has_selection(calibration.definition)
+    )
+
+
+def obstacle(view: ProcessingView, calibration: Calibration, at: datetime) -> Why | None:
+    """What keeps a submitted calibration from starting now; None: it may start."""
+    if view.processing.held:
+        return Why(f"{view.processing.name} is held: nothing new starts.")
+    if (
+        view.processing.start_policy is StartPolicy.DEADLINE
+        and calibration.window_ends_at is not None
+        and at < calibration.window_ends_at
+    ):
+        return Why(f"Starts at the end of the window, in {spoken(calibration.window_ends_at - at)}.")
+    for upstream in view.upstream(calibration.name):
+        if not view.settled(upstream.name):
+            return _waits_for(view, upstream)
+    return _input_obstacle(view, calibration)
+
+
+def _waits_for(view: ProcessingView, upstream: Calibration) -> Why:
+    if upstream.state is State.SIGNED_OFF:
+        standing = view.standing(upstream.name)
+        return Why(
+            f"Waits for {upstream.name}, which is {standing.freshness} because of {standing.because}.", upstream.name
+        )
+    todo = {
+        State.OPEN: f"to be submitted ({upstream.expert})",
+        State.REVIEW: f"to be signed off ({upstream.expert})",
+        State.FAILED: f"which failed ({upstream.expert} decides)",
+    }.get(upstream.state, f"which is {upstream.state.value}")
+    return Why(f"Waits for {upstream.name} {todo}.", upstream.name)
+
+
+def _input_obstacle(view: ProcessingView, calibration: Calibration) -> Why | None:
+    if calibration.kind is Kind.COPY:
+        return _source_obstacle(view, calibration)
+    assert calibration.submission is not None, "a submitted calibration has a submission"
+    inputs = inputs_of(view, calibration, calibration.submission.selection)
+    if not inputs.files:
+        return Why("No file of its inputs has arrived: it never starts on nothing.")
+    if inputs.completeness is Completeness.COMPLETE or calibration.accept_incomplete:
+        return None
+    run, data_name, found, expected = inputs.missing[0]
+    return Why(
+        f"Inputs are {inputs.completeness.value}: {data_name} of {run} has {found} of {expected} events"
+        + (f", and {len(inputs.missing) - 1} more." if len(inputs.missing) > 1 else ".")
+    )
+
+
+def _source_obstacle(view: ProcessingView, calibration: Calibration) -> Why | None:
+    assert calibration.submission is not None, "a submitted calibration has a submission"
+    config = calibration.submission.config
+    if config.get("unchanged"):
+        return None
+    name = config.get("source_tag", "")
+    if view.db.scalar(select(GlobalTag.id).where(GlobalTag.name == name)) is None:
+        return Why(f"The tag {name!r} that it copies from does not exist yet.")
+    return None
+
+
+def why(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
+    """What this calibration waits for, in one sentence."""
+    standing = view.standing(calibration.name)
+    if standing.freshness is Freshness.STALE and calibration.state is State.SIGNED_OFF:
+        return Why(
+            f"Stale: {standing.because} changed after it was read. The manager restarts or keeps it.", standing.because
+        )
+    if view.processing.state not in (ProcessingState.ACTIVE, ProcessingState.COMPLETE):
+        return Why(f"{view.processing.name} is {view.processing.state.value}.")
+    sentence = _SENTENCES[calibration.state](view, calibration, at)
+    if standing.freshness is Freshness.IN_DOUBT:
+        return Why(f"{sentence.sentence} In doubt: {standing.because} is being done again.", standing.because)
+    return sentence
+
+
+def _open(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
+    if calibration.window_ends_at is None or calibration.window_ends_at <= at:
+        return Why(calibration.problem or "The window is over: it is submitted now.")
+    left = spoken(calibration.window_ends_at - at)
+    if lacks_selection(calibration):
+        return Why(f"Has no selection of data: {view.processing.manager} gives one ({left} left).")
+    return Why(f"Submitted with the defaults in {left} unless {calibration.expert} changes something.")
+
+
+def _submitted(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
+    return obstacle(view, calibration, at) or Why("Starts now.")
+
+
+def _running(view: ProcessingView, calibration: Calibration, _at: datetime) -> Why:
+    rows = view.db.execute(
+        select(JobGroup.stage, JobGroup.iteration, Job.state, func.count(Job.id))
+        .join(Job, Job.group_id == JobGroup.id)
+        .join(Attempt, Attempt.id == JobGroup.attempt_id)
+        .where(
+            Attempt.calibration_id == calibration.id,
+            Attempt.live.is_(True),
+            JobGroup.state.in_([GroupState.WANTED, GroupState.SUBMITTED]),
+        )
+        .group_by(JobGroup.stage, JobGroup.iteration, Job.state)
+    ).all()
+    if not rows:
+        return Why("The next step begins.")
+    done = sum(count for *_, state, count in rows if state is JobState.DONE)
+    stage, iteration = rows[0][0], rows[0][1]
+    again = f", iteration {iteration + 1}" if iteration else ""
+    return Why(f"Runs: {stage.value}{again}, {done} of {sum(row[3] for row in rows)} jobs done.")
+
+
+def _review(view: ProcessingView, calibration: Calibration, _at: datetime) -> Why:
+    attempt = view.attempts.get(calibration.name)
+    verdict = attempt.verdict if attempt else None
+    if verdict is None:
+        return Why(f"{calibration.expert} decides.")
+    worst = next((check for check in verdict.checks if check["grade"] == verdict.grade.value), None)
+    if verdict.grade is Grade.PASS:
+        manual = view.processing.sign_off_policy is SignOffPolicy.MANUAL
+        reason = "this processing always asks" if manual else "the script gives no verdict"
+        return Why(f"{len(verdict.checks)} checks green; {calibration.expert} decides, {reason}.")
+    where = f" ({worst['where']})" if worst and worst["where"] else ""
+    return Why(f"{worst['name'] if worst else 'A check'} is beyond its limit{where}; {calibration.expert} decides.")
+
+
+def _finished(view: ProcessingView, calibration: Calibration, _at: datetime) -> Why:
+    attempt = view.attempts.get(calibration.name)
+    if calibration.state is State.VETOED:
+        fallback = calibration.fallback_tag
+        return Why(
+            f"Vetoed; {f'constants of {fallback.name} are used' if fallback else 'earlier constants stay valid'}."
+        )
+    if attempt is None or attempt.verdict is None:
+        return Why("Done.")
+    outcome = attempt.message or {"constants": "New constants", "files": "Files registered"}.get(
+        attempt.outcome.value if attempt.outcome else "", "Nothing to publish"
+    )
+    return Why(f"{outcome.rstrip('.')}; {len(attempt.verdict.checks)} checks, verdict {attempt.verdict.grade.value}.")
+
+
+_SENTENCES = {
+    State.OPEN: _open,
+    State.SUBMITTED: _submitted,
+    State.RUNNING: _running,
+    State.VALIDATING: lambda *_: Why("The new constants are being judged."),
+    State.REVIEW: _review,
+    State.FAILED: lambda _view, calibration, _at: Why(f"Failed: {calibration.problem} {calibration.expert} decides."),
+    State.SIGNED_OFF: _finished,
+    State.VETOED: _finished,
+}

@@ -1,0 +1,160 @@
+"""What the jobs of an attempt brought back: its next group, or its payloads and files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from b2cal.conditions import (
+    Entry,
+    FileCheck,
+    check_files,
+    clipped,
+    coverage_problems,
+    store_payload,
+    tag_entries,
+    tag_named,
+)
+from b2cal.data import NewFile, register_produced
+from b2cal.model import Attempt, AttemptPayload, AttemptRead, Calibration, Kind, Outcome, State, now
+from b2cal.runtime import Ended, ProducedPayload, WantGroup, next_step
+
+from .actors import THE_LOOP
+from .attempts import want, work_of
+from .rules import Verb
+from .transition import Act, transition
+from .view import ProcessingView
+from .workplace import Workplace
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """An ended attempt with what is ready to be written down: checked payloads, or entries copied from a tag."""
+
+    ended: Ended
+    payloads: Sequence[tuple[ProducedPayload, FileCheck]] = ()
+    copied: Sequence[Entry] = ()
+    files: Sequence[NewFile] = ()
+
+
+def bring_back(workplace: Workplace, processing: str, calibration: str) -> bool:
+    """Look at the jobs of a running attempt: want the next group, or take what it produced."""
+    with workplace.database.read() as db:
+        view = ProcessingView.of(db, processing)
+        it = view.calibration(calibration)
+        attempt = view.attempts.get(calibration)
+        if it.state is not State.RUNNING or attempt is None:
+            return True
+        if it.kind is Kind.COPY:
+            harvest = _copied(view, it, attempt)
+            return _write_down(workplace, processing, calibration, attempt.id, harvest)
+        work = work_of(db, workplace, attempt, view.requested)
+        owned = {payload.payload_name for payload in it.definition.payloads}
+    step = next_step(work)
+    if step is None:
+        return False
+    if isinstance(step, WantGroup):
+        return want_group(workplace, attempt.id, step)
+    harvest = _harvest(workplace, step, owned, view)
+    return _write_down(workplace, processing, calibration, attempt.id, harvest)
+
+
+def want_group(workplace: Workplace, attempt_id: int, group: WantGroup) -> bool:
+    """Write a group for the agent; tells whether the attempt is still live and the group is new."""
+
+    def unit(db: Session) -> bool:
+        attempt = db.get(Attempt, attempt_id)
+        return bool(attempt and attempt.live) and want(db, attempt_id, group, now(db))
+
+    return workplace.database.write(unit)
+
+
+def _copied(view: ProcessingView, calibration: Calibration, attempt: Attempt) -> Harvest:
+    """Curated payloads of a subsystem's tag, clipped to the run range."""
+    config = attempt.submission.config
+    if config.get("unchanged"):
+        return Harvest(Ended(Outcome.NOTHING, message="Unchanged, says its expert"))
+    names = {payload.payload_name for payload in calibration.definition.payloads}
+    tag = tag_named(view.db, config["source_tag"])
+    entries = clipped([entry for entry in tag_entries(view.db, tag.id) if entry.name in names], view.requested)
+    problems = coverage_problems(entries, view.requested)
+    missing = sorted(names - {entry.name for entry in entries})
+    problems += [f"{name} is not in the tag" for name in missing]
+    if problems:
+        return Harvest(Ended(Outcome.FAILED, message=f"The tag {tag.name} does not do: {'; '.join(problems)}."))
+    return Harvest(Ended(Outcome.CONSTANTS, message=f"Copied from {tag.name}"), copied=entries)
+
+
+def _harvest(workplace: Workplace, ended: Ended, owned: set[str], view: ProcessingView) -> Harvest:
+    """Check what an attempt produced, in a separate process, and put the payload files into the store."""
+    if ended.outcome is Outcome.FILES:
+        return Harvest(ended, files=[NewFile.of(file) for file in ended.files])
+    if ended.outcome is not Outcome.CONSTANTS:
+        return Harvest(ended)
+    checks = check_files([payload.path for payload in ended.payloads])
+    problems = [f"{check.name or check.path.name}: {problem}" for check in checks for problem in check.problems]
+    strangers = sorted({payload.name for payload in ended.payloads} - owned)
+    problems += [f"{name} belongs to another calibration or is not declared in produced_payloads" for name in strangers]
+    entries = [Entry(p.name, p.first, p.last, 0, p.identity) for p in ended.payloads]
+    problems += coverage_problems(entries, view.requested)
+    if problems:
+        return Harvest(Ended(Outcome.FAILED, message=f"Its payloads were refused: {'; '.join(problems)}."))
+    for check in checks:
+        workplace.store.put(check.path, check.identity)
+    return Harvest(ended, payloads=list(zip(ended.payloads, checks, strict=True)))
+
+
+def _write_down(workplace: Workplace, processing: str, calibration: str, attempt_id: int, harvest: Harvest) -> bool:
+    def unit(db: Session) -> bool:
+        view = ProcessingView.of(db, processing)
+        it = view.calibration(calibration)
+        attempt = view.attempts.get(calibration)
+        if it.state is not State.RUNNING or attempt is None or attempt.id != attempt_id:
+            return True
+        ended = harvest.ended
+        failed = ended.outcome is Outcome.FAILED
+        with transition(
+            db,
+            it.id,
+            Verb.ENDED,
+            Act(THE_LOOP, it.version, ended.message),
+            State.FAILED if failed else State.VALIDATING,
+        ) as change:
+            attempt.outcome, attempt.message, attempt.converged = ended.outcome, ended.message, ended.converged
+            attempt.ended_at = change.at
+            _add_payloads(db, attempt.id, harvest)
+            _mark_used(db, attempt.id, ended.names_read)
+            register_produced(db, attempt.id, harvest.files)
+            it.problem = ended.message if failed else ""
+            if failed:
+                change.tell(it.expert, f"Failed: {ended.message}")
+        return True
+
+    return workplace.database.write(unit)
+
+
+def _add_payloads(db: Session, attempt_id: int, harvest: Harvest) -> None:
+    entries = list(harvest.copied)
+    for produced, check in harvest.payloads:
+        payload_id = store_payload(db, produced.name, check.identity, check.checksum, check.size_bytes)
+        entries.append(Entry(produced.name, produced.first, produced.last, payload_id, check.identity))
+    db.add_all(
+        AttemptPayload(attempt_id=attempt_id, name=e.name, first=e.first, last=e.last, payload_id=e.payload_id)
+        for e in entries
+    )
+
+
+def _mark_used(db: Session, attempt_id: int, names: frozenset[str]) -> None:
+    """Keep which payloads the jobs really read; the others do not make the attempt stale."""
+    add_used(db, attempt_id, names)
+    db.execute(
+        update(AttemptRead).where(AttemptRead.attempt_id == attempt_id, AttemptRead.used.is_(None)).values(used=False)
+    )
+
+
+def add_used(db: Session, attempt_id: int, names: frozenset[str]) -> None:
+    """These payloads were read, too."""
+    db.execute(
+        update(AttemptRead).where(AttemptRead.attempt_id == attempt_id, AttemptRead.name.in_(names)).values(used=True)
+    )

@@ -1,0 +1,252 @@
+"""The one place that changes a state: guard, new state, decision, signals, outbox."""
+
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from b2cal.model import Calibration, Decision, Outbox, Processing, ProcessingState, Role, State, now
+
+from .actors import Actor
+from .errors import Conflict, InvalidChoice, NotAllowed, NotFound, Repeated
+from .evidence import evidence
+from .rules import FINISHED, GOING, ProcessingVerb, Reason, Rule, Verb, processing_rule, rule_at, rules_for
+
+
+@dataclass(frozen=True)
+class Act:
+    """How somebody asks for a verb: who, after having seen which version, why, with which form."""
+
+    by: Actor
+    seen: int
+    reason: str = ""
+    request_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Transition:
+    """What a verb may do while its transition is open: look, add rows, tell somebody."""
+
+    db: Session
+    calibration: Calibration
+    decision: Decision
+    at: datetime
+
+    def detail(self, **facts: Any) -> None:
+        """Keep facts with the decision."""
+        self.decision.details = {**self.decision.details, **facts}
+
+    def tell(self, username: str, text: str) -> None:
+        """Leave a message for somebody in the outbox."""
+        body = {
+            "to": username,
+            "processing": self.calibration.processing.name,
+            "calibration": self.calibration.name,
+            "text": text,
+        }
+        tell(self.db, f"message:{self.decision.id}:{username}", "message", body)
+
+
+@contextmanager
+def transition(db: Session, calibration_id: int, verb: Verb, act: Act, to: State | None = None) -> Iterator[Transition]:
+    """Carry out `verb`: the state changes at once, the body adds what belongs to it; the caller commits.
+
+    `to` chooses among the states that the rule allows (not needed where there is only one).
+
+    Raises:
+        Conflict: the calibration changed after `act.seen`, or the verb has no rule in its state.
+        NotAllowed: `act.by` may not do this; says who may.
+        InvalidChoice: the rule wants a reason and there is none.
+        Repeated: the same form was carried out before.
+        NotFound: there is no such calibration.
+    """
+    refuse_repetition(db, act)
+    calibration = db.get(Calibration, calibration_id, populate_existing=True)
+    if calibration is None:
+        raise NotFound(f"There is no calibration number {calibration_id}.", hint="It may belong to another database.")
+    rule = _checked(db, calibration, verb, act)
+    before, after = calibration.state, _target(rule, calibration.state, to)
+    at = now(db)
+    decision = Decision(
+        processing_id=calibration.processing_id,
+        calibration_id=calibration_id,
+        at=at,
+        actor=act.by.username,
+        role=act.by.role,
+        verb=verb.value,
+        from_state=before.value,
+        to_state=after.value,
+        reason=act.reason,
+        seen=evidence(db, calibration),
+        details={},
+        request_key=act.request_key,
+    )
+    changed = db.execute(
+        update(Calibration)
+        .where(Calibration.id == calibration_id, Calibration.state == before, Calibration.version == act.seen)
+        .values(state=after, version=Calibration.version + 1, signal=Calibration.signal + 1)
+        .values({} if after is before else {"since": at})
+    )
+    if changed.rowcount != 1:  # type: ignore[attr-defined]
+        raise _conflict(db, calibration, verb)
+    db.add(decision)
+    db.flush()
+    db.refresh(calibration)
+    yield Transition(db, calibration, decision, at)
+    db.flush()
+    if (before in FINISHED) != (after in FINISHED) or (before in FINISHED and before is not after):
+        _pass_on(db, calibration, reopened=before in FINISHED, act=act)
+
+
+def refuse_repetition(db: Session, act: Act) -> None:
+    """Refuse a form that was carried out before.
+
+    Raises:
+        Repeated: it was.
+    """
+    if act.request_key and db.scalar(select(Decision.id).where(Decision.request_key == act.request_key)):
+        raise Repeated("This was done already by the same click.", hint="Nothing is to be done.")
+
+
+def processing_transition(db: Session, processing_id: int, verb: ProcessingVerb, act: Act) -> Processing:
+    """Carry out a processing's verb: guard, new state, decision, signals. The caller adds the rest and commits.
+
+    Raises:
+        Conflict, NotAllowed, InvalidChoice, Repeated, NotFound: as in `transition`.
+    """
+    refuse_repetition(db, act)
+    processing = db.get(Processing, processing_id, populate_existing=True)
+    if processing is None:
+        raise NotFound(f"There is no processing number {processing_id}.", hint="It may belong to another database.")
+    rule = processing_rule(verb)
+    if processing.state not in rule.at:
+        raise Conflict(
+            f"{processing.name} is {processing.state.value}: {rule.label.lower()} is not possible.",
+            hint="Look at the processing again.",
+        )
+    if act.by.role not in rule.who:
+        raise NotAllowed(f"{rule.label} is not for you.", hint=f"It is for: {_listed(rule.who)}.")
+    if rule.reason is Reason.NEEDED and not act.reason.strip():
+        raise InvalidChoice(f"{rule.label} needs a reason.", hint="Say in a few words why; it is kept.")
+    before, after = processing.state, rule.to or processing.state
+    changed = db.execute(
+        update(Processing)
+        .where(Processing.id == processing_id, Processing.state == before, Processing.version == act.seen)
+        .values(state=after, version=Processing.version + 1, signal=Processing.signal + 1)
+    )
+    if changed.rowcount != 1:  # type: ignore[attr-defined]
+        raise Conflict(f"{processing.name} was changed by somebody else meanwhile.", hint="Look at it again.")
+    db.add(
+        Decision(
+            processing_id=processing_id,
+            at=now(db),
+            actor=act.by.username,
+            role=act.by.role,
+            verb=verb.value,
+            from_state=before.value,
+            to_state=after.value,
+            reason=act.reason,
+            seen="",
+            details={},
+            request_key=act.request_key,
+        )
+    )
+    db.flush()
+    db.refresh(processing)
+    return processing
+
+
+def raise_signals(db: Session, processing_id: int, names: set[str] | None = None) -> None:
+    """Wake what waits in Airflow for these calibrations (None: for all) and for the processing itself."""
+    wake = update(Calibration).where(Calibration.processing_id == processing_id)
+    if names is not None:
+        wake = wake.where(Calibration.name.in_(names))
+    db.execute(wake.values(signal=Calibration.signal + 1))
+    db.execute(update(Processing).where(Processing.id == processing_id).values(signal=Processing.signal + 1))
+
+
+def tell(db: Session, key: str, kind: str, body: dict[str, Any]) -> None:
+    """Put a side effect into the outbox, once per key."""
+    if db.scalar(select(Outbox.id).where(Outbox.key == key)) is None:
+        db.add(Outbox(key=key, kind=kind, body=body, created_at=now(db), tries=0))
+
+
+def _checked(db: Session, calibration: Calibration, verb: Verb, act: Act) -> Rule:
+    processing = calibration.processing
+    if processing.state not in GOING:
+        raise Conflict(
+            f"{processing.name} is {processing.state.value}: nothing in it can be changed.",
+            hint="A published tag is corrected for later runs, or in a new tag.",
+        )
+    rule = rule_at(verb, calibration.state)
+    if rule is None:
+        raise _conflict(db, calibration, verb)
+    if act.by.role not in rule.who:
+        raise NotAllowed(
+            f"{rule.label} is not for the {act.by.role.value} while {calibration.name} is {calibration.state.value}.",
+            hint=f"It is for: {_listed(rule.who)}.",
+        )
+    if rule.reason is Reason.NEEDED and not act.reason.strip():
+        raise InvalidChoice(f"{rule.label} needs a reason.", hint="Say in a few words why; it is kept.")
+    return rule
+
+
+def _target(rule: Rule, state: State, to: State | None) -> State:
+    if not rule.to:
+        return state
+    target = to or rule.to[0]
+    if target not in rule.to:
+        raise ValueError(f"{rule.verb} does not lead to {target}")
+    return target
+
+
+def _conflict(db: Session, calibration: Calibration, verb: Verb) -> Conflict:
+    latest = db.scalar(
+        select(Decision).where(Decision.calibration_id == calibration.id).order_by(Decision.id.desc()).limit(1)
+    )
+    done = f"; the last that happened: {latest.verb} by {latest.actor} at {latest.at:%H:%M:%S} UTC" if latest else ""
+    states = sorted({state.value for rule in rules_for(verb) for state in rule.at})
+    return Conflict(
+        f"{calibration.name} is {calibration.state.value} now{done}.",
+        hint=f"{rules_for(verb)[0].label} is possible while it is {' or '.join(states)}. Look at it again.",
+    )
+
+
+def _pass_on(db: Session, calibration: Calibration, reopened: bool, act: Act) -> None:
+    """What others have to know of a finished or reopened calibration."""
+    rows = db.execute(
+        select(Calibration.name, Calibration.upstream).where(Calibration.processing_id == calibration.processing_id)
+    ).all()
+    upstream = {row.name: set(row.upstream) for row in rows}
+    raise_signals(db, calibration.processing_id, downstream_of(upstream, calibration.name))
+    if not reopened:
+        return
+    db.execute(
+        update(Processing)
+        .where(Processing.id == calibration.processing_id)
+        .values(generation=Processing.generation + 1)
+    )
+    processing = calibration.processing
+    db.refresh(processing)
+    if processing.state is ProcessingState.COMPLETE:
+        processing_transition(
+            db, processing.id, ProcessingVerb.REOPEN, Act(act.by, processing.version, f"{calibration.name} reopened")
+        )
+
+
+def downstream_of(upstream: dict[str, set[str]], name: str) -> set[str]:
+    """Everything that depends on `name`, directly or not."""
+    found: set[str] = set()
+    frontier = {name}
+    while frontier:
+        frontier = {other for other, needs in upstream.items() if needs & frontier} - found
+        found |= frontier
+    return found
+
+
+def _listed(roles: Set[Role]) -> str:
+    return ", ".join(sorted(str(role) for role in roles))

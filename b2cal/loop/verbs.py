@@ -1,0 +1,242 @@
+"""What people do to a calibration. Each verb is one transaction of the caller; pages, API and CLI call these."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from b2cal.data import selection_problems
+from b2cal.model import Attempt, Calibration, GlobalTag, GroupState, JobGroup, Kind, Role, State, Submission
+from b2cal.releases import config_problems, merged_config
+
+from .actors import person
+from .deadlines import open_window
+from .errors import Conflict, InvalidChoice, InvalidConfig, NotFound
+from .readiness import lacks_selection
+from .rules import Verb
+from .transition import Act, Transition, raise_signals, transition
+from .view import ProcessingView
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What an expert submits: changes on top of the default configuration, and a selection (None: the default)."""
+
+    changes: dict[str, Any] = field(default_factory=dict)
+    selection: dict[str, Any] | None = None
+
+
+def submit(db: Session, calibration_id: int, choice: Choice, act: Act) -> Submission:
+    """Fix configuration and input selection of a calibration; it starts as soon as it may.
+
+    Raises:
+        Conflict, NotAllowed: as in `transition`; nothing was written.
+        InvalidConfig: the configuration breaks the schema.
+        InvalidChoice: there is no selection, or one that the vocabulary does not know.
+    """
+    with transition(db, calibration_id, Verb.SUBMIT, act) as it:
+        submission = Submission(
+            calibration_id=calibration_id,
+            number=_next_number(db, Submission, calibration_id),
+            live=True,
+            config=_checked_config(it.calibration, choice.changes),
+            selection=_checked_selection(it.calibration, choice.selection),
+            submitted_by=act.by.username,
+            automatic=act.by.role is Role.LOOP,
+            submitted_at=it.at,
+            comment=act.reason,
+        )
+        _drop_live(db, Submission, calibration_id)
+        db.add(submission)
+        it.calibration.problem = ""
+        it.detail(changes=choice.changes, submission=submission.number)
+        return submission
+
+
+def withdraw(db: Session, calibration_id: int, act: Act) -> None:
+    """Take a submission back before the window ends."""
+    with transition(db, calibration_id, Verb.WITHDRAW, act) as it:
+        if it.calibration.window_ends_at is None or it.calibration.window_ends_at <= it.at:
+            raise Conflict(
+                f"The window of {it.calibration.name} is over.", hint="Restart or reject it instead, when it has run."
+            )
+        _drop_live(db, Submission, calibration_id)
+
+
+def sign_off(db: Session, calibration_id: int, act: Act) -> None:
+    """Accept the constants of the live attempt.
+
+    Raises:
+        Conflict: besides those of `transition`: what it read is in doubt or stale.
+    """
+    _refuse_unless_fresh(db, calibration_id)
+    with transition(db, calibration_id, Verb.SIGN_OFF, act):
+        pass
+
+
+def reject(db: Session, calibration_id: int, act: Act) -> None:
+    """Send a calibration back to its expert, with a new window."""
+    with transition(db, calibration_id, Verb.REJECT, act) as it:
+        attempt = _end_attempt(it)
+        if attempt is not None:
+            attempt.rejected = True
+        _drop_live(db, Submission, calibration_id)
+        _reopen(it)
+        it.tell(it.calibration.expert, f"Rejected by {act.by.username}: {act.reason}. It is open again.")
+
+
+def restart(db: Session, calibration_id: int, act: Act) -> None:
+    """Run the same submission again."""
+    with transition(db, calibration_id, Verb.RESTART, act) as it:
+        _end_attempt(it)
+        it.calibration.problem = ""
+        it.calibration.kept_reads = None
+
+
+def veto(db: Session, calibration_id: int, act: Act, fallback_tag: str | None = None) -> None:
+    """Leave a calibration out. Its jobs are cancelled; constants of `fallback_tag`, else those of the base, stand in.
+
+    Raises:
+        NotFound: there is no such tag.
+    """
+    tag_id = None
+    if fallback_tag:
+        tag_id = db.scalar(select(GlobalTag.id).where(GlobalTag.name == fallback_tag))
+        if tag_id is None:
+            raise NotFound(f"There is no global tag {fallback_tag}.", hint="`b2cal tag show` lists the tags.")
+    with transition(db, calibration_id, Verb.VETO, act) as it:
+        _end_attempt(it)
+        it.calibration.fallback_tag_id = tag_id
+        it.detail(fallback_tag=fallback_tag)
+
+
+def lift(db: Session, calibration_id: int, act: Act) -> None:
+    """Take a veto back; the calibration is open again, with a new window."""
+    with transition(db, calibration_id, Verb.LIFT, act) as it:
+        it.calibration.fallback_tag_id = None
+        _drop_live(db, Submission, calibration_id)
+        _reopen(it)
+
+
+def keep(db: Session, calibration_id: int, act: Act) -> None:
+    """Keep signed-off constants although something that they read has changed."""
+    with transition(db, calibration_id, Verb.KEEP, act) as it:
+        it.calibration.kept_reads = ProcessingView(db, it.calibration.processing_id).reads_digest(it.calibration.name)
+        raise_signals(db, it.calibration.processing_id)
+
+
+def go_on(db: Session, calibration_id: int, act: Act) -> None:
+    """Start with the inputs that are there."""
+    with transition(db, calibration_id, Verb.GO_ON, act) as it:
+        it.calibration.accept_incomplete = True
+
+
+def select_data(db: Session, calibration_id: int, selection: dict[str, Any], act: Act) -> None:
+    """Give a selection to a calibration whose script has no filters."""
+    with transition(db, calibration_id, Verb.SELECT, act) as it:
+        it.calibration.selection = _checked_selection(it.calibration, selection)
+        it.calibration.problem = ""
+
+
+def reassign(db: Session, calibration_id: int, expert: str, act: Act) -> None:
+    """Make somebody else responsible.
+
+    Raises:
+        NotFound: nobody is known by that name.
+    """
+    person(db, expert)
+    with transition(db, calibration_id, Verb.REASSIGN, act) as it:
+        it.detail(expert=[it.calibration.expert, expert])
+        it.calibration.expert = expert
+        it.tell(expert, f"{act.by.username} made you responsible.")
+
+
+def extend(db: Session, calibration_id: int, hours: float, act: Act) -> None:
+    """Let the window of an open calibration end `hours` later."""
+    if not 0 < hours <= 24 * 365:
+        raise InvalidChoice(f"A window cannot be extended by {hours} h.", hint="Give a positive number of hours.")
+    with transition(db, calibration_id, Verb.EXTEND, act) as it:
+        ends_at = max(it.calibration.window_ends_at or it.at, it.at) + timedelta(hours=hours)
+        it.calibration.window_ends_at = ends_at
+        it.calibration.problem = ""
+        it.detail(window_ends_at=ends_at.isoformat())
+
+
+def consequences(view: ProcessingView, name: str) -> list[str]:
+    """What would be put in doubt if `name` were opened or done again: attempts downstream that have begun."""
+    begun = (State.RUNNING, State.VALIDATING, State.REVIEW, State.SIGNED_OFF, State.FAILED)
+    return [f"{other.name} ({other.state.value})" for other in view.downstream(name) if other.state in begun]
+
+
+def _reopen(it: Transition) -> None:
+    calibration = it.calibration
+    open_window(calibration, it.at, calibration.processing.reject_window_s)
+    calibration.problem = ""
+    calibration.kept_reads = None
+    calibration.accept_incomplete = False
+
+
+def _end_attempt(it: Transition) -> Attempt | None:
+    """The live attempt lives no longer; the agent cancels the jobs that are left."""
+    attempt = it.db.scalar(select(Attempt).where(Attempt.calibration_id == it.calibration.id, Attempt.live.is_(True)))
+    if attempt is None:
+        return None
+    attempt.live = None
+    attempt.ended_at = attempt.ended_at or it.at
+    left = it.db.scalar(
+        select(func.count(JobGroup.id)).where(
+            JobGroup.attempt_id == attempt.id, JobGroup.state.in_([GroupState.WANTED, GroupState.SUBMITTED])
+        )
+    )
+    it.detail(attempt=attempt.number, groups_cancelled=left)
+    it.db.flush()
+    return attempt
+
+
+def _drop_live(db: Session, kind: type[Submission] | type[Attempt], calibration_id: int) -> None:
+    db.execute(update(kind).where(kind.calibration_id == calibration_id, kind.live.is_(True)).values(live=None))
+
+
+def _next_number(db: Session, kind: type[Submission] | type[Attempt], calibration_id: int) -> int:
+    latest = db.scalar(select(func.max(kind.number)).where(kind.calibration_id == calibration_id))
+    return (latest or 0) + 1
+
+
+def _checked_config(calibration: Calibration, changes: dict[str, Any]) -> dict[str, Any]:
+    config = merged_config(calibration.definition, changes)
+    problems = config_problems(calibration.definition, config)
+    if problems:
+        raise InvalidConfig(problems)
+    return config
+
+
+def _checked_selection(calibration: Calibration, selection: dict[str, Any] | None) -> dict[str, Any]:
+    definition = calibration.definition
+    chosen = selection or calibration.selection or {"filters": definition.settings["input_data_filters"]}
+    if selection is None and lacks_selection(calibration):
+        raise InvalidChoice(
+            f"{calibration.name} has no selection of data: its script gives no filters.",
+            hint="The manager gives one; an expert may give one with the submission.",
+        )
+    if calibration.kind is Kind.COPY:
+        return {}
+    problems = selection_problems(calibration.processing.release.vocabulary, definition.settings, chosen)
+    if problems:
+        raise InvalidChoice(
+            f"The selection cannot be used: {'; '.join(problems)}.", hint="Correct it and submit again."
+        )
+    return chosen
+
+
+def _refuse_unless_fresh(db: Session, calibration_id: int) -> None:
+    calibration = db.get(Calibration, calibration_id)
+    if calibration is None or calibration.state is not State.REVIEW:
+        return
+    standing = ProcessingView(db, calibration.processing_id).standing(calibration.name)
+    if standing.because:
+        raise Conflict(
+            f"What {calibration.name} read is {standing.freshness}: {standing.because} changed or is done again.",
+            hint="Wait: it is done again by itself when that has ended.",
+        )

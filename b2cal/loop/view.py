@@ -1,0 +1,251 @@
+"""One processing as it stands in one snapshot: who needs whom, what each would read, who is fresh.
+
+Freshness is derived here and never stored.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from b2cal.conditions import Entry, clipped, effective, tag_entries
+from b2cal.core.checksums import digest
+from b2cal.core.iov import OPEN, IoV
+from b2cal.model import (
+    Attempt,
+    AttemptFile,
+    AttemptPayload,
+    AttemptRead,
+    BaseIov,
+    Calibration,
+    DataFile,
+    Kind,
+    Processing,
+    ProcessingKind,
+    State,
+)
+
+from .errors import NotFound
+from .rules import FINISHED
+from .transition import downstream_of
+
+
+class Freshness(StrEnum):
+    """Whether what an attempt read is still what it would read now."""
+
+    FRESH = "fresh"
+    IN_DOUBT = "in doubt"
+    STALE = "stale"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Freshness with its cause: the upstream calibration, or the payload of the base, that decides it."""
+
+    freshness: Freshness
+    because: str = ""
+
+
+FRESH = Standing(Freshness.FRESH)
+
+
+class ProcessingView:
+    """A processing with its calibrations, their live attempts and what these read and made."""
+
+    def __init__(self, db: Session, processing_id: int) -> None:
+        self.db = db
+        self.processing = db.scalars(
+            select(Processing)
+            .where(Processing.id == processing_id)
+            .options(joinedload(Processing.release), joinedload(Processing.target_tag), joinedload(Processing.base_tag))
+            .execution_options(populate_existing=True)
+        ).one()
+        self.calibrations = {
+            calibration.name: calibration
+            for calibration in db.scalars(
+                select(Calibration)
+                .where(Calibration.processing_id == processing_id)
+                .order_by(Calibration.id)
+                .options(joinedload(Calibration.definition))
+                .execution_options(populate_existing=True)
+            )
+        }
+        self._standings: dict[str, Standing] = {}
+
+    @classmethod
+    def of(cls, db: Session, name: str) -> "ProcessingView":
+        """The processing of this name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = db.scalar(select(Processing.id).where(Processing.name == name))
+        if found is None:
+            known = ", ".join(db.scalars(select(Processing.name).order_by(Processing.id.desc()).limit(5)))
+            raise NotFound(f"There is no processing {name}.", hint=f"The latest are: {known or 'none yet'}.")
+        return cls(db, found)
+
+    def calibration(self, name: str) -> Calibration:
+        """The calibration of this name.
+
+        Raises:
+            NotFound: the processing has none.
+        """
+        if name not in self.calibrations:
+            raise NotFound(
+                f"{self.processing.name} has no calibration {name}.", hint=f"It has: {', '.join(self.calibrations)}."
+            )
+        return self.calibrations[name]
+
+    @property
+    def requested(self) -> IoV:
+        """The IoV that constants must cover: the run range, with an open end in a prompt processing."""
+        last = OPEN if self.processing.kind is ProcessingKind.PROMPT else self.processing.run_last
+        return IoV.from_numbers(self.processing.run_first, last)
+
+    @cached_property
+    def attempts(self) -> dict[str, Attempt]:
+        """The live attempts with all that freshness needs, by name of the calibration."""
+        rows = self.db.scalars(
+            select(Attempt)
+            .join(Calibration, Calibration.id == Attempt.calibration_id)
+            .where(Calibration.processing_id == self.processing.id, Attempt.live.is_(True))
+            .options(
+                selectinload(Attempt.payloads).joinedload(AttemptPayload.payload),
+                selectinload(Attempt.reads).joinedload(AttemptRead.payload),
+                joinedload(Attempt.verdict),
+                joinedload(Attempt.submission),
+            )
+            .execution_options(populate_existing=True)
+        )
+        names = {calibration.id: name for name, calibration in self.calibrations.items()}
+        return {names[attempt.calibration_id]: attempt for attempt in rows}
+
+    @cached_property
+    def base(self) -> list[Entry]:
+        """The frozen base, as far as it overlaps the run range."""
+        rows = self.db.scalars(
+            select(BaseIov)
+            .where(BaseIov.processing_id == self.processing.id)
+            .options(joinedload(BaseIov.payload))
+            .order_by(BaseIov.name, BaseIov.first)
+        )
+        return [Entry(row.name, row.first, row.last, row.payload_id, row.payload.identity) for row in rows]
+
+    @cached_property
+    def _read_productions(self) -> dict[str, dict[int, str]]:
+        """Per calibration: the cDST productions whose files its live attempt reads, with their seeds."""
+        rows = self.db.execute(
+            select(AttemptFile.attempt_id, DataFile.attempt_id)
+            .join(DataFile, DataFile.id == AttemptFile.data_file_id)
+            .where(
+                AttemptFile.attempt_id.in_([attempt.id for attempt in self.attempts.values()]),
+                DataFile.attempt_id.is_not(None),
+            )
+            .distinct()
+        ).all()
+        made_by = {row[1] for row in rows}
+        seeds = {a.id: a for a in self.db.scalars(select(Attempt).where(Attempt.id.in_(made_by)))}
+        names = {attempt.id: name for name, attempt in self.attempts.items()}
+        found: dict[str, dict[int, str]] = {}
+        for reader, producer in rows:
+            found.setdefault(names[reader], {})[seeds[producer].calibration_id] = seeds[producer].seed
+        return found
+
+    @cached_property
+    def _needs(self) -> dict[str, set[str]]:
+        return {name: set(calibration.upstream) for name, calibration in self.calibrations.items()}
+
+    def upstream(self, name: str) -> list[Calibration]:
+        """Everything that `name` depends on, directly or not, upstream first."""
+        wanted: set[str] = set()
+        frontier = set(self._needs[name])
+        while frontier:
+            wanted |= frontier
+            frontier = {needed for other in frontier for needed in self._needs[other]} - wanted
+        return [calibration for calibration in self._in_order() if calibration.name in wanted]
+
+    def downstream(self, name: str) -> list[Calibration]:
+        """Everything that depends on `name`, directly or not."""
+        wanted = downstream_of(self._needs, name)
+        return [calibration for calibration in self._in_order() if calibration.name in wanted]
+
+    def _in_order(self) -> Iterator[Calibration]:
+        done: set[str] = set()
+        while len(done) < len(self.calibrations):
+            ready = [c for name, c in self.calibrations.items() if name not in done and self._needs[name] <= done]
+            yield from ready
+            done |= {calibration.name for calibration in ready}
+
+    def made(self, calibration: Calibration) -> list[Entry]:
+        """The payloads that a finished calibration gives to others: its own, or those of its veto's fallback."""
+        if calibration.state is State.VETOED and calibration.fallback_tag_id is not None:
+            names = {owned.payload_name for owned in calibration.definition.payloads}
+            entries = [e for e in tag_entries(self.db, calibration.fallback_tag_id) if e.name in names]
+            return clipped(entries, self.requested)
+        attempt = self.attempts.get(calibration.name)
+        if calibration.state is not State.SIGNED_OFF or attempt is None:
+            return []
+        return [Entry(p.name, p.first, p.last, p.payload_id, p.payload.identity) for p in attempt.payloads]
+
+    def would_read(self, name: str) -> list[tuple[Entry, str | None]]:
+        """The one map of what an attempt of `name` reads if it starts now, with the producer (None: the base)."""
+        layers = [(calibration.name, self.made(calibration)) for calibration in self.upstream(name)]
+        producer = {(e.name, e.payload_id): who for who, entries in layers for e in entries}
+        entries = effective(self.base, *(entries for _, entries in layers))
+        return [(entry, producer.get((entry.name, entry.payload_id))) for entry in entries]
+
+    def reads_digest(self, name: str) -> str:
+        """Hash of what `name` would read now; a manager keeps a stale result against exactly this."""
+        productions = [(c.name, self.attempts[c.name].seed) for c in self._finished_productions(name)]
+        return digest([[[e.name, e.first, e.last, e.identity] for e, _ in self.would_read(name)], productions])
+
+    def standing(self, name: str) -> Standing:
+        """Whether the live attempt of `name` is fresh, in doubt or stale, and because of what."""
+        if name not in self._standings:
+            self._standings[name] = self._derived_standing(name)
+        return self._standings[name]
+
+    def settled(self, name: str) -> bool:
+        """Finished, and fresh or kept: others may build on it."""
+        return self.calibrations[name].state in FINISHED and self.standing(name).freshness is Freshness.FRESH
+
+    def _derived_standing(self, name: str) -> Standing:
+        calibration = self.calibrations[name]
+        attempt = self.attempts.get(name)
+        if attempt is None or calibration.state in (State.OPEN, State.SUBMITTED, State.VETOED):
+            return FRESH
+        for upstream in self.upstream(name):
+            if not self.settled(upstream.name):
+                return Standing(Freshness.IN_DOUBT, upstream.name)
+        changed = self._changed_read(name, attempt) or self._changed_production(name)
+        if changed and calibration.kept_reads != self.reads_digest(name):
+            return Standing(Freshness.STALE, changed)
+        return FRESH
+
+    def _changed_read(self, name: str, attempt: Attempt) -> str:
+        """Name of what the attempt read and would read otherwise now; what its jobs did not use does not count."""
+        unused = {read.name for read in attempt.reads if read.used is False}
+        then = {
+            (r.name, r.first, r.last, r.payload.identity): r.producer for r in attempt.reads if r.name not in unused
+        }
+        today = {(e.name, e.first, e.last, e.identity): who for e, who in self.would_read(name) if e.name not in unused}
+        differing = sorted(then.keys() ^ today.keys())
+        if not differing:
+            return ""
+        first = differing[0]
+        return today.get(first) or then.get(first) or first[0]
+
+    def _changed_production(self, name: str) -> str:
+        for producer_id, seed in self._read_productions.get(name, {}).items():
+            producer = next(c for c in self.calibrations.values() if c.id == producer_id)
+            current = self.attempts.get(producer.name)
+            if current is None or current.seed != seed:
+                return producer.name
+        return ""
+
+    def _finished_productions(self, name: str) -> list[Calibration]:
+        return [c for c in self.upstream(name) if c.kind is Kind.PRODUCE and c.name in self.attempts]
