@@ -1,5 +1,7 @@
 """How an attempt becomes groups of jobs, and what their outputs mean. Pure planning; no database, no batch system."""
 
+from .outputs import OUTPUTS, UnusableOutput, measurements
+from .plan import measure_step, next_step
 from .work import (
     Constants,
     Ended,
@@ -15,6 +17,7 @@ from .work import (
 )
 
 __all__ = [
+    "OUTPUTS",
     "Constants",
     "Ended",
     "InputFile",
@@ -23,7 +26,11 @@ __all__ = [
     "ProducedFile",
     "ProducedPayload",
     "StageOutcome",
+    "UnusableOutput",
     "WantGroup",
     "WantedJob",
     "Work",
+    "measure_step",
+    "measurements",
+    "next_step",
 ]

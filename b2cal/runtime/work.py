@@ -23,6 +23,17 @@ class InputFile:
     size_bytes: int
     n_events: int
 
+    def to_json(self) -> Spec:
+        """As job.json has it."""
+        run = ExpRun.from_number(self.exprun)
+        return {
+            "path": self.path,
+            "data_name": self.data_name,
+            "exp": run.exp,
+            "run": run.run,
+            "sha256": self.sha256,
+        }
+
 
 @dataclass(frozen=True)
 class Constants:
@@ -150,9 +161,3 @@ class Measurements:
     measurements: Sequence[Spec] = ()
     limits: Mapping[str, Any] = field(default_factory=dict)
     names_read: frozenset[str] = frozenset()
-
-
-def run_of(exprun: int) -> list[int]:
-    """`[exp, run]` of a run's number, as job.json has it."""
-    run = ExpRun.from_number(exprun)
-    return [run.exp, run.run]
