@@ -1,11 +1,12 @@
 """The rules of the calibration loop. Only this room changes a state; nothing reaches behind this door."""
 
-from .actors import THE_LOOP, Actor, actor, manager, person
+from .actors import THE_LOOP, Actor, actor, manager
 from .advance import Progress, advance
 from .buttons import Button, buttons, processing_buttons
 from .deadlines import spoken
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
+from .named import person_named, release_named, tag_named
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release
 from .publication import Preview, advance_processing, publication_preview, publish
 from .readiness import Why, inputs_of, lacks_selection, why
@@ -76,19 +77,21 @@ __all__ = [
     "lift",
     "manager",
     "open_workplace",
-    "person",
+    "person_named",
     "processing_buttons",
     "publication_preview",
     "publish",
     "reassign",
     "reject",
     "release",
+    "release_named",
     "restart",
     "select_data",
     "sign_off",
     "signals",
     "spoken",
     "submit",
+    "tag_named",
     "veto",
     "why",
     "withdraw",

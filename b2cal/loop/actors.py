@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from b2cal.model import Calibration, Person, Role
+from b2cal.model import Calibration, Role
 
-from .errors import NotAllowed, NotFound
+from .errors import NotAllowed
+from .named import person_named
 
 
 @dataclass(frozen=True)
@@ -20,25 +21,13 @@ class Actor:
 THE_LOOP = Actor("b2cal", Role.LOOP)
 
 
-def person(db: Session, username: str) -> Person:
-    """The person of this login name.
-
-    Raises:
-        NotFound: nobody has it.
-    """
-    found = db.get(Person, username)
-    if found is None:
-        raise NotFound(f"Nobody is known as {username}.", hint="`b2cal init` lists the people; check the spelling.")
-    return found
-
-
 def actor(db: Session, username: str, calibration: Calibration) -> Actor:
     """In which role this person stands to this calibration.
 
     Raises:
         NotAllowed: neither its expert, nor its deputy, nor a manager.
     """
-    someone = person(db, username)
+    someone = person_named(db, username)
     if someone.role is Role.MANAGER:
         return Actor(username, Role.MANAGER)
     if username == calibration.expert:
@@ -57,7 +46,7 @@ def manager(db: Session, username: str) -> Actor:
     Raises:
         NotAllowed: not a manager.
     """
-    someone = person(db, username)
+    someone = person_named(db, username)
     if someone.role is not Role.MANAGER:
         raise NotAllowed(f"{someone.full_name} is not a manager.", hint="Ask a manager of the processing.")
     return Actor(username, Role.MANAGER)

@@ -21,7 +21,6 @@ from b2cal.model import (
     ProcessingKind,
     ProcessingState,
     PublishPolicy,
-    Release,
     Role,
     Run,
     SignOffPolicy,
@@ -33,8 +32,9 @@ from b2cal.model import (
 
 from .actors import manager
 from .deadlines import open_window
-from .errors import Conflict, InvalidChoice, NotFound
+from .errors import Conflict, InvalidChoice
 from .graph import task_id, want_graph
+from .named import release_named, tag_named
 from .publication import freeze_base
 from .rules import ProcessingVerb
 from .transition import Act, processing_transition, raise_signals
@@ -86,8 +86,8 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
             f"The run registry has no run in {wanted.runs}.", hint="`b2cal data scan FOLDER` registers runs and files."
         )
     manager(db, wanted.manager)
-    release = _release(db, wanted.release)
-    base, target = _tag(db, wanted.base_tag), _tag(db, wanted.target_tag)
+    release = release_named(db, wanted.release)
+    base, target = tag_named(db, wanted.base_tag), tag_named(db, wanted.target_tag)
     if target.state is not TagState.OPEN and target.state is not TagState.RUNNING:
         raise Conflict(
             f"The tag {target.name} is {target.state.value}: nothing can be published to it.", hint="Choose another."
@@ -189,22 +189,6 @@ def data_arrived(db: Session) -> None:
             )
         ).all()
         raise_signals(db, processing_id, set(waiting))
-
-
-def _release(db: Session, name: str) -> Release:
-    found = db.scalar(select(Release).where(Release.name == name).order_by(Release.id.desc()).limit(1))
-    if found is None:
-        known = ", ".join(db.scalars(select(Release.name).distinct())) or "none yet"
-        raise NotFound(f"There is no release {name}.", hint=f"`b2cal release add FOLDER` adds one; known: {known}.")
-    return found
-
-
-def _tag(db: Session, name: str) -> GlobalTag:
-    found = db.scalar(select(GlobalTag).where(GlobalTag.name == name))
-    if found is None:
-        known = ", ".join(db.scalars(select(GlobalTag.name))) or "none yet"
-        raise NotFound(f"There is no global tag {name}.", hint=f"Known: {known}.")
-    return found
 
 
 def _refuse_overlap(db: Session, wanted: NewProcessing, target: GlobalTag) -> None:

@@ -23,7 +23,6 @@ from b2cal.model import (
     StartPolicy,
     State,
 )
-from b2cal.releases import has_selection
 
 from .deadlines import spoken
 from .view import Freshness, ProcessingView
@@ -62,7 +61,7 @@ def lacks_selection(calibration: Calibration) -> bool:
     return (
         calibration.kind is not Kind.COPY
         and calibration.selection is None
-        and not has_selection(calibration.definition)
+        and not calibration.definition.settings["input_data_filters"]
     )
 
 
@@ -105,11 +104,8 @@ def _input_obstacle(view: ProcessingView, calibration: Calibration) -> Why | Non
         return Why("No file of its inputs has arrived: it never starts on nothing.")
     if inputs.completeness is Completeness.COMPLETE or calibration.accept_incomplete:
         return None
-    run, data_name, found, expected = inputs.missing[0]
-    return Why(
-        f"Inputs are {inputs.completeness.value}: {data_name} of {run} has {found} of {expected} events"
-        + (f", and {len(inputs.missing) - 1} more." if len(inputs.missing) > 1 else ".")
-    )
+    others = f", and {len(inputs.missing) - 1} more" if len(inputs.missing) > 1 else ""
+    return Why(f"Inputs are {inputs.completeness.value}: {inputs.missing[0]}{others}.")
 
 
 def _source_obstacle(view: ProcessingView, calibration: Calibration) -> Why | None:

@@ -8,13 +8,12 @@ from sqlalchemy.orm import Session
 
 from b2cal.conditions import (
     Entry,
-    FileCheck,
+    StoredFile,
     check_files,
     clipped,
     coverage_problems,
     store_payload,
     tag_entries,
-    tag_named,
 )
 from b2cal.data import NewFile, register_produced
 from b2cal.model import Attempt, AttemptPayload, AttemptRead, Calibration, Kind, Outcome, State, now
@@ -22,6 +21,7 @@ from b2cal.runtime import Ended, ProducedPayload, WantGroup, next_step
 
 from .actors import THE_LOOP
 from .attempts import want, work_of
+from .named import tag_named
 from .rules import Verb
 from .transition import Act, transition
 from .view import ProcessingView
@@ -33,7 +33,7 @@ class Harvest:
     """An ended attempt with what is ready to be written down: checked payloads, or entries copied from a tag."""
 
     ended: Ended
-    payloads: Sequence[tuple[ProducedPayload, FileCheck]] = ()
+    payloads: Sequence[tuple[ProducedPayload, StoredFile]] = ()
     copied: Sequence[Entry] = ()
     files: Sequence[NewFile] = ()
 
@@ -78,11 +78,9 @@ def _copied(view: ProcessingView, calibration: Calibration, attempt: Attempt) ->
     names = {payload.payload_name for payload in calibration.definition.payloads}
     tag = tag_named(view.db, config["source_tag"])
     entries = clipped([entry for entry in tag_entries(view.db, tag.id) if entry.name in names], view.requested)
-    problems = coverage_problems(entries, view.requested)
-    missing = sorted(names - {entry.name for entry in entries})
-    problems += [f"{name} is not in the tag" for name in missing]
+    problems = coverage_problems(entries, view.requested, names)
     if problems:
-        return Harvest(Ended(Outcome.FAILED, message=f"The tag {tag.name} does not do: {'; '.join(problems)}."))
+        return Harvest(Ended(Outcome.FAILED, message=f"The tag {tag.name} cannot be copied. {' '.join(problems)}"))
     return Harvest(Ended(Outcome.CONSTANTS, message=f"Copied from {tag.name}"), copied=entries)
 
 
@@ -92,17 +90,17 @@ def _harvest(workplace: Workplace, ended: Ended, owned: set[str], view: Processi
         return Harvest(ended, files=[NewFile.of(file) for file in ended.files])
     if ended.outcome is not Outcome.CONSTANTS:
         return Harvest(ended)
-    checks = check_files([payload.path for payload in ended.payloads])
-    problems = [f"{check.name or check.path.name}: {problem}" for check in checks for problem in check.problems]
-    strangers = sorted({payload.name for payload in ended.payloads} - owned)
-    problems += [f"{name} belongs to another calibration or is not declared in produced_payloads" for name in strangers]
+    checks = check_files([payload.path for payload in ended.payloads], names=owned)
+    problems = [problem for check in checks for problem in check.problems]
+    for payload, check in zip(ended.payloads, checks, strict=True):
+        if not check.problems and (check.name, check.identity) != (payload.name, payload.identity):
+            problems.append(f"{payload.path.name} holds other contents than its job reported.")
     entries = [Entry(p.name, p.first, p.last, 0, p.identity) for p in ended.payloads]
-    problems += coverage_problems(entries, view.requested)
+    problems += coverage_problems(entries, view.requested, owned)
     if problems:
-        return Harvest(Ended(Outcome.FAILED, message=f"Its payloads were refused: {'; '.join(problems)}."))
-    for check in checks:
-        workplace.store.put(check.path, check.identity)
-    return Harvest(ended, payloads=list(zip(ended.payloads, checks, strict=True)))
+        return Harvest(Ended(Outcome.FAILED, message=f"Its payloads were refused. {' '.join(problems)}"))
+    stored = [workplace.store.put(check.path, check.identity, check.checksum) for check in checks]
+    return Harvest(ended, payloads=list(zip(ended.payloads, stored, strict=True)))
 
 
 def _write_down(workplace: Workplace, processing: str, calibration: str, attempt_id: int, harvest: Harvest) -> bool:
@@ -136,9 +134,9 @@ def _write_down(workplace: Workplace, processing: str, calibration: str, attempt
 
 def _add_payloads(db: Session, attempt_id: int, harvest: Harvest) -> None:
     entries = list(harvest.copied)
-    for produced, check in harvest.payloads:
-        payload_id = store_payload(db, produced.name, check.identity, check.checksum, check.size_bytes)
-        entries.append(Entry(produced.name, produced.first, produced.last, payload_id, check.identity))
+    for produced, file in harvest.payloads:
+        payload_id = store_payload(db, produced.name, produced.identity, file.checksum, file.size_bytes)
+        entries.append(Entry(produced.name, produced.first, produced.last, payload_id, produced.identity))
     db.add_all(
         AttemptPayload(attempt_id=attempt_id, name=e.name, first=e.first, last=e.last, payload_id=e.payload_id)
         for e in entries

@@ -4,7 +4,7 @@ Guards, the buttons of the pages, the texts of refusals, the diagram in the docs
 from `RULES`; change a cell here and they follow.
 """
 
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -53,31 +53,31 @@ class Rule:
     """`who` may do `verb` to a calibration in one of the states `at`; it then is in one of `to` (none: unchanged)."""
 
     verb: Verb
-    at: Set[State]
+    at: AbstractSet[State]
     to: tuple[State, ...]
-    who: Set[Role]
+    who: AbstractSet[Role]
     label: str
     reason: Reason = Reason.WELCOME
 
 
 RULES = (
-    #    verb           at                                        to                    who may           button
-    Rule(Verb.SUBMIT,   {OPEN},                                   (SUBMITTED,),         OWNERS | {LOOP},  "Submit"),
-    Rule(Verb.WITHDRAW, {SUBMITTED},                              (OPEN,),              OWNERS,           "Withdraw"),
-    Rule(Verb.START,    {SUBMITTED},                              (RUNNING,),           {LOOP},           "Start"),
-    Rule(Verb.ENDED,    {RUNNING},                                (VALIDATING, FAILED), {LOOP},           "End"),
-    Rule(Verb.JUDGED,   {VALIDATING},                             (REVIEW, FAILED),     {LOOP},           "Judge"),
-    Rule(Verb.SIGN_OFF, {REVIEW},                                 (SIGNED_OFF,),        OWNERS | {LOOP},  "Sign off"),
-    Rule(Verb.REJECT,   {FAILED, REVIEW, SIGNED_OFF},             (OPEN,),              OWNERS,           "Reject", NEEDED),
-    Rule(Verb.RESTART,  {RUNNING, VALIDATING, FAILED, REVIEW},    (SUBMITTED,),         OWNERS | {LOOP},  "Restart"),
-    Rule(Verb.RESTART,  {SIGNED_OFF},                             (SUBMITTED,),         {MANAGER},        "Restart", NEEDED),
-    Rule(Verb.VETO,     set(State) - {VETOED},                    (VETOED,),            {MANAGER},        "Veto", NEEDED),
-    Rule(Verb.LIFT,     {VETOED},                                 (OPEN,),              {MANAGER},        "Lift the veto"),
-    Rule(Verb.KEEP,     {SIGNED_OFF},                             (),                   {MANAGER},        "Keep", NEEDED),
-    Rule(Verb.GO_ON,    {SUBMITTED},                              (),                   {MANAGER},        "Go on", NEEDED),
-    Rule(Verb.SELECT,   {OPEN},                                   (),                   {MANAGER},        "Select data"),
-    Rule(Verb.REASSIGN, set(State),                               (),                   {MANAGER},        "Reassign"),
-    Rule(Verb.EXTEND,   {OPEN},                                   (),                   {MANAGER},        "Extend"),
+    #    verb           at                                    to                    who may           button
+    Rule(Verb.SUBMIT,   {OPEN},                               (SUBMITTED,),         OWNERS | {LOOP},  "Submit"),
+    Rule(Verb.WITHDRAW, {SUBMITTED},                          (OPEN,),              OWNERS,           "Withdraw"),
+    Rule(Verb.START,    {SUBMITTED},                          (RUNNING,),           {LOOP},           "Start"),
+    Rule(Verb.ENDED,    {RUNNING},                            (VALIDATING, FAILED), {LOOP},           "End"),
+    Rule(Verb.JUDGED,   {VALIDATING},                         (REVIEW, FAILED),     {LOOP},           "Judge"),
+    Rule(Verb.SIGN_OFF, {REVIEW},                             (SIGNED_OFF,),        OWNERS | {LOOP},  "Sign off"),
+    Rule(Verb.REJECT,   {FAILED, REVIEW, SIGNED_OFF},         (OPEN,),              OWNERS,           "Reject", NEEDED),
+    Rule(Verb.RESTART,  {RUNNING, VALIDATING, FAILED, REVIEW}, (SUBMITTED,),        OWNERS | {LOOP},  "Restart"),
+    Rule(Verb.RESTART,  {SIGNED_OFF},                         (SUBMITTED,),         {MANAGER},       "Restart", NEEDED),
+    Rule(Verb.VETO,     set(State) - {VETOED},                (VETOED,),            {MANAGER},        "Veto", NEEDED),
+    Rule(Verb.LIFT,     {VETOED},                             (OPEN,),              {MANAGER},        "Lift the veto"),
+    Rule(Verb.KEEP,     {SIGNED_OFF},                         (),                   {MANAGER},        "Keep", NEEDED),
+    Rule(Verb.GO_ON,    {SUBMITTED},                          (),                   {MANAGER},        "Go on", NEEDED),
+    Rule(Verb.SELECT,   {OPEN},                               (),                   {MANAGER},        "Select data"),
+    Rule(Verb.REASSIGN, set(State),                           (),                   {MANAGER},        "Reassign"),
+    Rule(Verb.EXTEND,   {OPEN},                               (),                   {MANAGER},        "Extend"),
 )  # fmt: skip
 
 
@@ -98,9 +98,9 @@ class ProcessingRule:
     """The same for a processing."""
 
     verb: ProcessingVerb
-    at: Set[ProcessingState]
+    at: AbstractSet[ProcessingState]
     to: ProcessingState | None
-    who: Set[Role]
+    who: AbstractSet[Role]
     label: str
     reason: Reason = Reason.WELCOME
 

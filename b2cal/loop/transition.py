@@ -1,6 +1,7 @@
 """The one place that changes a state: guard, new state, decision, signals, outbox."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -98,8 +99,10 @@ def transition(db: Session, calibration_id: int, verb: Verb, act: Act, to: State
     db.refresh(calibration)
     yield Transition(db, calibration, decision, at)
     db.flush()
-    if (before in FINISHED) != (after in FINISHED) or (before in FINISHED and before is not after):
-        _pass_on(db, calibration, reopened=before in FINISHED, act=act)
+    if before is not after and (before in FINISHED or after in FINISHED):
+        _wake_downstream(db, calibration)
+    if before in FINISHED and before is not after:
+        _begin_new_pass(db, calibration, act)
 
 
 def refuse_repetition(db: Session, act: Act) -> None:
@@ -216,26 +219,23 @@ def _conflict(db: Session, calibration: Calibration, verb: Verb) -> Conflict:
     )
 
 
-def _pass_on(db: Session, calibration: Calibration, reopened: bool, act: Act) -> None:
-    """What others have to know of a finished or reopened calibration."""
+def _wake_downstream(db: Session, calibration: Calibration) -> None:
     rows = db.execute(
         select(Calibration.name, Calibration.upstream).where(Calibration.processing_id == calibration.processing_id)
     ).all()
     upstream = {row.name: set(row.upstream) for row in rows}
     raise_signals(db, calibration.processing_id, downstream_of(upstream, calibration.name))
-    if not reopened:
-        return
-    db.execute(
-        update(Processing)
-        .where(Processing.id == calibration.processing_id)
-        .values(generation=Processing.generation + 1)
-    )
+
+
+def _begin_new_pass(db: Session, calibration: Calibration, act: Act) -> None:
+    """Something finished is reopened: Airflow goes over the processing once more."""
     processing = calibration.processing
+    db.execute(update(Processing).where(Processing.id == processing.id).values(generation=Processing.generation + 1))
     db.refresh(processing)
+    raise_signals(db, processing.id)
     if processing.state is ProcessingState.COMPLETE:
-        processing_transition(
-            db, processing.id, ProcessingVerb.REOPEN, Act(act.by, processing.version, f"{calibration.name} reopened")
-        )
+        reopened = Act(act.by, processing.version, f"{calibration.name} was reopened")
+        processing_transition(db, processing.id, ProcessingVerb.REOPEN, reopened)
 
 
 def downstream_of(upstream: dict[str, set[str]], name: str) -> set[str]:
@@ -248,5 +248,5 @@ def downstream_of(upstream: dict[str, set[str]], name: str) -> set[str]:
     return found
 
 
-def _listed(roles: Set[Role]) -> str:
+def _listed(roles: AbstractSet[Role]) -> str:
     return ", ".join(sorted(str(role) for role in roles))

@@ -8,12 +8,12 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from b2cal.data import selection_problems
-from b2cal.model import Attempt, Calibration, GlobalTag, GroupState, JobGroup, Kind, Role, State, Submission
+from b2cal.model import Attempt, Calibration, GroupState, JobGroup, Kind, Role, State, Submission
 from b2cal.releases import config_problems, merged_config
 
-from .actors import person
 from .deadlines import open_window
-from .errors import Conflict, InvalidChoice, InvalidConfig, NotFound
+from .errors import Conflict, InvalidChoice, InvalidConfig
+from .named import person_named, tag_named
 from .readiness import lacks_selection
 from .rules import Verb
 from .transition import Act, Transition, raise_signals, transition
@@ -101,11 +101,7 @@ def veto(db: Session, calibration_id: int, act: Act, fallback_tag: str | None = 
     Raises:
         NotFound: there is no such tag.
     """
-    tag_id = None
-    if fallback_tag:
-        tag_id = db.scalar(select(GlobalTag.id).where(GlobalTag.name == fallback_tag))
-        if tag_id is None:
-            raise NotFound(f"There is no global tag {fallback_tag}.", hint="`b2cal tag show` lists the tags.")
+    tag_id = tag_named(db, fallback_tag).id if fallback_tag else None
     with transition(db, calibration_id, Verb.VETO, act) as it:
         _end_attempt(it)
         it.calibration.fallback_tag_id = tag_id
@@ -146,7 +142,7 @@ def reassign(db: Session, calibration_id: int, expert: str, act: Act) -> None:
     Raises:
         NotFound: nobody is known by that name.
     """
-    person(db, expert)
+    person_named(db, expert)
     with transition(db, calibration_id, Verb.REASSIGN, act) as it:
         it.detail(expert=[it.calibration.expert, expert])
         it.calibration.expert = expert
