@@ -4,13 +4,14 @@ This folder and `b2cal/core` travel with every job. They import nothing else of 
 files in, JSON and files out.
 """
 
-from b2cal.calibration.base import Calibration, Collected, Iterate, NotEnoughData, Production, Strategy
+from b2cal.calibration.base import Calibration, Collected, Iterate, NotEnoughData, Production
 from b2cal.calibration.conditions import Conditions, MissingConstants
 from b2cal.calibration.events import Events, MissingBranch
 from b2cal.calibration.inputs import UnreadableInput
 from b2cal.calibration.measurement import Limit, Measurement, Outcome
 from b2cal.calibration.payload import InvalidPayload, Payload
 from b2cal.calibration.settings import CalibrationSettings, InvalidSettings
+from b2cal.calibration.strategy import Strategy
 
 __all__ = [
     "Calibration",

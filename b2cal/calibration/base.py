@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum, auto
 from types import MappingProxyType
 from typing import Any
 
@@ -11,20 +10,12 @@ from b2cal.calibration.conditions import Conditions
 from b2cal.calibration.events import Branches, Events
 from b2cal.calibration.measurement import Limit, Measurement
 from b2cal.calibration.payload import Array, Payload
+from b2cal.calibration.strategy import Strategy
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import IoV
 
 Collected = Array | dict[str, Array]
 """What `collect` returns and `fit` gets: an array, or arrays by key. Results are added element by element, by key."""
-
-
-class Strategy(StrEnum):
-    """How the runs of a calibration are divided into intervals of validity."""
-
-    SINGLE = auto()
-    """One set of constants for all runs."""
-    BOUNDARIES = auto()
-    """New constants from each [exp, run] of `config["payload_boundaries"]` on, and in each experiment."""
 
 
 class NotEnoughData(B2calError):

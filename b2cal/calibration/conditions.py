@@ -10,6 +10,8 @@ from b2cal.calibration.payload import Array, Payload
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import ExpRun, IoV
 
+BEGINNING = ExpRun(0, 0)
+
 
 class MissingConstants(B2calError, KeyError):
     """A calibration asked for constants that nobody made for this run."""
@@ -57,7 +59,7 @@ class Conditions:
         names_read: every name that was asked for so far, at any run.
     """
 
-    def __init__(self, constants: Iterable[Constants], run: ExpRun) -> None:
+    def __init__(self, constants: Iterable[Constants], run: ExpRun = BEGINNING) -> None:
         """Of several constants of one name for a run, the last given are valid."""
         self.run = run
         self.names_read: set[str] = set()

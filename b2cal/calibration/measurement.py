@@ -1,11 +1,14 @@
 """What a calibration measures about its new constants, and the limits that it suggests for them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from b2cal.core.errors import B2calError
 
 
 class Outcome(StrEnum):
@@ -32,6 +35,10 @@ class Limit:
         return {"low": self.low, "high": self.high, "beyond": str(self.beyond)}
 
 
+class InvalidMeasurement(B2calError):
+    """A measurement that nobody could compare with a limit."""
+
+
 @dataclass(frozen=True)
 class Measurement:
     """One measured property of new constants.
@@ -52,6 +59,24 @@ class Measurement:
     axis: str = ""
     previous: ArrayLike | None = None
 
+    def __post_init__(self) -> None:
+        """Check that there is one error and one previous value for each value.
+
+        Raises:
+            InvalidMeasurement: there is not, or the values are no numbers.
+        """
+        shape = np.shape(self.values)
+        for what in ("values", "errors", "previous"):
+            given = getattr(self, what)
+            if given is None:
+                continue
+            if np.asarray(given).dtype.kind not in "biuf" or np.ndim(given) > 1 or np.shape(given) != shape:
+                raise InvalidMeasurement(
+                    f"The {what} of the measurement {self.name!r} are {np.asarray(given).dtype} of shape"
+                    f" {np.shape(given)}, the values have the shape {shape}.",
+                    hint="Give a number, a yes/no or one of them for each channel, and as many errors and previous.",
+                )
+
     def to_json(self) -> dict[str, Any]:
         """All fields as plain JSON; numbers that are not finite become null."""
         return {
@@ -62,6 +87,22 @@ class Measurement:
             "axis": self.axis,
             "previous": _plain(self.previous),
         }
+
+
+def as_measurements(answer: Any) -> list[Measurement]:
+    """What a script's `measure` returned, checked.
+
+    Raises:
+        InvalidMeasurement: it is no list of measurements, or two have the same name.
+    """
+    measurements = list(answer) if isinstance(answer, Iterable) else [answer]
+    for measurement in measurements:
+        if not isinstance(measurement, Measurement):
+            raise InvalidMeasurement(f"measure returned {measurement!r}.", hint="Return a list of Measurement.")
+    names = [measurement.name for measurement in measurements]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InvalidMeasurement(f"measure returned {', '.join(sorted(twice))} twice.", hint="Give each its own name.")
+    return measurements
 
 
 def _plain(values: ArrayLike | None) -> Any:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from b2cal.core.errors import B2calError
@@ -19,31 +19,41 @@ def write_atomically(path: str | Path, content: bytes | str) -> None:
     Raises:
         CannotWrite: nothing was changed; an earlier file at `path` is still whole.
     """
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, _writing(Path(path)):
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path in the same folder to write to; what is there at the end takes the place of `path`.
+    """Give a temporary path in the same folder; what was written there by the end takes the place of `path`.
+
+    If the block ends with an error nothing is changed: an earlier file at `path` is still whole.
 
     Raises:
-        CannotWrite: nothing was changed; an earlier file at `path` is still whole.
+        CannotWrite: likewise.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{new_token()}.tmp")
     try:
         yield temporary
-        _flush(temporary)
-        temporary.replace(path)
-        _flush(path.parent)  # the rename lives in the folder: without this a power cut may bring back the old file
+        with _writing(path):
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)  # the rename lives in the folder: else a power cut may bring back the old file
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise CannotWrite(
-            f"Cannot write {path}: {error.strerror or error}.",
+            f"Cannot write {path}: {error.strerror}.",
             hint=f"Make room in {path.parent} or make it writable for this user, then try again.",
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

@@ -1,0 +1,249 @@
+"""One stage of a calibration, run as a batch job: `python -m b2cal.calibration.stage` in the job's folder.
+
+Reads `job.json` and writes into `outputs/`, the JSON document last. Exit codes: 0 the stage ran (too little data is a
+result as well), 1 the script failed, 2 job.json makes no sense, 73 an output could not be written, 74 an input could
+not be read. The last two are not the script's fault.
+"""
+
+import copy
+import errno
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum, auto
+from pathlib import Path
+from typing import Any, Self
+
+from b2cal.calibration import collected
+from b2cal.calibration.conditions import Conditions, Constants
+from b2cal.calibration.events import InputFile, chunks
+from b2cal.calibration.fit import fit_all
+from b2cal.calibration.inputs import UnreadableInput
+from b2cal.calibration.measurement import as_measurements
+from b2cal.calibration.payload import Array, Payload
+from b2cal.calibration.production import write_events
+from b2cal.calibration.script import Script, load
+from b2cal.core.errors import B2calError
+from b2cal.core.files import CannotWrite, write_atomically
+from b2cal.core.iov import IoV
+
+OUTPUTS = Path("outputs")
+_DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+class Stage(StrEnum):
+    """What a job can do."""
+
+    COLLECT = auto()
+    FIT = auto()
+    MEASURE = auto()
+    PRODUCE = auto()
+
+
+class InvalidJob(B2calError):
+    """job.json is missing, or does not say what its stage needs."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What `job.json` says.
+
+    Attributes:
+        stage: what to do.
+        release: folder of the calibration scripts.
+        module: which of them.
+        config: the expert_config.
+        seed: for the random numbers; the same in all jobs of an attempt.
+        inputs: files to collect from, or to produce from.
+        conditions: constants that the script may read, the last of several is valid.
+        collected: results of the collect jobs.
+        iovs: intervals to fit one by one.
+        payloads: new constants to measure.
+    """
+
+    stage: Stage
+    release: Path
+    module: str
+    config: dict[str, Any]
+    seed: str
+    inputs: tuple[InputFile, ...]
+    conditions: tuple[Constants, ...]
+    collected: tuple[Path, ...]
+    iovs: tuple[IoV, ...]
+    payloads: tuple[Constants, ...]
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(
+            stage=Stage(document["stage"]),
+            release=Path(document["release"]),
+            module=str(document["module"]),
+            config=dict(document["config"]),
+            seed=str(document["seed"]),
+            inputs=tuple(InputFile.from_json(entry) for entry in document.get("inputs", [])),
+            conditions=tuple(Constants.from_json(entry) for entry in document.get("conditions", [])),
+            collected=tuple(Path(path) for path in document.get("collected", [])),
+            iovs=tuple(IoV.from_json(value) for value in document.get("iovs", [])),
+            payloads=tuple(Constants.from_json(entry) for entry in document.get("payloads", [])),
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a `job.json`.
+
+        Raises:
+            InvalidJob: it is missing, or a part of it is missing or has another form.
+        """
+        try:
+            job = cls.from_json(json.loads(path.read_text()))
+        except KeyError as error:
+            raise InvalidJob(f"{path} does not say {error}.") from error
+        except (OSError, TypeError, ValueError, AttributeError, B2calError) as error:
+            raise InvalidJob(f"{path} cannot be understood: {error}") from error
+        if (job.stage is Stage.FIT and not job.iovs) or (job.stage is Stage.MEASURE and not job.payloads):
+            raise InvalidJob(f"{path} gives the stage {job.stage} nothing to do.")
+        if job.stage is Stage.PRODUCE and len({file.path.name for file in job.inputs}) < len(job.inputs):
+            raise InvalidJob(f"{path} gives two inputs with the same file name, so their outputs would be one.")
+        return job
+
+
+def collect(job: Job, script: Script) -> None:
+    """Sum up what the script collects, file by file: `collected.npz` and `collected.json`."""
+    conditions = Conditions(job.conditions)
+    sums: dict[InputFile, collected.Arrays] = {}
+    for file in job.inputs:
+        calibration, config = script.calibration(), copy.deepcopy(job.config)
+        for events in chunks(file, calibration.tree, calibration.branches, job.seed):
+            if events.size:
+                with _noting(file):
+                    answer = calibration.collect(events, conditions.at(file.run), config)
+                    sums[file] = collected.add(sums.get(file, {}), collected.as_arrays(answer))
+    collected.write(OUTPUTS / "collected.npz", sums)
+    _write("collected.json", {"names_read": sorted(conditions.names_read)})
+
+
+def fit(job: Job, script: Script) -> None:
+    """Make payloads from what was collected: `payloads/*.root` and `result.json`."""
+    conditions = Conditions(job.conditions)
+    fitted = fit_all(script, job.iovs, collected.read(job.collected), conditions, job.config)
+    (OUTPUTS / "payloads").mkdir(exist_ok=True)
+    result = {
+        "outcome": fitted.outcome,
+        "message": fitted.message,
+        "payloads": [_written(payload) for payload in fitted.payloads],
+        "names_read": sorted(conditions.names_read),
+    }
+    _write("result.json", result)
+
+
+def measure(job: Job, script: Script) -> None:
+    """Measure new constants: `measurements.json`, with the limits that the script suggests."""
+    calibration = script.calibration()
+    payloads = [constants.read() for constants in job.payloads]
+    conditions = Conditions(job.conditions, min(payload.iov.first for payload in payloads))
+    summed = collected.total(collected.read(job.collected))
+    measurements = calibration.measure(payloads, summed, conditions, copy.deepcopy(job.config))
+    result = {
+        "measurements": [measurement.to_json() for measurement in as_measurements(measurements)],
+        "limits": {name: limit.to_json() for name, limit in calibration.limits.items()},
+        "names_read": sorted(conditions.names_read),
+    }
+    _write("measurements.json", result)
+
+
+def produce(job: Job, script: Script) -> None:
+    """Make a file of new events from each input file: `files/*.root` and `result.json`."""
+    conditions = Conditions(job.conditions)
+    (OUTPUTS / "files").mkdir(exist_ok=True)
+    entries = []
+    for file in job.inputs:
+        target = Path("files", file.path.name)
+        n_events = write_events(OUTPUTS / target, _produced(file, job, script, conditions))
+        entries.append(
+            {
+                "file": str(target),
+                "data_name": file.data_name,
+                "exp": file.run.exp,
+                "run": file.run.run,
+                "n_events": n_events,
+            }
+        )
+    _write("result.json", {"outcome": "ok", "files": entries, "names_read": sorted(conditions.names_read)})
+
+
+def _produced(file: InputFile, job: Job, script: Script, conditions: Conditions) -> Iterator[dict[str, Array]]:
+    production, config = script.production(), copy.deepcopy(job.config)
+    for events in chunks(file, production.tree, production.branches, job.seed):
+        with _noting(file):
+            columns = production.produce(events, conditions.at(file.run), config)
+        yield columns
+
+
+@contextmanager
+def _noting(file: InputFile) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"While reading {file.path}.")
+        raise
+
+
+def _written(payload: Payload) -> dict[str, Any]:
+    file = Path("payloads", f"{payload.name}_{payload.iov.first}.root")
+    payload.write(OUTPUTS / file)
+    first, last = payload.iov.to_json()
+    return {"name": payload.name, "first": first, "last": last, "file": str(file), "identity": payload.identity}
+
+
+def _write(name: str, document: Mapping[str, Any]) -> None:
+    write_atomically(OUTPUTS / name, json.dumps(document, indent=1, allow_nan=False))
+
+
+STAGES: Mapping[Stage, Callable[[Job, Script], None]] = {
+    Stage.COLLECT: collect,
+    Stage.FIT: fit,
+    Stage.MEASURE: measure,
+    Stage.PRODUCE: produce,
+}
+
+
+def main() -> int:
+    """Run the stage of the job folder that is the current one; returns the exit code.
+
+    Raises:
+        Exception: what the script raised, so that its traceback is seen.
+    """
+    try:
+        job = Job.read(Path("job.json"))
+        OUTPUTS.mkdir(exist_ok=True)
+        STAGES[job.stage](job, load(job.release, job.module))
+    except InvalidJob as error:
+        return _refused(error, 2)
+    except CannotWrite as error:
+        return _refused(error, os.EX_CANTCREAT)
+    except UnreadableInput as error:
+        return _refused(error, os.EX_IOERR)
+    except OSError as error:
+        if error.errno not in _DISK_TROUBLE:
+            raise
+        return _refused(
+            CannotWrite(f"Cannot write to {Path.cwd()}: {error.strerror}.", hint="Make room there."), os.EX_CANTCREAT
+        )
+    except B2calError as error:
+        error.add_note(f"Hint: {error.hint}")
+        raise
+    except SystemExit as stop:
+        raise RuntimeError(f"The script called sys.exit({stop.code!r}) and gave no result.") from stop
+    return 0
+
+
+def _refused(error: B2calError, exit_code: int) -> int:
+    sys.stderr.write(f"{type(error).__name__}: {error}\n{error.hint}\n")
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
