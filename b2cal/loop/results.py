@@ -10,7 +10,6 @@ from b2cal.conditions import (
     Entry,
     StoredFile,
     check_files,
-    clipped,
     coverage_problems,
     store_payload,
     tag_entries,
@@ -77,7 +76,7 @@ def _copied(view: ProcessingView, calibration: Calibration, attempt: Attempt) ->
         return Harvest(Ended(Outcome.NOTHING, message="Unchanged, says its expert"))
     names = {payload.payload_name for payload in calibration.definition.payloads}
     tag = tag_named(view.db, config["source_tag"])
-    entries = clipped([entry for entry in tag_entries(view.db, tag.id) if entry.name in names], view.requested)
+    entries = view.fitted_in(entry for entry in tag_entries(view.db, tag.id) if entry.name in names)
     problems = coverage_problems(entries, view.requested, names)
     if problems:
         return Harvest(Ended(Outcome.FAILED, message=f"The tag {tag.name} cannot be copied. {' '.join(problems)}"))

@@ -3,8 +3,8 @@
 Freshness is derived here and never stored.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -147,11 +147,12 @@ class ProcessingView:
             )
             .distinct()
         ).all()
-        made_by = {row[1] for row in rows}
+        made_by = {producer for _, producer in rows if producer is not None}
         seeds = {a.id: a for a in self.db.scalars(select(Attempt).where(Attempt.id.in_(made_by)))}
         names = {attempt.id: name for name, attempt in self.attempts.items()}
         found: dict[str, dict[int, str]] = {}
         for reader, producer in rows:
+            assert producer is not None, "the query asks for produced files"
             found.setdefault(names[reader], {})[seeds[producer].calibration_id] = seeds[producer].seed
         return found
 
@@ -185,11 +186,19 @@ class ProcessingView:
         if calibration.state is State.VETOED and calibration.fallback_tag_id is not None:
             names = {owned.payload_name for owned in calibration.definition.payloads}
             entries = [e for e in tag_entries(self.db, calibration.fallback_tag_id) if e.name in names]
-            return clipped(entries, self.requested)
+            return self.fitted_in(entries)
         attempt = self.attempts.get(calibration.name)
         if calibration.state is not State.SIGNED_OFF or attempt is None:
             return []
         return [Entry(p.name, p.first, p.last, p.payload_id, p.payload.identity) for p in attempt.payloads]
+
+    def fitted_in(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Curated entries clipped to the run range; in a prompt processing the last ones stay open."""
+        runs = IoV.from_numbers(self.processing.run_first, self.processing.run_last)
+        inside = clipped(entries, runs)
+        return [
+            replace(e, last=self.requested.last_number) if e.last == self.processing.run_last else e for e in inside
+        ]
 
     def would_read(self, name: str) -> list[tuple[Entry, str | None]]:
         """The one map of what an attempt of `name` reads if it starts now, with the producer (None: the base)."""
