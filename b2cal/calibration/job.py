@@ -1,7 +1,8 @@
 """The wrapper around every batch job: `python job.py` in the folder of one try. One file, standard library only.
 
-Runs the command of `wrapper.json`, {"command": [...], "env": {...}}, with its output in the files `stdout` and `stderr`,
-and says in `job_report.json` how it ended. Its own exit code is the command's, or 128 + n if signal n ended that.
+Runs the command of `wrapper.json`, {"command": [...], "env": {...}}, with its output in the files `stdout` and
+`stderr`, and says in `job_report.json` how it ended. Its own exit code is the command's, or 128 + n if signal n ended
+that.
 
 However often it is started in one folder, the command runs once at a time, and not again after its report: the kernel's
 lock on `job.lock` sees to that. The lock is free only when no process of the job is left, however this one ended.
@@ -34,7 +35,10 @@ REPRODUCIBLE = {
     "NUMEXPR_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
 }
-AWAITED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGALRM}
+ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2}
+"""How batch systems ask a job to end; the last is LSF's at the run limit."""
+
+AWAITED = {signal.SIGCHLD, signal.SIGALRM, *ENDING}
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -66,7 +70,11 @@ def main() -> int:
         "max_rss_bytes": used.ru_maxrss * 1024,
         "error": error,
     }
-    write_report(json.dumps(report, indent=1))
+    try:
+        write_whole(Path("job_report.json"), json.dumps(report, indent=1))
+    except OSError as full:
+        sys.stderr.write(f"Cannot write job_report.json: {full}\n")
+        return exit_code or os.EX_CANTCREAT
     return exit_code
 
 
@@ -81,13 +89,15 @@ def attempt() -> tuple[int, str | None]:
     """Run the command; returns what it returned (-n for signal n) and what went wrong, if anything did."""
     try:
         wrapper = json.loads(Path("wrapper.json").read_text())
-        returned = run([str(word) for word in wrapper["command"]], dict(wrapper.get("env", {})))
-    except FileNotFoundError as missing:
-        return 127, f"Not found: {missing.filename}"
-    except OSError as refused:
-        return 126, f"Cannot be run: {refused}"
-    except (KeyError, TypeError, ValueError, AttributeError, subprocess.SubprocessError) as unclear:
+        command, env = [str(word) for word in wrapper["command"]], dict(wrapper.get("env", {}))
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as unclear:
         return 2, f"wrapper.json cannot be used: {unclear!r}"
+    try:
+        returned = run(command, env)
+    except FileNotFoundError as missing:
+        return 127, f"Command not found: {missing.filename}"
+    except (OSError, TypeError, ValueError, subprocess.SubprocessError) as refused:
+        return 126, f"The command cannot be run: {refused}"
     if returned < 0:
         return returned, f"Ended by {signal.Signals(-returned).name}"
     return returned, None if returned == 0 else error_in(tail(Path("stderr")))
@@ -112,7 +122,7 @@ def run(command: list[str], env: dict[str, str]) -> int:
                 stdout=stdout,
                 stderr=stderr,
                 process_group=group,
-                preexec_fn=prepare,
+                preexec_fn=prepare,  # noqa: PLW1509 (this process has one thread)
             )
         return wait(process, group)
     finally:
@@ -142,10 +152,10 @@ def start_guard() -> int:
 
 
 def wait(process: subprocess.Popen[bytes], group: int) -> int:
-    """Wait for the command's end; on SIGTERM or SIGINT end its group, if need be by force."""
+    """Wait for the command's end; if asked to end, end its group, if need be by force."""
     while (returned := process.poll()) is None:
         received = signal.sigwait(AWAITED)
-        if received in (signal.SIGTERM, signal.SIGINT):
+        if received in ENDING:
             os.killpg(group, signal.SIGTERM)
             signal.alarm(GRACE_S)
         elif received == signal.SIGALRM:
@@ -154,6 +164,7 @@ def wait(process: subprocess.Popen[bytes], group: int) -> int:
 
 
 def tail(path: Path) -> str:
+    """The end of a file as text."""
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
         return file.read().decode(errors="replace")
@@ -170,15 +181,14 @@ def error_in(stderr: str) -> str | None:
     return lines[0][:1000] if lines else None
 
 
-def write_report(text: str) -> None:
-    """Write the report whole or not at all; whoever finds none knows that the job was killed."""
-    temporary = Path("job_report.json.tmp")
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all: who finds no report knows that the job was killed."""
+    temporary = path.with_suffix(".tmp")
     with open(temporary, "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace("job_report.json")
-    ...
+    temporary.replace(path)
 
 
 if __name__ == "__main__":
