@@ -50,6 +50,8 @@ def run(command: Command) -> tuple[int, str]:
 
 def main(names: Sequence[str]) -> int:
     """Run the groups and print how each ended; 1 if one failed."""
+    if unknown := set(names) - set(GROUPS):
+        sys.exit(f"No such group: {', '.join(unknown)}. There are: {', '.join(GROUPS)}.")
     rows, failed = [], False
     for name in names or [group for group in GROUPS if group != "proof"]:
         started = time.monotonic()
