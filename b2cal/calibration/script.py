@@ -85,7 +85,8 @@ def load(release: Path, module: str) -> Script:
     """
     # A release is a content-addressed copy: nothing may be added to it, compiled code neither.
     sys.dont_write_bytecode = True
-    sys.modules.setdefault(PACKAGE, _package(release))
+    if PACKAGE not in sys.modules:
+        _add_package(release)
     loaded = importlib.import_module(f"{PACKAGE}.{module}")
     settings = getattr(loaded, "settings", None)
     if not isinstance(settings, CalibrationSettings):
@@ -95,19 +96,21 @@ def load(release: Path, module: str) -> Script:
     return Script(settings, _class_in(loaded, module), getattr(loaded, "expert_config_schema", None))
 
 
-def _package(folder: Path) -> ModuleType:
+def _add_package(folder: Path) -> None:
     init, folders = folder / "__init__.py", [str(folder.resolve())]
     if init.exists():
         spec = spec_from_file_location(PACKAGE, init, submodule_search_locations=folders)
-        assert spec is not None
-        assert spec.loader is not None
-        package = module_from_spec(spec)
-        sys.modules[PACKAGE] = package
-        spec.loader.exec_module(package)
-        return package
-    spec = ModuleSpec(PACKAGE, loader=None, is_package=True)
-    spec.submodule_search_locations = folders
-    return module_from_spec(spec)
+    else:
+        spec = ModuleSpec(PACKAGE, loader=None, is_package=True)
+        spec.submodule_search_locations = folders
+    assert spec is not None
+    sys.modules[PACKAGE] = package = module_from_spec(spec)
+    if spec.loader is not None:
+        try:
+            spec.loader.exec_module(package)
+        except BaseException:
+            del sys.modules[PACKAGE]
+            raise
 
 
 def _class_in(loaded: ModuleType, module: str) -> type[Calibration] | type[Production] | None:
