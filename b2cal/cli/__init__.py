@@ -1,0 +1,5 @@
+"""The `b2cal` command."""
+
+from .main import main
+
+__all__ = ["main"]

@@ -1,0 +1,169 @@
+"""`b2cal calibration` and `b2cal why`: the verbs of the loop for one calibration."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+from sqlalchemy.orm import Session
+
+from b2cal import loop
+from b2cal.loop import Act, Choice, ProcessingView
+from b2cal.model import Calibration, now
+
+from .desk import Desk, pass_desk
+
+Doing = Callable[[Session, Calibration, Act], object]
+
+
+class _Value(click.ParamType):
+    """KEY=VALUE; the value is JSON, or a text where it is none."""
+
+    name = "KEY=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = str(value).partition("=")
+        if not equals:
+            self.fail(f"{value!r} has no '='. Write KEY=VALUE, for instance max_events=20000.", param, ctx)
+        try:
+            return key, json.loads(text)
+        except ValueError:
+            return key, text
+
+
+def _act(desk: Desk, processing: str, name: str, reason: str, doing: Doing, *, done: str) -> None:
+    """One verb in one transaction, with the version that this command has just seen."""
+
+    def unit(db: Session) -> None:
+        view = ProcessingView.of(db, processing)
+        calibration = view.calibration(name)
+        by = loop.actor(db, desk.username, calibration)
+        doing(db, calibration, Act(by, calibration.version, reason))
+
+    desk.write(unit)
+    desk.done(f"{name} in {processing}: {done}.", processing=processing, calibration=name)
+
+
+_NAMES = [click.argument("processing"), click.argument("name")]
+_REASON = click.option("--reason", "-m", default="", help="Why; kept with the decision.")
+
+
+def _verb(function: Callable[..., None]) -> Callable[..., None]:
+    for decorator in reversed([*_NAMES, _REASON, pass_desk]):
+        function = decorator(function)
+    return function
+
+
+@click.group()
+def calibration() -> None:
+    """Act on one calibration."""
+
+
+@calibration.command()
+@click.option("--set", "changes", type=_Value(), multiple=True, help="Change a key of expert_config.")
+@click.option("--selection", type=str, help="JSON of another selection of runs and filters.")
+@_verb
+def submit(
+    desk: Desk, *, processing: str, name: str, reason: str, changes: tuple[tuple[str, Any], ...], selection: str | None
+) -> None:
+    """Submit with the defaults, or with changes on top of them."""
+    try:
+        choice = Choice(dict(changes), json.loads(selection) if selection else None)
+    except ValueError as error:
+        raise click.BadParameter(f"not JSON: {error}", param_hint="--selection") from error
+    _act(desk, processing, name, reason, lambda db, c, act: loop.submit(db, c.id, choice, act), done="submitted")
+
+
+@calibration.command()
+@_verb
+def withdraw(desk: Desk, *, processing: str, name: str, reason: str) -> None:
+    """Take a submission back before the window ends."""
+    _act(desk, processing, name, reason, lambda db, c, act: loop.withdraw(db, c.id, act), done="open again")
+
+
+@calibration.command("sign-off")
+@_verb
+def sign_off(desk: Desk, *, processing: str, name: str, reason: str) -> None:
+    """Accept the new constants."""
+    _act(desk, processing, name, reason, lambda db, c, act: loop.sign_off(db, c.id, act), done="signed off")
+
+
+@calibration.command()
+@_verb
+def reject(desk: Desk, *, processing: str, name: str, reason: str) -> None:
+    """Send it back to its expert, with a new window."""
+    _act(desk, processing, name, reason, lambda db, c, act: loop.reject(db, c.id, act), done="rejected, open again")
+
+
+@calibration.command()
+@_verb
+def restart(desk: Desk, *, processing: str, name: str, reason: str) -> None:
+    """Run the same submission again."""
+    _act(desk, processing, name, reason, lambda db, c, act: loop.restart(db, c.id, act), done="restarted")
+
+
+@calibration.command()
+@click.option("--fallback", help="Global tag whose constants stand in (default: those of the base).")
+@_verb
+def veto(desk: Desk, *, processing: str, name: str, reason: str, fallback: str | None) -> None:
+    """Leave it out; its jobs are cancelled."""
+    _act(desk, processing, name, reason, lambda db, c, act: loop.veto(db, c.id, act, fallback), done="vetoed")
+
+
+@calibration.command()
+@_verb
+def lift(desk: Desk, *, processing: str, name: str, reason: str) -> None:
+    """Take a veto back."""
+    _act(desk, processing, name, reason, lambda db, c, act: loop.lift(db, c.id, act), done="open again")
+
+
+@calibration.command()
+@_verb
+def keep(desk: Desk, *, processing: str, name: str, reason: str) -> None:
+    """Keep signed-off constants although something that they read has changed."""
+    _act(desk, processing, name, reason, lambda db, c, act: loop.keep(db, c.id, act), done="kept")
+
+
+@calibration.command("go-on")
+@_verb
+def go_on(desk: Desk, *, processing: str, name: str, reason: str) -> None:
+    """Start with the inputs that are there."""
+    _act(desk, processing, name, reason, lambda db, c, act: loop.go_on(db, c.id, act), done="goes on")
+
+
+@calibration.command()
+@click.argument("expert")
+@_verb
+def reassign(desk: Desk, *, processing: str, name: str, reason: str, expert: str) -> None:
+    """Make somebody else responsible."""
+    _act(
+        desk, processing, name, reason, lambda db, c, act: loop.reassign(db, c.id, expert, act), done=f"now of {expert}"
+    )
+
+
+@calibration.command()
+@click.argument("hours", type=float)
+@_verb
+def extend(desk: Desk, *, processing: str, name: str, reason: str, hours: float) -> None:
+    """Let its window end HOURS later."""
+    _act(
+        desk, processing, name, reason, lambda db, c, act: loop.extend(db, c.id, hours, act), done=f"{hours:g} h longer"
+    )
+
+
+@click.command()
+@click.argument("processing")
+@click.argument("name", required=False)
+@pass_desk
+def why(desk: Desk, processing: str, name: str | None) -> None:
+    """Say in one sentence each what the calibrations of PROCESSING wait for."""
+    with desk.workplace.database.read() as db:
+        view = ProcessingView.of(db, processing)
+        chosen = [view.calibration(name)] if name else list(view.calibrations.values())
+        rows = [(c.name, c.state.value, loop.why(view, c, now(db)).sentence) for c in chosen]
+    desk.show(
+        [dict(zip(("calibration", "state", "why"), row, strict=True)) for row in rows],
+        lambda: desk.table(processing, ("Calibration", "State", "Why"), rows),
+    )

@@ -1,0 +1,58 @@
+"""`b2cal data`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from b2cal import data as catalogue
+from b2cal import loop
+from b2cal.core.errors import B2calError
+
+from .desk import Desk, pass_desk
+
+TOYDETECTOR = Path(__file__).parents[2] / "examples" / "toydetector"
+
+
+class SimulationFailed(B2calError):
+    """The simulation ended with an error."""
+
+
+@click.group()
+def data() -> None:
+    """Runs and files."""
+
+
+@data.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@pass_desk
+def scan(desk: Desk, folder: Path) -> None:
+    """Register the runs and files below FOLDER; what waits for them looks again."""
+    report = catalogue.scan(desk.workplace.database, folder)
+    desk.write(loop.data_arrived)
+    desk.done(str(report), **report.to_json())
+
+
+@data.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--profile", type=click.Choice(["demo", "small"]), default="demo", show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@pass_desk
+def simulate(desk: Desk, folder: Path, profile: str, seed: int) -> None:
+    """Simulate runs of the toy detector into FOLDER."""
+    run_simulation(folder, profile, seed)
+    desk.done(f"Simulated the {profile} profile into {folder}.")
+
+
+def run_simulation(folder: Path, profile: str, seed: int) -> None:
+    """Run the simulation of the toy detector in a process of its own.
+
+    Raises:
+        SimulationFailed: with the last line that it printed.
+    """
+    command = [sys.executable, str(TOYDETECTOR / "simulate.py"), "--out", str(folder), "--profile", profile]
+    ended = subprocess.run([*command, "--seed", str(seed)], capture_output=True, text=True, check=False)
+    if ended.returncode:
+        said = ended.stderr.strip().splitlines() or ["it said nothing"]
+        raise SimulationFailed(f"The simulation failed: {said[-1]}", "Is the disk full, or the folder not writable?")

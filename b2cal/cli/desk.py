@@ -1,0 +1,105 @@
+"""What every command works with: the workplace, who acts, and where its answer goes."""
+
+import getpass
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any, TypeVar
+
+import click
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from sqlalchemy import inspect
+from sqlalchemy.orm import Session
+
+from b2cal import loop
+from b2cal.core.errors import B2calError
+from b2cal.settings import Settings
+
+Result = TypeVar("Result")
+
+
+class NotReady(B2calError):
+    """b2cal was not set up here, or its settings cannot be used."""
+
+
+class Desk:
+    """Made once per command."""
+
+    def __init__(self, username: str | None, *, as_json: bool) -> None:
+        self._username = username
+        self.as_json = as_json
+        self.console = Console(highlight=False)
+        self.errors = Console(stderr=True, highlight=False)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this process.
+
+        Raises:
+            NotReady: a key is unknown or a value cannot be used; the message names it.
+        """
+        try:
+            return Settings()
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise NotReady(f"The settings cannot be used: {problems}.", "Correct b2cal.toml or B2CAL_*.") from error
+
+    @cached_property
+    def workplace(self) -> loop.Workplace:
+        """Settings and database.
+
+        Raises:
+            NotReady: there is no database yet.
+        """
+        workplace = loop.open_workplace(self.settings)
+        is_file = workplace.database.engine.url.database
+        missing = NotReady(
+            f"There is no calibration database at {self.settings.url}.",
+            "Run `b2cal init` here, or set B2CAL_HOME to the folder of an existing one.",
+        )
+        if (
+            workplace.database.engine.dialect.name == "sqlite"
+            and not self.settings.folder("b2cal.db").exists()
+            and is_file
+        ):
+            raise missing
+        if not inspect(workplace.database.engine).has_table("processing"):
+            raise missing
+        return workplace
+
+    @property
+    def username(self) -> str:
+        """Who acts."""
+        return self._username or getpass.getuser()
+
+    def write(self, unit: Callable[[Session], Result]) -> Result:
+        """One transaction."""
+        return self.workplace.database.write(unit)
+
+    def show(self, value: Any, human: Callable[[], None]) -> None:
+        """Print `value` as JSON where programs read, else let `human` print."""
+        if self.as_json:
+            json.dump(value, sys.stdout, indent=1, default=str)
+            sys.stdout.write("\n")
+        else:
+            human()
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print a table."""
+        table = Table(title=title, title_justify="left", header_style="bold")
+        for column in columns:
+            table.add_column(column)
+        for row in rows:
+            table.add_row(*(escape(str(cell)) for cell in row))
+        self.console.print(table)
+
+    def done(self, sentence: str, **facts: object) -> None:
+        """Say what was done."""
+        self.show({"done": sentence, **facts}, lambda: self.console.print(f"[green]✓[/] {escape(sentence)}"))
+
+
+pass_desk = click.make_pass_decorator(Desk)

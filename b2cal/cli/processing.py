@@ -1,0 +1,255 @@
+"""`b2cal processing`."""
+
+import time
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.live import Live
+from rich.table import Table
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from b2cal import loop
+from b2cal.core.errors import B2calError
+from b2cal.core.iov import ExpRun, IoV
+from b2cal.loop import Act, NewProcessing, ProcessingView
+from b2cal.model import (
+    Job,
+    JobGroup,
+    JobState,
+    NoVerdictPolicy,
+    Processing,
+    ProcessingKind,
+    ProcessingState,
+    PublishPolicy,
+    SignOffPolicy,
+    StartPolicy,
+    now,
+)
+
+from .desk import Desk, pass_desk
+
+_SIGNS = {
+    "open": "◇",
+    "submitted": "○",
+    "running": "▶",
+    "validating": "▷",
+    "review": "▲",
+    "signed_off": "✓",
+    "vetoed": "⊘",
+    "failed": "✗",
+}
+
+
+class Runs(click.ParamType):
+    """FIRST-LAST, for instance e26r180-e26r1967."""
+
+    name = "FIRST-LAST"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> IoV:
+        if isinstance(value, IoV):
+            return value
+        first, _, last = str(value).partition("-")
+        try:
+            return IoV(ExpRun.parse(first), ExpRun.parse(last or first))
+        except B2calError as error:
+            self.fail(f"{error} {error.hint}", param, ctx)
+
+
+@click.group()
+def processing() -> None:
+    """Passes of the loop over a run range."""
+
+
+def _policy(name: str, default: Any) -> Any:
+    return click.option(
+        f"--{name}", type=click.Choice([item.value for item in type(default)]), default=default.value, show_default=True
+    )
+
+
+@processing.command()
+@click.argument("name")
+@click.option("--runs", type=Runs(), required=True, help="Run range, for instance e26r180-e26r1967.")
+@click.option("--release", "release_name", required=True)
+@click.option("--tag", required=True, help="Global tag to publish to.")
+@click.option("--base", help="Global tag with the constants to begin with (default: the same).")
+@_policy("kind", ProcessingKind.PROMPT)
+@click.option("--window-h", type=click.FloatRange(min=0, min_open=True), help="Length of the window (default: 48).")
+@_policy("start", StartPolicy.READY)
+@_policy("sign-off", SignOffPolicy.AUTO)
+@_policy("no-verdict", NoVerdictPolicy.GENERIC)
+@_policy("publish", PublishPolicy.AUTO)
+@pass_desk
+def create(desk: Desk, /, **asked: Any) -> None:
+    """Plan a processing and open its windows."""
+    times = desk.settings.loop
+    wanted = NewProcessing(
+        name=asked["name"],
+        runs=asked["runs"],
+        release=asked["release_name"],
+        manager=desk.username,
+        base_tag=asked["base"] or asked["tag"],
+        target_tag=asked["tag"],
+        kind=ProcessingKind(asked["kind"]),
+        window_s=asked["window_h"] * 3600 if asked["window_h"] else times.window_s,
+        reject_window_s=times.reject_window_s,
+        start=StartPolicy(asked["start"]),
+        sign_off=SignOffPolicy(asked["sign_off"]),
+        no_verdict=NoVerdictPolicy(asked["no_verdict"]),
+        publish=PublishPolicy(asked["publish"]),
+    )
+
+    def unit(db: Session) -> None:
+        planned = loop.create_processing(db, wanted)
+        loop.activate(db, planned.id, Act(loop.manager(db, desk.username), planned.version))
+
+    desk.write(unit)
+    desk.done(f"{wanted.name} is active: the windows of all calibrations are open.", processing=wanted.name)
+
+
+@processing.command("list")
+@pass_desk
+def list_all(desk: Desk) -> None:
+    """List all processings, the newest first."""
+    with desk.workplace.database.read() as db:
+        rows = [
+            (p.name, p.kind.value, p.state.value, IoV.from_numbers(p.run_first, p.run_last), p.manager)
+            for p in db.scalars(select(Processing).order_by(Processing.id.desc()))
+        ]
+    columns = ("Processing", "Kind", "State", "Runs", "Manager")
+    desk.show(
+        [dict(zip(("name", "kind", "state", "runs", "manager"), row, strict=True)) for row in rows],
+        lambda: desk.table("Processings", columns, rows),
+    )
+
+
+@processing.command()
+@click.argument("name")
+@pass_desk
+def show(desk: Desk, name: str) -> None:
+    """Show one processing: every calibration with what it waits for, and what publishing will change."""
+    facts = overview(desk, name)
+    desk.show(facts, lambda: desk.console.print(picture(facts)))
+    if not desk.as_json:
+        for line in facts["publishing"]:
+            desk.console.print(f"  {line}")
+
+
+@processing.command()
+@click.argument("name")
+@click.option("--interval-s", type=click.FloatRange(min=0.2), default=1.0, show_default=True)
+@pass_desk
+def watch(desk: Desk, name: str, interval_s: float) -> None:
+    """Follow a processing until it is published or cancelled."""
+    with Live(console=desk.console, auto_refresh=False) as live:
+        while True:
+            facts = overview(desk, name)
+            live.update(picture(facts), refresh=True)
+            if facts["state"] in (ProcessingState.PUBLISHED, ProcessingState.CANCELLED):
+                return
+            time.sleep(interval_s)
+
+
+@processing.command()
+@click.argument("name")
+@click.option("--reason", "-m", default="")
+@pass_desk
+def publish(desk: Desk, name: str, reason: str) -> None:
+    """Publish a complete processing into its tag, all or nothing."""
+    changes = desk.write(lambda db: loop.publish(db, *_managed(db, desk, name, reason)))
+    desk.done(f"{name} is published: {len(changes)} payloads.", changes=[str(change) for change in changes])
+
+
+@processing.command()
+@click.argument("name")
+@click.option("--reason", "-m", default="")
+@pass_desk
+def hold(desk: Desk, name: str, reason: str) -> None:
+    """Let jobs drain and start nothing new."""
+    desk.write(lambda db: loop.hold(db, *_managed(db, desk, name, reason)))
+    desk.done(f"{name} is held.")
+
+
+@processing.command()
+@click.argument("name")
+@pass_desk
+def release(desk: Desk, name: str) -> None:
+    """End a hold."""
+    desk.write(lambda db: loop.release(db, *_managed(db, desk, name, "")))
+    desk.done(f"{name} goes on.")
+
+
+@processing.command()
+@click.argument("name")
+@click.option("--reason", "-m", default="")
+@pass_desk
+def cancel(desk: Desk, name: str, reason: str) -> None:
+    """Give a processing up; nothing is published."""
+    desk.write(lambda db: loop.cancel(db, *_managed(db, desk, name, reason)))
+    desk.done(f"{name} is cancelled.")
+
+
+def _managed(db: Session, desk: Desk, name: str, reason: str) -> tuple[int, Act]:
+    it = ProcessingView.of(db, name).processing
+    return it.id, Act(loop.manager(db, desk.username), it.version, reason)
+
+
+def overview(desk: Desk, name: str) -> dict[str, Any]:
+    """All that `show` and `watch` tell of a processing, as plain values."""
+    with desk.workplace.database.read() as db:
+        view = ProcessingView.of(db, name)
+        jobs = _job_counts(db, view)
+        preview = loop.publication_preview(view)
+        at = now(db)
+        return {
+            "name": name,
+            "state": view.processing.state.value,
+            "held": view.processing.held,
+            "at": at,
+            "calibrations": [
+                {
+                    "name": c.name,
+                    "step": c.step.value,
+                    "state": c.state.value,
+                    "freshness": view.standing(c.name).freshness.value,
+                    "why": loop.why(view, c, at).sentence,
+                    "expert": c.expert,
+                    "jobs_done": jobs.get(c.name, (0, 0))[0],
+                    "jobs": jobs.get(c.name, (0, 0))[1],
+                }
+                for c in sorted(view.calibrations.values(), key=lambda c: (c.step.order, c.id))
+            ],
+            "publishing": [*(str(change) for change in preview.changes), *filter(None, [preview.obstacle])],
+        }
+
+
+def _job_counts(db: Session, view: ProcessingView) -> dict[str, tuple[int, int]]:
+    live = {attempt.id: name for name, attempt in view.attempts.items()}
+    rows = db.execute(
+        select(JobGroup.attempt_id, Job.state, func.count(Job.id))
+        .join(Job, Job.group_id == JobGroup.id)
+        .where(JobGroup.attempt_id.in_(live))
+        .group_by(JobGroup.attempt_id, Job.state)
+    )
+    counts: dict[str, tuple[int, int]] = {}
+    for attempt_id, state, number in rows:
+        done, total = counts.get(live[attempt_id], (0, 0))
+        counts[live[attempt_id]] = (done + (number if state is JobState.DONE else 0), total + number)
+    return counts
+
+
+def picture(facts: dict[str, Any]) -> Table:
+    """The overview as a table for a terminal."""
+    at: datetime = facts["at"]
+    held = ", held" if facts["held"] else ""
+    table = Table(
+        title=f"{facts['name']}: {facts['state']}{held}  ({at:%H:%M:%S} UTC)", title_justify="left", header_style="bold"
+    )
+    for column in ("Step", "Calibration", "State", "Jobs", "Why / what next"):
+        table.add_column(column)
+    for row in facts["calibrations"]:
+        jobs = f"{row['jobs_done']}/{row['jobs']}" if row["jobs"] else "–"
+        state = f"{_SIGNS[row['state']]} {row['state'].replace('_', ' ')}"
+        table.add_row(row["step"], row["name"], state, jobs, row["why"])
+    return table

@@ -1,0 +1,41 @@
+"""`b2cal release`."""
+
+from pathlib import Path
+
+import click
+
+from b2cal import releases
+
+from .desk import Desk, pass_desk
+
+
+@click.group()
+def release() -> None:
+    """Releases of calibration scripts."""
+
+
+_FOLDER = click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+
+
+@release.command()
+@_FOLDER
+@pass_desk
+def add(desk: Desk, folder: Path) -> None:
+    """Check a folder of scripts and keep a copy of it. The same contents are the same release."""
+    inspection = releases.inspect(folder)
+    release_id = releases.add(desk.workplace.database, desk.settings, folder)
+    sentence = f"Release {inspection.name} with {len(inspection.definitions)} definitions."
+    desk.done(sentence, id=release_id, name=inspection.name, flags=list(inspection.flags))
+    for flag in () if desk.as_json else inspection.flags:
+        desk.console.print(f"[yellow]![/] {flag}")
+
+
+@release.command()
+@_FOLDER
+@pass_desk
+def check(desk: Desk, folder: Path) -> None:
+    """Check a folder of scripts without keeping anything."""
+    inspection = releases.inspect(folder)
+    if inspection.problems:
+        raise releases.ReleaseRefused(inspection.problems)
+    desk.done(f"{len(inspection.definitions)} definitions, nothing to complain about.", flags=list(inspection.flags))

@@ -1,0 +1,71 @@
+"""`b2cal init` and `b2cal person`."""
+
+import click
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.security import generate_password_hash
+
+from b2cal.core.errors import B2calError
+from b2cal.model import Person, Role, migrate
+
+from .desk import Desk, pass_desk
+
+
+class CannotPrepare(B2calError):
+    """The home folder cannot be written."""
+
+
+@click.command()
+@pass_desk
+def init(desk: Desk) -> None:
+    """Prepare the home folder and bring the database to the newest schema. May be repeated."""
+    settings = desk.settings
+    try:
+        for folder in (settings.home, settings.store, settings.releases, settings.attempts, settings.reports):
+            folder.mkdir(parents=True, exist_ok=True)
+        settings.dags.mkdir(parents=True, exist_ok=True)
+        settings.logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotPrepare(
+            f"{settings.home.absolute()} cannot be prepared: {error.strerror}.",
+            "Make the folder writable, or set B2CAL_HOME to another one.",
+        ) from error
+    migrate(settings.url)
+    desk.done(f"Ready in {settings.home.absolute()}.", home=str(settings.home.absolute()))
+
+
+@click.group()
+def person() -> None:
+    """People who may log in."""
+
+
+@person.command("add")
+@click.argument("username")
+@click.option("--name", "full_name", help="Full name (default: the login name).")
+@click.option("--role", type=click.Choice([Role.EXPERT.value, Role.MANAGER.value]), default=Role.EXPERT.value)
+@click.password_option(help="Asked for when it is not given.")
+@pass_desk
+def add(desk: Desk, username: str, full_name: str | None, role: str, password: str) -> None:
+    """Let somebody log in, or give them another password, name or role."""
+    hashed = generate_password_hash(password)
+
+    def unit(db: Session) -> None:
+        known = db.get(Person, username) or Person(username=username)
+        known.full_name, known.role, known.password_hash = full_name or username, Role(role), hashed
+        db.add(known)
+
+    desk.write(unit)
+    desk.done(f"{username} may log in as {role}.", username=username, role=role)
+
+
+@person.command("list")
+@pass_desk
+def list_people(desk: Desk) -> None:
+    """List everybody."""
+    with desk.workplace.database.read() as db:
+        people = db.scalars(select(Person).order_by(Person.username)).all()
+    rows = [(p.username, p.full_name, p.role.value, "yes" if p.password_hash else "no") for p in people]
+    desk.show(
+        [dict(zip(("username", "full_name", "role", "may_log_in"), row, strict=True)) for row in rows],
+        lambda: desk.table("People", ("Login", "Name", "Role", "May log in"), rows),
+    )
