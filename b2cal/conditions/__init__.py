@@ -1,24 +1,25 @@
 """Payload files, global tags, and what is valid for which runs."""
 
-from .apart import Answer, Limits, work_apart
+from .apart import Allowance, Answer, work_apart
 from .checks import FileCheck, check_files
 from .entries import Entry, NoConstants, at, clipped, coverage_problems, effective
 from .publication import Change, PublicationRefused, preview, publish
 from .store import PayloadChanged, PayloadStore, StoredFile
-from .tags import TagRefused, create_tag, set_tag_state, store_payload, tag_entries
+from .tags import TagRefused, UnknownTag, create_tag, set_tag_state, store_payload, tag_entries, tag_named
 
 __all__ = [
+    "Allowance",
     "Answer",
     "Change",
     "Entry",
     "FileCheck",
-    "Limits",
     "NoConstants",
     "PayloadChanged",
     "PayloadStore",
     "PublicationRefused",
     "StoredFile",
     "TagRefused",
+    "UnknownTag",
     "at",
     "check_files",
     "clipped",
@@ -30,5 +31,6 @@ __all__ = [
     "set_tag_state",
     "store_payload",
     "tag_entries",
+    "tag_named",
     "work_apart",
 ]

@@ -22,7 +22,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
-class Limits:
+class Allowance:
     """What one item may use: wall-clock time, address space, bytes of each file it writes."""
 
     seconds: int = 30
@@ -38,13 +38,13 @@ class Answer:
     failure: str = ""
 
 
-def work_apart(module: Path, items: Sequence[Any], limits: Limits) -> list[Answer]:
+def work_apart(module: Path, items: Sequence[Any], allowance: Allowance) -> list[Answer]:
     """Let `handle` of a module work on each item; an item whose handling kills the process does not stop the rest.
 
     Args:
         module: a file that imports only what is installed, never its own package.
         items: values that JSON knows.
-        limits: for each item.
+        allowance: for each item.
 
     Returns:
         One answer for each item, in their order.
@@ -52,16 +52,16 @@ def work_apart(module: Path, items: Sequence[Any], limits: Limits) -> list[Answe
     answers: list[Answer] = []
     while len(answers) < len(items):
         rest = items[len(answers) :]
-        output, ending = _one_process(module, rest, limits)
+        output, ending = _one_process(module, rest, allowance)
         answers += [Answer(line.get("value"), line.get("failure", "")) for line in map(json.loads, output)]
         if len(output) < len(rest):
             answers.append(Answer(None, ending))
     return answers
 
 
-def _one_process(module: Path, items: Sequence[Any], limits: Limits) -> tuple[list[str], str]:
+def _one_process(module: Path, items: Sequence[Any], allowance: Allowance) -> tuple[list[str], str]:
     """Lines of a process that works until it is through or dies, and how it died."""
-    command = [sys.executable, "-P", __file__, str(module), json.dumps(vars(limits))]
+    command = [sys.executable, "-P", __file__, str(module), json.dumps(vars(allowance))]
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment |= {"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
@@ -70,28 +70,28 @@ def _one_process(module: Path, items: Sequence[Any], limits: Limits) -> tuple[li
             input=json.dumps(items).encode(),
             capture_output=True,
             env=environment,
-            timeout=_START_S + limits.seconds * len(items),
+            timeout=_START_S + allowance.seconds * len(items),
             check=False,
         )
     except subprocess.TimeoutExpired as stuck:
         return _whole_lines(stuck.stdout), "the process that worked on it did not end"
-    return _whole_lines(process.stdout), _how_it_died(process.returncode, process.stderr, limits)
+    return _whole_lines(process.stdout), _how_it_died(process.returncode, process.stderr, allowance)
 
 
 def _whole_lines(output: bytes | None) -> list[str]:
     return (output or b"").decode(errors="replace").split("\n")[:-1]
 
 
-def _how_it_died(code: int, stderr: bytes, limits: Limits) -> str:
+def _how_it_died(code: int, stderr: bytes, allowance: Allowance) -> str:
     if code == -signal.SIGALRM:
-        return f"it took longer than {limits.seconds} s"
+        return f"it took longer than {allowance.seconds} s"
     if code < 0:
         return f"the process that worked on it was ended by {signal.Signals(-code).name}"
     last_words = stderr.decode(errors="replace").strip().rpartition("\n")[2]
     return f"the process that worked on it ended with code {code}: {last_words}"
 
 
-def _serve(module: str, limits: Limits) -> None:
+def _serve(module: str, allowance: Allowance) -> None:
     import runpy
 
     # Answers have a channel of their own: what libraries print goes to stderr.
@@ -99,24 +99,24 @@ def _serve(module: str, limits: Limits) -> None:
     os.dup2(2, 1)
     items = json.load(sys.stdin)
     handle = runpy.run_path(module, run_name="apart")["handle"]
-    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes))
+    resource.setrlimit(resource.RLIMIT_AS, (allowance.memory_bytes, allowance.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (allowance.file_bytes, allowance.file_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit fails instead of killing
     for item in items:
-        signal.alarm(limits.seconds)
-        answers.write(json.dumps(_answer(handle, item, limits)) + "\n")
+        signal.alarm(allowance.seconds)
+        answers.write(json.dumps(_answer(handle, item, allowance)) + "\n")
         signal.alarm(0)
 
 
-def _answer(handle: Any, item: Any, limits: Limits) -> dict[str, Any]:
+def _answer(handle: Any, item: Any, allowance: Allowance) -> dict[str, Any]:
     try:
         return {"value": handle(item)}
     except MemoryError:
-        return {"failure": f"it needs more than {limits.memory_bytes >> 20} MiB of memory"}
+        return {"failure": f"it needs more than {allowance.memory_bytes >> 20} MiB of memory"}
     except Exception as error:  # noqa: BLE001  any failure of one item is its answer
         return {"failure": f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"}
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], Limits(**json.loads(sys.argv[2])))
+    _serve(sys.argv[1], Allowance(**json.loads(sys.argv[2])))

@@ -85,17 +85,20 @@ def by_name(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
 
 
 def coverage_problems(entries: Iterable[Entry], requested: IoV, names: Collection[str] = ()) -> list[str]:
-    """Whether every payload covers exactly the runs that were asked for; a sentence for each thing that is wrong.
+    """Whether every payload covers exactly the runs that were asked for.
 
     Args:
         entries: what a calibration made.
         requested: the runs that it was asked for.
         names: payloads that must be among them.
+
+    Returns:
+        A sentence, without full stop, for each thing that is wrong.
     """
     found = by_name(entries)
-    problems = [f"{name} is missing; the calibration declares it." for name in sorted(set(names) - set(found))]
+    problems = [f"{name} is missing; the calibration declares it" for name in sorted(set(names) - set(found))]
     if not found and not names:
-        problems.append("There are no payloads.")
+        problems.append("there are no payloads")
     for name, of_name in found.items():
         problems += _coverage_problems(name, [entry.iov for entry in of_name], requested)
     return problems
@@ -103,12 +106,12 @@ def coverage_problems(entries: Iterable[Entry], requested: IoV, names: Collectio
 
 def _coverage_problems(name: str, iovs: Sequence[IoV], requested: IoV) -> Iterator[str]:
     for gap in gaps(iovs, requested):
-        yield f"{name} has no constants for {gap}, which was asked for."
+        yield f"{name} has no constants for {gap}, which was asked for"
     for overlap in overlaps(iovs):
-        yield f"{name} has more than one set of constants for {overlap}."
+        yield f"{name} has more than one set of constants for {overlap}"
     for iov in iovs:
         if iov.overlap(requested) != iov:
-            yield f"{name} is valid for {iov}, which reaches beyond {requested}, the runs asked for."
+            yield f"{name} is valid for {iov}, which reaches beyond {requested}, the runs asked for"
 
 
 def _lay(pieces: list[Entry], over: Entry) -> None:

@@ -29,6 +29,10 @@ class TagRefused(B2calError):
     """A global tag cannot be made, or cannot become what was asked for."""
 
 
+class UnknownTag(B2calError):
+    """There is no global tag of this name."""
+
+
 def create_tag(db: Session, name: str, state: TagState = TagState.OPEN) -> int:
     """Make an empty global tag and give its id.
 
@@ -46,6 +50,18 @@ def create_tag(db: Session, name: str, state: TagState = TagState.OPEN) -> int:
     db.add(tag)
     db.flush()
     return tag.id
+
+
+def tag_named(db: Session, name: str) -> GlobalTag:
+    """The tag of a name.
+
+    Raises:
+        UnknownTag: there is none.
+    """
+    tag = db.scalar(select(GlobalTag).where(GlobalTag.name == name))
+    if tag is None:
+        raise UnknownTag(f"There is no global tag {name}.", hint="See the tags with: b2cal tag show")
+    return tag
 
 
 def set_tag_state(db: Session, tag_id: int, state: TagState) -> None:

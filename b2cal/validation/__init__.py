@@ -1,0 +1,19 @@
+"""Limits applied to what jobs measured: checks, the verdict, and the report that people judge by."""
+
+from .check import Check, Limits, Origin, Quantity
+from .generic import ConstantsFile, generic_checks, not_converged
+from .report import write_report
+from .verdict import Judgement, judge
+
+__all__ = [
+    "Check",
+    "ConstantsFile",
+    "Judgement",
+    "Limits",
+    "Origin",
+    "Quantity",
+    "generic_checks",
+    "judge",
+    "not_converged",
+    "write_report",
+]
