@@ -6,7 +6,7 @@ experiment's end. Belle II's own tools look for gaps inside one experiment only.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -19,7 +19,8 @@ OPEN = 2**63 - 1
 """The open end of an IoV as a number: the largest that a signed BIGINT holds."""
 
 _LAST_EXPERIMENT = 2**31 - 2  # one below what 63 bits hold, so that no run has the number OPEN
-_RUN_FORMS = re.compile(r"e?(\d+)[r/:](\d+|end)")
+_LAST_RUN_OF_ALL = _LAST_EXPERIMENT << 32 | END_OF_EXPERIMENT
+_RUN_FORMS = re.compile(r"e?(\d{1,10})[r/:](\d{1,10}|end)", re.ASCII)
 
 
 class InvalidIoV(B2calError):
@@ -150,7 +151,7 @@ def gaps(iovs: Iterable[IoV], within: IoV, runs: Iterable[ExpRun] | None = None)
         if next_uncovered <= before:
             found.append(IoV.from_numbers(next_uncovered, before))
         next_uncovered = max(next_uncovered, iov.last_number + 1)
-    if next_uncovered <= within.last_number:
+    if next_uncovered <= min(within.last_number, _LAST_RUN_OF_ALL):
         found.append(IoV.from_numbers(next_uncovered, within.last_number))
     if runs is None:
         return found
@@ -160,16 +161,18 @@ def gaps(iovs: Iterable[IoV], within: IoV, runs: Iterable[ExpRun] | None = None)
 
 def overlaps(iovs: Iterable[IoV]) -> list[IoV]:
     """The stretches of runs that more than one IoV covers, in order and as few as possible."""
-    found: list[tuple[int, int]] = []
+    found: list[IoV] = []
     covered_to = -1
     for iov in _in_order(iovs):
         first, last = iov.first.number, min(iov.last_number, covered_to)
-        if first <= last:
-            if found and first <= found[-1][1] + 1:
-                first, last = found[-1][0], max(last, found.pop()[1])
-            found.append((first, last))
         covered_to = max(covered_to, iov.last_number)
-    return [IoV.from_numbers(first, last) for first, last in found]
+        if first > last:
+            continue
+        if found and first <= found[-1].last_number + 1:
+            before = found.pop()
+            first, last = before.first.number, max(before.last_number, last)
+        found.append(IoV.from_numbers(first, last))
+    return found
 
 
 def covers(iovs: Iterable[IoV], within: IoV) -> bool:
@@ -190,5 +193,5 @@ def experiment_starts(runs: Iterable[ExpRun]) -> list[ExpRun]:
     return [ExpRun(exp, 0) for exp in sorted({run.exp for run in runs})]
 
 
-def _in_order(iovs: Iterable[IoV]) -> Sequence[IoV]:
+def _in_order(iovs: Iterable[IoV]) -> list[IoV]:
     return sorted(iovs, key=lambda iov: (iov.first.number, iov.last_number))

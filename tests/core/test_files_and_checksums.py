@@ -1,0 +1,87 @@
+"""Files are whole or not there; equal things have equal checksums."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from b2cal.core.checksums import canonical_json, digest, sha256_bytes, sha256_file
+from b2cal.core.files import CannotWrite, replacing, write_atomically
+from b2cal.core.ids import new_token
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+
+
+@given(st.dictionaries(st.text(), values))
+def test_the_order_of_keys_does_not_change_a_digest(value):
+    assert digest(dict(reversed(value.items()))) == digest(value)
+
+
+@given(values)
+def test_the_canonical_text_loses_nothing_so_different_values_have_different_digests(value):
+    assert json.loads(canonical_json(value)) == value
+    assert digest(value) == sha256_bytes(canonical_json(value).encode())
+
+
+@pytest.mark.parametrize("value", [float("nan"), [float("inf")]])
+def test_what_json_cannot_say_has_no_digest(value):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        canonical_json(value)
+
+
+def test_a_file_and_its_bytes_have_the_same_checksum(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
+    assert sha256_file(tmp_path / "file") == sha256_bytes(b"abc") == known
+
+
+@pytest.mark.parametrize("content", ["text with µ", b"bytes\0"])
+def test_writing_replaces_a_file_and_leaves_nothing_else(tmp_path, content):
+    path = tmp_path / "file"
+    path.write_text("before")
+    write_atomically(path, content)
+    assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_while_writing_leaves_the_earlier_file_whole(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("before")
+    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
+        temporary.write_text("half" * (1 // 0))
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_folder_is_named_together_with_what_to_do(tmp_path):
+    with pytest.raises(CannotWrite, match="No such file or directory") as refused:
+        write_atomically(tmp_path / "missing" / "file", "text")
+    assert str(tmp_path / "missing") in refused.value.hint
+
+
+def test_a_full_disk_leaves_the_earlier_file_whole(tmp_path):
+    """A limit on the size of files makes write(2) fail in the middle, as a full disk does."""
+    path = tmp_path / "file"
+    path.write_text("before")
+    program = (
+        "import resource, signal, sys\n"
+        "from b2cal.core.files import CannotWrite, write_atomically\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n    write_atomically(sys.argv[1], 'x' * 5000)\n"
+        "except CannotWrite as error:\n    print(error)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    assert f"Cannot write {path}: File too large." in ended.stdout
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_tokens_are_never_the_same():
+    tokens = {new_token() for _ in range(1000)}
+    assert len(tokens) == 1000
+    assert all(len(token) == 32 and int(token, 16) for token in tokens)
