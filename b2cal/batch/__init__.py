@@ -1,0 +1,32 @@
+"""Batch systems behind one contract, and the rules by which failed jobs are tried again."""
+
+from .centres import UnknownCentre, backend, backends
+from .contract import START, Backend, BatchError, BatchGroup, BatchId, BatchJob, Cursor, Handle, JobEvent
+from .crashpoints import crashpoint
+from .local import LocalBackend
+from .report import JobReport
+from .retry import RULES, Failure, Remedy, Rule, Source, rule_for
+
+__all__ = [
+    "RULES",
+    "START",
+    "Backend",
+    "BatchError",
+    "BatchGroup",
+    "BatchId",
+    "BatchJob",
+    "Cursor",
+    "Failure",
+    "Handle",
+    "JobEvent",
+    "JobReport",
+    "LocalBackend",
+    "Remedy",
+    "Rule",
+    "Source",
+    "UnknownCentre",
+    "backend",
+    "backends",
+    "crashpoint",
+    "rule_for",
+]

@@ -1,0 +1,198 @@
+"""The batch system of one machine: the queue is rows, the jobs are processes that outlive every process of b2cal.
+
+Whoever calls `events` also keeps the machine busy: ended jobs are noticed, queued ones are started up to the slots. A
+row says `running` before its process is started; so a job whose row says `queued` has none, and one whose row says
+`running` is known by its folder, see `local_process`. Nothing is known only to the process that started it.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.orm import Session
+
+from b2cal.model import Database, JobState, LocalJob, now
+
+from . import local_process
+from .contract import START, BatchError, BatchGroup, BatchId, Cursor, Handle, JobEvent
+from .crashpoints import crashpoint
+from .local_process import Standing
+
+CANCELLED = "It was cancelled."
+
+START_PATIENCE = timedelta(seconds=10)
+"""How long a wrapper may take to write into its lock file before it is started once more."""
+
+CANCEL_PATIENCE_S = 5.0
+"""How long the processes of a killed job may take to be gone."""
+
+_TICK = timedelta(microseconds=1)
+_ENDED_AS = {Standing.DONE: JobState.DONE, Standing.FAILED: JobState.FAILED}
+
+log = structlog.get_logger(__name__)
+
+
+class LocalBackend:
+    """Runs jobs on this machine, `slots` at a time (0: one for each core that this process may use)."""
+
+    def __init__(self, database: Database, slots: int = 0) -> None:
+        self._database = database
+        self._slots = slots or len(os.sched_getaffinity(0))
+        self._started: dict[int, datetime] = {}
+
+    def submit(self, group: BatchGroup) -> None:
+        def unit(db: Session) -> None:
+            same = select(LocalJob.id).where(LocalJob.token == group.token, LocalJob.epoch == group.epoch)
+            if db.scalar(same.limit(1)) is not None:
+                return
+            queued_at, moments = now(db), _moments(db)
+            db.add_all(
+                LocalJob(
+                    token=group.token,
+                    epoch=group.epoch,
+                    number=job.number,
+                    folder=str(job.folder),
+                    state=JobState.QUEUED,
+                    queued_at=queued_at,
+                    changed_at=next(moments),
+                )
+                for job in group.jobs
+            )
+
+        self._database.write(unit)
+
+    def find(self, token: str) -> list[Handle]:
+        with self._database.read() as db:
+            rows = db.scalars(select(LocalJob).where(LocalJob.token == token).order_by(LocalJob.id))
+            return [_handle(row) for row in rows]
+
+    def events(self, since: Cursor) -> Iterator[JobEvent]:
+        self._keep_busy()
+        changed = select(LocalJob).order_by(LocalJob.changed_at)
+        if since != START:
+            changed = changed.where(LocalJob.changed_at > datetime.fromisoformat(since))
+        with self._database.read() as db:
+            rows = db.scalars(changed).all()
+        return iter([JobEvent(_handle(row), row.changed_at, row.changed_at.isoformat()) for row in rows])
+
+    def cancel(self, jobs: Sequence[BatchId]) -> None:
+        ids = [int(job) for job in jobs]
+        with self._database.read() as db:
+            live = LocalJob.state.in_((JobState.QUEUED, JobState.RUNNING))
+            folders = {
+                row.id: Path(row.folder) for row in db.scalars(select(LocalJob).where(LocalJob.id.in_(ids), live))
+            }
+        waiting = self._change(dict.fromkeys(folders, JobState.CANCELLED), JobState.QUEUED)
+        running = {row_id: folder for row_id, folder in folders.items() if row_id not in waiting}
+        for folder in running.values():
+            _end(folder)
+        if running:
+            crashpoint("killed-to-row")
+        self._change(dict.fromkeys(running, JobState.CANCELLED), JobState.RUNNING)
+
+    def log(self, job: BatchId, tail: int | None = None) -> bytes:
+        with self._database.read() as db:
+            row = db.get(LocalJob, int(job))
+        if row is None:
+            raise BatchError(f"There is no local job {job}.", hint="It may belong to another database.")
+        return b"".join(_end_of(Path(row.folder, name), tail) for name in ("wrapper.log", "stdout", "stderr"))
+
+    def _keep_busy(self) -> None:
+        """Notice what has ended, start what waits."""
+        with self._database.read() as db:
+            running = db.scalars(_in_state(JobState.RUNNING)).all()
+            waiting = db.scalars(_in_state(JobState.QUEUED).limit(self._slots)).all()
+        self._started = {row.id: at for row in running if (at := self._started.get(row.id)) is not None}
+        ended = {row.id: state for row in running if (state := self._ended_as(row)) is not None}
+        if ended:
+            crashpoint("ended-to-row")
+            self._change(ended, JobState.RUNNING)
+        free = max(0, self._slots - len(running) + len(ended))
+        starting = {row.id: Path(row.folder) for row in waiting[:free]}
+        if starting:
+            ours = self._change(dict.fromkeys(starting, JobState.RUNNING), JobState.QUEUED)
+            crashpoint("row-to-spawn")
+            for row_id in ours:
+                self._start(row_id, starting[row_id])
+
+    def _ended_as(self, row: LocalJob) -> JobState | None:
+        """The state in which a running job has ended; None if it has not. One that did not come up is started again."""
+        standing = local_process.look(Path(row.folder))
+        if standing is Standing.NOT_STARTED and self._is_overdue(row.id):
+            self._start(row.id, Path(row.folder))
+        return _ENDED_AS.get(standing)
+
+    def _is_overdue(self, row_id: int) -> bool:
+        started = self._started.get(row_id)
+        return started is None or self._database.clock.now() > started + START_PATIENCE
+
+    def _start(self, row_id: int, folder: Path) -> None:
+        self._started[row_id] = self._database.clock.now()
+        try:
+            local_process.start(folder)
+        except (OSError, subprocess.SubprocessError) as error:
+            log.warning("a job could not be started, it is tried again", folder=str(folder), error=str(error))
+        crashpoint("spawn-to-lock")
+
+    def _change(self, states: Mapping[int, JobState], expected: JobState) -> set[int]:
+        """Give rows that are in the expected state their new one; returns which were."""
+        if not states:
+            return set()
+
+        def unit(db: Session) -> set[int]:
+            changed = set()
+            for (row_id, state), moment in zip(states.items(), _moments(db), strict=False):
+                rows = update(LocalJob).where(LocalJob.id == row_id, LocalJob.state == expected)
+                if db.execute(rows.values(state=state, changed_at=moment)).rowcount:  # type: ignore[attr-defined]
+                    changed.add(row_id)
+            return changed
+
+        return self._database.write(unit)
+
+
+def _in_state(state: JobState) -> Select[LocalJob]:
+    return select(LocalJob).where(LocalJob.state == state).order_by(LocalJob.id)
+
+
+def _moments(db: Session) -> Iterator[datetime]:
+    """Times for changes of rows: each later than all before, whatever the clock does, so that a time is a cursor."""
+    last = db.scalar(select(func.max(LocalJob.changed_at)))
+    moment = now(db) if last is None else max(now(db), last + _TICK)
+    while True:
+        yield moment
+        moment += _TICK
+
+
+def _end(folder: Path) -> None:
+    """Kill a job and wait until none of its processes is left.
+
+    Raises:
+        BatchError: some are left.
+    """
+    patience_ends = time.monotonic() + CANCEL_PATIENCE_S
+    while not local_process.give_up(folder, CANCELLED):
+        local_process.kill(folder)
+        if time.monotonic() > patience_ends:
+            raise BatchError(
+                f"The job in {folder} does not end, although it was killed.",
+                hint="It hangs in the kernel, most often on a file system that does not answer.",
+            )
+        time.sleep(0.01)
+
+
+def _handle(row: LocalJob) -> Handle:
+    return Handle(row.token, row.epoch, row.number, str(row.id), row.state)
+
+
+def _end_of(path: Path, tail: int | None) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            file.seek(0 if tail is None else max(0, path.stat().st_size - tail))
+            return file.read()
+    except FileNotFoundError:
+        return b""
