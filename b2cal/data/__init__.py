@@ -1,16 +1,23 @@
 """Data: the run registry, the catalogue of files, and the way from a selection to the inputs of a calibration."""
 
+from .catalogue import ScanReport, scan
 from .inputs import Completeness, Inputs, RunChoice, Shortfall, select
+from .opening import CannotOpenFiles
+from .registry import RegistryRefused
 from .selection import InvalidSelection, Selection, default_selection, selection_problems
 
 __all__ = [
+    "CannotOpenFiles",
     "Completeness",
     "Inputs",
     "InvalidSelection",
+    "RegistryRefused",
     "RunChoice",
+    "ScanReport",
     "Selection",
     "Shortfall",
     "default_selection",
+    "scan",
     "select",
     "selection_problems",
 ]

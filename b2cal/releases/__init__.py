@@ -1,22 +1,27 @@
 """Releases: sets of calibration scripts at one version, their graph, schemas and filter vocabulary."""
 
+from .adding import add
 from .config import ConfigProblem, config_problems, merged_config
 from .errors import ReleaseRefused
 from .filters import DATA_TAG, Asked, Vocabulary, asked_for, filter_problems, shown
 from .graph import graph
+from .inspection import Inspection, inspect
 from .snapshot import folder
 
 __all__ = [
     "DATA_TAG",
     "Asked",
     "ConfigProblem",
+    "Inspection",
     "ReleaseRefused",
     "Vocabulary",
+    "add",
     "asked_for",
     "config_problems",
     "filter_problems",
     "folder",
     "graph",
+    "inspect",
     "merged_config",
     "shown",
 ]

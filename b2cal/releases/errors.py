@@ -14,5 +14,5 @@ class ReleaseRefused(B2calError):
 
     def __init__(self, what: str, problems: Sequence[str], hint: str) -> None:
         listed = problems[0] if len(problems) == 1 else "".join(f"\n  - {problem}" for problem in problems)
-        super().__init__(f"{what} was refused: {listed}", hint)
+        super().__init__(f"{what} is refused: {listed}", hint)
         self.problems = list(problems)

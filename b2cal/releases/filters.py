@@ -53,32 +53,20 @@ def asked_for(vocabulary: Vocabulary, filters: Sequence[str]) -> list[Asked]:
 
 
 def filter_problems(vocabulary: Vocabulary, filters: Sequence[str]) -> list[str]:
-    """Values that the vocabulary does not know, and contradictions, as parts of a sentence about the list."""
+    """Values that the vocabulary does not know or cannot tell apart, and contradictions: parts of a sentence."""
     known = [value for values in vocabulary.values() for value in values]
     problems = []
-    for text in filters:
-        _, value = _value_of(text)
-        if value not in known:
+    for value in dict.fromkeys(_value_of(text)[1] for text in filters):
+        categories = [repr(category) for category, values in vocabulary.items() if value in values]
+        if len(categories) > 1:
+            problems.append(f"asks for {value!r}, which may be a {' or a '.join(categories)}; rename one of them.")
+        if not categories:
             close = difflib.get_close_matches(value, known, n=1)
             suggestion = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(map(shown, known))}."
             problems.append(f"asks for {value!r}, which is no filter of this release; {suggestion}")
     for asked in asked_for(vocabulary, filters):
         both = set(asked.unwanted) & {*asked.wanted, EITHER}
         problems += [f"asks for {value!r} and for its opposite." for value in sorted(both)]
-    return problems
-
-
-def vocabulary_problems(vocabulary: Vocabulary) -> list[str]:
-    """Values whose category would not be clear."""
-    problems = []
-    owner: dict[str, str] = {}
-    for category, values in vocabulary.items():
-        for value in values:
-            if value in owner:
-                problems.append(f"The filter value {value!r} stands in {owner[value]!r} and in {category!r}; keep one.")
-            elif _value_of(value)[0]:
-                problems.append(f"The filter value {value!r} in {category!r} begins with NOT; rename it.")
-            owner[value] = category
     return problems
 
 

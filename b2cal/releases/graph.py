@@ -6,7 +6,7 @@ from b2cal.model import DataFormat, Definition, Kind
 
 from .errors import ReleaseRefused
 
-_PRODUCED_FORMATS = frozenset({DataFormat.CDST, DataFormat.MDST, DataFormat.UDST})
+PRODUCED_FORMATS = frozenset({DataFormat.CDST, DataFormat.MDST, DataFormat.UDST})
 
 
 def graph(definitions: Sequence[Definition]) -> dict[str, list[str]]:
@@ -80,6 +80,6 @@ def _waits_for(definition: Definition, other: Definition) -> bool:
         return True
     return (
         other.kind is Kind.PRODUCE
-        and not _PRODUCED_FORMATS.isdisjoint(definition.settings["input_data_formats"])
+        and not PRODUCED_FORMATS.isdisjoint(definition.settings["input_data_formats"])
         and not set(other.settings["input_data_names"]).isdisjoint(definition.settings["input_data_names"])
     )

@@ -1,0 +1,188 @@
+"""The catalogue over a folder of ROOT files: which files there are, of which run, with how many events."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from b2cal.core.iov import ExpRun
+from b2cal.model import Base, Database, DataFile, DataFormat, Run, UnreadableFile, now
+
+from .opening import Opened, open_files
+from .registry import RunEntry, read_registry
+
+_NAME = re.compile(r"(?P<stream>[A-Za-z0-9][\w.+-]{0,63}?)_e(?P<exp>\d{4,9})_r(?P<run>\d{5,9})(_f\d+)?\.root", re.ASCII)
+
+
+@dataclass
+class ScanReport:
+    """What a scan found: numbers of runs and files, and by path why files cannot be used."""
+
+    files_unchanged: int
+    unreadable: dict[str, str]
+    runs_added: int = 0
+    runs_changed: int = 0
+    files_added: int = 0
+    files_changed: int = 0
+
+    @property
+    def found_something(self) -> bool:
+        """Whether calibrations that wait for data may have become ready."""
+        return bool(self.runs_added or self.runs_changed or self.files_added or self.files_changed)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A file as it lies on the disk."""
+
+    path: str
+    stream: str
+    exprun: int
+    size_bytes: int
+    mtime_ns: int
+
+    def is_still(self, row: DataFile | None) -> bool:
+        """Whether the catalogue has read it since it last changed."""
+        return row is not None and (row.size_bytes, row.mtime_ns) == (self.size_bytes, self.mtime_ns)
+
+    def is_as_seen(self) -> bool:
+        """Whether it has not changed on the disk since."""
+        try:
+            status = Path(self.path).stat()
+        except OSError:
+            return False
+        return (status.st_size, status.st_mtime_ns) == (self.size_bytes, self.mtime_ns)
+
+
+def scan(database: Database, folder: Path) -> ScanReport:
+    """Bring the catalogue up to date with a folder: its `runs.json` and all ROOT files below.
+
+    A file is opened and its checksum taken when it is new or its size or age has changed. A changed file keeps its
+    row; attempts keep the checksum that they froze. What cannot be used, or is gone, is kept as unreadable with the
+    reason and is never selected. Runs and files are registered in one transaction; a second scan changes nothing.
+
+    Raises:
+        RegistryRefused: `runs.json` is missing or wrong; nothing was kept.
+        CannotOpenFiles: nothing was kept.
+    """
+    folder = folder.resolve()
+    registry = read_registry(folder)
+    seen, reasons = _look_around(folder, {entry.exprun for entry in registry})
+    with database.read() as db:
+        known = {row.path: row for row in db.scalars(_raw_files_below(folder))}
+    new = [file for file in seen if not file.is_still(known.get(file.path))]
+    opened = dict(zip(new, open_files([Path(file.path) for file in new]), strict=True))
+    for file, found in opened.items():
+        if found.reason or not file.is_as_seen():
+            reasons[file.path] = found.reason or "it changed while it was read"
+    usable = {file: found for file, found in opened.items() if file.path not in reasons}
+    gone = known.keys() - {file.path for file in seen} - reasons.keys()
+    reasons |= dict.fromkeys(gone, "it is not there any more")
+    n_unchanged = len(seen) - len(new)
+
+    def register(db: Session) -> ScanReport:
+        report = ScanReport(n_unchanged, dict(sorted(reasons.items())))
+        _register_runs(db, registry, report)
+        db.flush()  # files refer to their runs
+        _register_files(db, folder, usable, report)
+        _register_unreadable(db, folder, reasons)
+        return report
+
+    return database.write(register)
+
+
+def _look_around(folder: Path, runs: Collection[int]) -> tuple[list[_Seen], dict[str, str]]:
+    """The files below a folder that may hold events, in the order of names, and why others do not."""
+    seen, reasons = [], {}
+    for path in sorted(folder.rglob("*.root")):
+        if path.name.startswith("."):
+            continue  # somebody is still writing it
+        name = _NAME.fullmatch(path.name)
+        try:
+            status = path.stat()
+            if name is None:
+                reasons[str(path)] = "its name is not of the form bhabha_e0026_r00180.root"
+                continue
+            exprun = ExpRun(int(name["exp"]), int(name["run"]))
+            if not S_ISREG(status.st_mode):
+                reasons[str(path)] = "it is no ordinary file"
+            elif exprun.number not in runs:
+                reasons[str(path)] = f"its run {exprun} is not in runs.json"
+            else:
+                seen.append(_Seen(str(path), name["stream"], exprun.number, status.st_size, status.st_mtime_ns))
+        except OSError as error:
+            reasons[str(path)] = str(error.strerror)
+    return seen, reasons
+
+
+def _register_runs(db: Session, registry: Sequence[RunEntry], report: ScanReport) -> None:
+    expruns = [entry.exprun for entry in registry]
+    known = {
+        run.exprun: run
+        for run in db.scalars(select(Run).where(Run.exprun.between(min(expruns, default=0), max(expruns, default=0))))
+    }
+    for entry in registry:
+        told = {
+            "started_at": entry.started.astimezone(UTC),
+            "duration_s": entry.duration_s,
+            "n_events": entry.n_events,
+            "attributes": entry.attributes,
+            "expected": entry.expected,
+        }
+        run = known.get(entry.exprun)
+        if run is None:
+            db.add(Run(exprun=entry.exprun, **told))
+            report.runs_added += 1
+        elif _update(run, told):
+            report.runs_changed += 1
+
+
+def _register_files(db: Session, folder: Path, usable: Mapping[_Seen, Opened], report: ScanReport) -> None:
+    known = {row.path: row for row in db.scalars(_raw_files_below(folder))}
+    for file, found in usable.items():
+        content = {"data_name": file.stream, "exprun": file.exprun, "n_events": found.n_events, "sha256": found.sha256}
+        row = known.get(file.path)
+        if row is None:
+            row = DataFile(path=file.path, format=DataFormat.RAW, registered_at=now(db), **content)
+            db.add(row)
+            report.files_added += 1
+        elif _update(row, content):
+            row.registered_at = now(db)
+            report.files_changed += 1
+        else:
+            report.files_unchanged += 1
+        _update(row, {"size_bytes": file.size_bytes, "mtime_ns": file.mtime_ns})
+
+
+def _register_unreadable(db: Session, folder: Path, reasons: Mapping[str, str]) -> None:
+    known = {row.path: row for row in db.scalars(_unreadable_below(folder))}
+    for path in known.keys() - reasons.keys():
+        db.delete(known[path])
+    for path, reason in reasons.items():
+        if path not in known:
+            db.add(UnreadableFile(path=path, reason=reason, seen_at=now(db)))
+        elif _update(known[path], {"reason": reason}):
+            known[path].seen_at = now(db)
+
+
+def _update(row: Base, columns: Mapping[str, Any]) -> bool:
+    """Set columns to what they should be; whether any was something else."""
+    changed = {name: value for name, value in columns.items() if getattr(row, name) != value}
+    for name, value in changed.items():
+        setattr(row, name, value)
+    return bool(changed)
+
+
+def _raw_files_below(folder: Path) -> Select[Any]:
+    inside = DataFile.path.startswith(f"{folder}/", autoescape=True)
+    return select(DataFile).where(inside, DataFile.attempt_id.is_(None))
+
+
+def _unreadable_below(folder: Path) -> Select[Any]:
+    return select(UnreadableFile).where(UnreadableFile.path.startswith(f"{folder}/", autoescape=True))

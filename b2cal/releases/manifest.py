@@ -1,0 +1,83 @@
+"""`release.toml`: what a release is called, who interprets it, its filter vocabulary, step and kind of each script."""
+
+import os
+import sys
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from b2cal.model import Kind, Step
+
+from .errors import ReleaseRefused
+
+FILE = "release.toml"
+
+_Name = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class _Part(BaseModel):
+    """A key that nobody knows is refused, so that a slip of the pen is seen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Entry(_Part):
+    """One script of the release."""
+
+    script: Annotated[str, Field(max_length=128)]
+    step: Step
+    kind: Kind = Kind.CALIBRATE
+
+
+class Manifest(_Part):
+    """The whole file. `interpreter` is absolute."""
+
+    name: _Name
+    interpreter: str = sys.executable
+    vocabulary: dict[_Name, list[Annotated[str, Field(max_length=128)]]] = {}
+    definition: Annotated[tuple[Entry, ...], Field(min_length=1)]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check the `release.toml` of a release.
+
+    Raises:
+        ReleaseRefused: with everything that is wrong.
+    """
+    try:
+        manifest = Manifest.model_validate(tomllib.loads((folder / FILE).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        problems = [f"There is no {FILE} in the folder. Write one: name, vocabulary, and a [[definition]] per script."]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems = [f"{FILE} is not valid TOML: {error}."]
+    except ValidationError as error:
+        problems = [_sentence(detail["loc"], detail["msg"]) for detail in error.errors()]
+    else:
+        problems = _problems(manifest, folder)
+        if not problems:
+            return manifest
+    raise ReleaseRefused("The release", problems, hint=f"Correct {FILE} and try again.")
+
+
+def _problems(manifest: Manifest, folder: Path) -> list[str]:
+    problems = []
+    interpreter = Path(manifest.interpreter)
+    if not (interpreter.is_absolute() and interpreter.is_file() and os.access(interpreter, os.X_OK)):
+        problems.append(f"{FILE}: the interpreter {interpreter} is not the absolute path of a program on this machine.")
+    for script, count in Counter(entry.script for entry in manifest.definition).items():
+        if not script.isidentifier():
+            problems.append(f"{FILE}: {script!r} cannot be imported; a script is given by the name of its module.")
+        elif not (folder / f"{script}.py").is_file():
+            problems.append(f"{FILE} names the script {script!r}, but there is no file {script}.py in the folder.")
+        if count > 1:
+            problems.append(f"{FILE} names the script {script!r} {count} times; keep one.")
+    return problems
+
+
+def _sentence(place: tuple[int | str, ...], message: str) -> str:
+    # pydantic counts from 0, people from 1
+    path = ".".join(str(part + 1) if isinstance(part, int) else part for part in place)
+    return f"{FILE}, {path}: {message}."
