@@ -3,6 +3,7 @@
 from .catalogue import ScanReport, scan
 from .inputs import Completeness, Inputs, RunChoice, Shortfall, select
 from .opening import CannotOpenFiles
+from .produced import NewFile, UnusableFile, late_files, register_produced
 from .registry import RegistryRefused
 from .selection import InvalidSelection, Selection, default_selection, selection_problems
 
@@ -11,12 +12,16 @@ __all__ = [
     "Completeness",
     "Inputs",
     "InvalidSelection",
+    "NewFile",
     "RegistryRefused",
     "RunChoice",
     "ScanReport",
     "Selection",
     "Shortfall",
+    "UnusableFile",
     "default_selection",
+    "late_files",
+    "register_produced",
     "scan",
     "select",
     "selection_problems",

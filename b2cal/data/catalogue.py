@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC
 from pathlib import Path
 from stat import S_ISREG
@@ -30,11 +30,24 @@ class ScanReport:
     runs_changed: int = 0
     files_added: int = 0
     files_changed: int = 0
+    files_restored: int = 0
 
     @property
     def found_something(self) -> bool:
         """Whether calibrations that wait for data may have become ready."""
-        return bool(self.runs_added or self.runs_changed or self.files_added or self.files_changed)
+        runs, files = self.runs_added + self.runs_changed, self.files_added + self.files_changed + self.files_restored
+        return runs + files > 0
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        """What a person is told, with the unreadable files one by one."""
+        counts = (
+            f"Runs: {self.runs_added} new, {self.runs_changed} changed. Files: {self.files_added} new,"
+            f" {self.files_changed} changed, {self.files_unchanged} as before, {len(self.unreadable)} not usable."
+        )
+        return "\n".join([counts, *(f"  {path}: {reason}" for path, reason in self.unreadable.items())])
 
 
 @dataclass(frozen=True)
@@ -46,10 +59,6 @@ class _Seen:
     exprun: int
     size_bytes: int
     mtime_ns: int
-
-    def is_still(self, row: DataFile | None) -> bool:
-        """Whether the catalogue has read it since it last changed."""
-        return row is not None and (row.size_bytes, row.mtime_ns) == (self.size_bytes, self.mtime_ns)
 
     def is_as_seen(self) -> bool:
         """Whether it has not changed on the disk since."""
@@ -75,8 +84,10 @@ def scan(database: Database, folder: Path) -> ScanReport:
     registry = read_registry(folder)
     seen, reasons = _look_around(folder, {entry.exprun for entry in registry})
     with database.read() as db:
-        known = {row.path: row for row in db.scalars(_raw_files_below(folder))}
-    new = [file for file in seen if not file.is_still(known.get(file.path))]
+        known = {row.path: (row.size_bytes, row.mtime_ns) for row in db.scalars(_raw_files_below(folder))}
+        produced = set(db.scalars(select(DataFile.path).where(DataFile.attempt_id.is_not(None))))
+    seen = [file for file in seen if file.path not in produced]
+    new = [file for file in seen if known.get(file.path) != (file.size_bytes, file.mtime_ns)]
     opened = dict(zip(new, open_files([Path(file.path) for file in new]), strict=True))
     for file, found in opened.items():
         if found.reason or not file.is_as_seen():
@@ -91,7 +102,7 @@ def scan(database: Database, folder: Path) -> ScanReport:
         _register_runs(db, registry, report)
         db.flush()  # files refer to their runs
         _register_files(db, folder, usable, report)
-        _register_unreadable(db, folder, reasons)
+        _register_unreadable(db, folder, reasons, report)
         return report
 
     return database.write(register)
@@ -160,10 +171,11 @@ def _register_files(db: Session, folder: Path, usable: Mapping[_Seen, Opened], r
         _update(row, {"size_bytes": file.size_bytes, "mtime_ns": file.mtime_ns})
 
 
-def _register_unreadable(db: Session, folder: Path, reasons: Mapping[str, str]) -> None:
+def _register_unreadable(db: Session, folder: Path, reasons: Mapping[str, str], report: ScanReport) -> None:
     known = {row.path: row for row in db.scalars(_unreadable_below(folder))}
     for path in known.keys() - reasons.keys():
         db.delete(known[path])
+        report.files_restored += 1
     for path, reason in reasons.items():
         if path not in known:
             db.add(UnreadableFile(path=path, reason=reason, seen_at=now(db)))

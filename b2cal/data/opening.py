@@ -38,7 +38,7 @@ def open_files(paths: Sequence[Path]) -> list[Opened]:
     Raises:
         CannotOpenFiles: the process that opens files does not start.
     """
-    found = {path: Opened(reason=problem) for path in paths if (problem := _header_problem(path))}
+    found = {path: Opened(reason=problem) for path in paths if (problem := header_problem(path))}
     waiting = [path for path in paths if path not in found]
     while waiting:
         answers, ending = _ask(waiting)
@@ -78,7 +78,7 @@ def _ending(code: int) -> str:
     return f"the process that opened it {how}"
 
 
-def _header_problem(path: Path) -> str:
+def header_problem(path: Path) -> str:
     """What the first bytes and the size of a file already tell; empty if nothing is wrong with them."""
     try:
         with open(path, "rb") as file:
