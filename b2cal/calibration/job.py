@@ -88,9 +88,8 @@ def identity() -> dict[str, int | str]:
 def attempt() -> tuple[int, str | None]:
     """Run the command; returns what it returned (-n for signal n) and what went wrong, if anything did."""
     try:
-        wrapper = json.loads(Path("wrapper.json").read_text())
-        command, env = [str(word) for word in wrapper["command"]], dict(wrapper.get("env", {}))
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as unclear:
+        command, env = read_wrapper(Path("wrapper.json"))
+    except (OSError, KeyError, TypeError, ValueError) as unclear:
         return 2, f"wrapper.json cannot be used: {unclear!r}"
     try:
         returned = run(command, env)
@@ -101,6 +100,15 @@ def attempt() -> tuple[int, str | None]:
     if returned < 0:
         return returned, f"Ended by {signal.Signals(-returned).name}"
     return returned, None if returned == 0 else error_in(tail(Path("stderr")))
+
+
+def read_wrapper(path: Path) -> tuple[list[str], dict[str, str]]:
+    """The command and what it wants to have in its environment."""
+    wrapper = json.loads(path.read_text())
+    command = wrapper["command"]
+    if not isinstance(command, list) or not command:
+        raise ValueError(f"the command is {command!r}, not a list of words")
+    return command, dict(wrapper.get("env", {}))
 
 
 def run(command: list[str], env: dict[str, str]) -> int:

@@ -1,0 +1,202 @@
+"""Stages of a calibration as batch jobs: real processes, real ROOT files, only what is shipped with a job."""
+
+import os
+
+import numpy as np
+import pytest
+import uproot
+
+from b2cal.core.iov import ExpRun, IoV
+
+RUN_1, RUN_2, RUN_3 = ExpRun(26, 1), ExpRun(26, 2), ExpRun(26, 3)
+RANGE = IoV(RUN_1, None)
+
+GAIN = '''
+"""Gain of each channel from the mean amplitude, which should be 100."""
+
+import numpy as np
+
+from b2cal.calibration import (
+    Calibration, CalibrationSettings, Iterate, Limit, Measurement, NotEnoughData, Payload, Strategy
+)
+
+settings = CalibrationSettings("Gain", "calorimeter", __doc__, ["raw"], ["cosmic"])
+
+
+class Gain(Calibration):
+    branches = ["channel", "amplitude"]
+    strategy = Strategy.BOUNDARIES
+    max_iterations = 3
+    limits = {"spread": Limit(high=0.1)}
+
+    def collect(self, events, conditions, config):
+        amplitude = events["amplitude"] * conditions["Gain"]["gain"][events["channel"]]
+        smeared = amplitude + 0.1 * events.rng.normal(size=events.size)
+        return {"sum": np.bincount(events["channel"], smeared, 4), "n": np.bincount(events["channel"], minlength=4)}
+
+    def fit(self, collected, conditions, config, iov):
+        found = int(collected["n"].sum())
+        if found < config.get("min_events", 1):
+            raise NotEnoughData(needed=config["min_events"], found=found)
+        correction = 100 / (collected["sum"] / collected["n"])
+        gain = conditions["Gain"]["gain"] * correction
+        payload = Payload("Gain", iov, {"gain": gain}, covariance=np.diag(1 / collected["n"]))
+        return payload if np.all(abs(correction - 1) < config["tolerance"]) else Iterate(payload)
+
+    def measure(self, payloads, collected, conditions, config):
+        gain, previous = payloads[0].values["gain"], conditions["Gain"]["gain"]
+        return [
+            Measurement("spread", np.std(gain)),
+            Measurement("gain", gain, errors=np.sqrt(1 / collected["n"]), axis="channel", previous=previous),
+        ]
+'''
+
+
+def amplitudes(seed, events=1000):
+    """Amplitudes of four channels around 50, 80, 125 and 200."""
+    rng = np.random.default_rng(seed)
+    channel = rng.integers(0, 4, events).astype("i4")
+    return {"channel": channel, "amplitude": rng.normal(np.array([50, 80, 125, 200])[channel], 1).astype("f4")}
+
+
+@pytest.fixture
+def gain(node):
+    node.script(GAIN)
+    return node
+
+
+@pytest.fixture
+def nominal(gain):
+    return [gain.payload("Gain", IoV(ExpRun(0, 0), None), gain=np.ones(4))]
+
+
+def test_constants_are_collected_fitted_iterated_and_measured(gain, nominal):
+    inputs = [gain.raw(run, amplitudes(run.run)) for run in (RUN_1, RUN_2)]
+    config, iovs = {"tolerance": 0.01}, [RANGE.to_json()]
+
+    collected = gain.run("collect", inputs, conditions=nominal)
+    first = gain.run("fit", collected=[collected.collected], conditions=nominal, config=config, iovs=iovs)
+    assert first.json("result.json")["outcome"] == "iterate"
+
+    fed_back = nominal + first.constants
+    again = gain.run("collect", inputs, conditions=fed_back)
+    last = gain.run("fit", collected=[again.collected], conditions=fed_back, config=config, iovs=iovs)
+    assert last.json("result.json")["outcome"] == "ok"
+    (payload,) = last.payloads
+    assert payload.values["gain"] == pytest.approx([2, 1.25, 0.8, 0.5], rel=0.01)
+    assert (payload.name, payload.iov) == ("Gain", RANGE)
+    assert payload.identity == last.constants[0]["identity"]
+
+    measured = gain.run("measure", collected=[again.collected], conditions=nominal, payloads=last.constants)
+    spread, gains = measured.json("measurements.json")["measurements"]
+    assert spread == {"name": "spread", "unit": "", "axis": "", "errors": None, "previous": None} | {
+        "values": pytest.approx(np.std([2, 1.25, 0.8, 0.5]), rel=0.02)
+    }
+    assert (gains["previous"], gains["axis"], len(gains["values"])) == ([1, 1, 1, 1], "channel", 4)
+    assert measured.json("measurements.json")["limits"] == {"spread": {"low": None, "high": 0.1, "beyond": "fail"}}
+    for ended, document in ((again, "collected.json"), (last, "result.json"), (measured, "measurements.json")):
+        assert ended.json(document)["names_read"] == ["Gain"]
+
+
+def test_constants_do_not_depend_on_how_files_are_spread_over_jobs(gain, nominal):
+    inputs = [gain.raw(run, amplitudes(run.run)) for run in (RUN_1, RUN_2, RUN_3)]
+    inputs.append(gain.raw(RUN_1, amplitudes(4), data_name="beam"))
+    config, iovs = {"tolerance": 10}, [RANGE.to_json()]
+
+    def identity(*jobs):
+        paths = [gain.run("collect", files, conditions=nominal).collected for files in jobs]
+        fit = gain.run("fit", collected=paths, conditions=nominal, config=config, iovs=iovs)
+        return fit.constants[0]["identity"]
+
+    assert identity(inputs) == identity([inputs[2], inputs[0]], [inputs[3], inputs[1]])
+
+
+def test_an_interval_with_too_few_data_is_joined_with_the_next(gain, nominal):
+    inputs = [gain.raw(run, amplitudes(run.run, n)) for run, n in ((RUN_1, 900), (RUN_2, 100), (RUN_3, 900))]
+    paths = [gain.run("collect", inputs, conditions=nominal).collected]
+    iovs = [IoV(RUN_1, RUN_1).to_json(), IoV(RUN_2, RUN_2).to_json(), IoV(RUN_3, None).to_json()]
+
+    def fit(min_events):
+        config = {"tolerance": 10, "min_events": min_events}
+        return gain.run("fit", collected=paths, conditions=nominal, config=config, iovs=iovs)
+
+    some = fit(500)
+    assert [payload.iov for payload in some.payloads] == [IoV(RUN_1, RUN_1), IoV(RUN_2, None)]
+    none = fit(5000)
+    assert none.exit_code == 0
+    assert none.json("result.json") == {
+        "outcome": "not_enough_data",
+        "message": "Experiment 26: Only 1900 events were found, 5000 are needed.",
+        "payloads": [],
+        "names_read": [],
+    }
+
+
+PRODUCTION = """
+import numpy as np
+from b2cal.calibration import CalibrationSettings, Production
+
+settings = CalibrationSettings("cDST", "tracking", "Hits above threshold", ["raw"], ["cosmic"])
+
+
+class Cdst(Production):
+    branches = {"cosmic": ["hits", "id"]}
+
+    def produce(self, events, conditions, config):
+        energy = events["hits"] * conditions["Scale"]["scale"]
+        keep = energy.sum(axis=1) > config["threshold"]
+        return {"energy": energy[keep], "id": events["id"][keep], "good": keep[keep]}
+"""
+
+
+def test_a_production_writes_one_file_of_kept_events_for_each_input_file(node):
+    node.script(PRODUCTION)
+    ids = np.arange(120_000)
+    full = {"hits": np.stack([ids % 2, ids % 2, np.zeros_like(ids)], axis=1).astype("f4"), "id": ids}
+    empty = {name: column[:0] for name, column in full.items()}
+    inputs = [node.raw(RUN_1, full), node.raw(RUN_2, empty)]
+    scale = node.payload("Scale", RANGE, scale=np.full(3, 2.0))
+    ended = node.run("produce", inputs, conditions=[scale], config={"threshold": 1})
+    assert ended.json("result.json") == {
+        "outcome": "ok",
+        "files": [
+            {"file": "files/cosmic_e0026_r00001.root", "data_name": "cosmic", "exp": 26, "run": 1, "n_events": 60_000},
+            {"file": "files/cosmic_e0026_r00002.root", "data_name": "cosmic", "exp": 26, "run": 2, "n_events": 0},
+        ],
+        "names_read": ["Scale"],
+    }
+    with uproot.open(ended.outputs / "files" / "cosmic_e0026_r00001.root") as file:
+        columns = file["events"].arrays(library="np")
+    assert columns["id"].tolist() == list(range(1, 120_000, 2))
+    assert columns["energy"].dtype == np.float64
+    assert np.all(columns["energy"] == [2, 2, 0])
+    assert columns["good"].dtype == bool
+    with uproot.open(ended.outputs / "files" / "cosmic_e0026_r00002.root") as file:
+        assert file["events"].typenames() == {"energy": "double[3]", "id": "int64_t", "good": "bool"}
+
+
+def test_a_truncated_root_file_is_an_input_that_cannot_be_read(gain, nominal):
+    good = gain.raw(RUN_1, amplitudes(1))
+    good.path.write_bytes(good.path.read_bytes()[:-1000])
+    ended = gain.run("collect", [good], conditions=nominal)
+    assert ended.exit_code == os.EX_IOERR
+    assert str(good.path) in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert list(ended.outputs.iterdir()) == []
+
+
+def test_an_error_in_the_script_keeps_its_traceback_and_names_the_file_that_was_read(gain):
+    gain.script(GAIN.replace("smeared = amplitude +", "smeared = amplitude[None][1] +"))
+    file = gain.raw(RUN_1, amplitudes(1))
+    nominal = [gain.payload("Gain", RANGE, gain=np.ones(4))]
+    ended = gain.run("collect", [file], conditions=nominal)
+    assert ended.exit_code == 1
+    assert "gain.py" in ended.stderr
+    assert "smeared = amplitude[None][1]" in ended.stderr
+    assert "IndexError: index 1 is out of bounds" in ended.stderr
+    assert f"While reading {file.path}." in ended.stderr
+
+
+def test_a_job_adds_nothing_to_its_release(gain, nominal):
+    assert gain.run("collect", [gain.raw(RUN_1, amplitudes(1))], conditions=nominal).exit_code == 0
+    assert [path.name for path in (gain.folder / "release").iterdir()] == ["gain.py"]
