@@ -82,23 +82,23 @@ def scan(database: Database, folder: Path) -> ScanReport:
     """
     folder = folder.resolve()
     registry = read_registry(folder)
-    seen, reasons = _look_around(folder, {entry.exprun for entry in registry})
     with database.read() as db:
-        known = {row.path: (row.size_bytes, row.mtime_ns) for row in db.scalars(_raw_files_below(folder))}
-        produced = set(db.scalars(select(DataFile.path).where(DataFile.attempt_id.is_not(None))))
-    seen = [file for file in seen if file.path not in produced]
-    new = [file for file in seen if known.get(file.path) != (file.size_bytes, file.mtime_ns)]
-    opened = dict(zip(new, open_files([Path(file.path) for file in new]), strict=True))
-    for file, found in opened.items():
+        rows = db.scalars(_files_below(folder)).all()
+        ages = {row.path: (row.size_bytes, row.mtime_ns) for row in rows if row.attempt_id is None}
+        produced = {row.path for row in rows if row.attempt_id is not None}
+    seen, reasons = _look_around(folder, {entry.exprun for entry in registry}, leave_out=produced)
+    changed = [file for file in seen if ages.get(file.path) != (file.size_bytes, file.mtime_ns)]
+    usable: dict[_Seen, Opened] = {}
+    for file, found in zip(changed, open_files([Path(file.path) for file in changed]), strict=True):
         if found.reason or not file.is_as_seen():
             reasons[file.path] = found.reason or "it changed while it was read"
-    usable = {file: found for file, found in opened.items() if file.path not in reasons}
-    gone = known.keys() - {file.path for file in seen} - reasons.keys()
+        else:
+            usable[file] = found
+    gone = ages.keys() - {file.path for file in seen} - reasons.keys()
     reasons |= dict.fromkeys(gone, "it is not there any more")
-    n_unchanged = len(seen) - len(new)
 
     def register(db: Session) -> ScanReport:
-        report = ScanReport(n_unchanged, dict(sorted(reasons.items())))
+        report = ScanReport(len(seen) - len(changed), dict(sorted(reasons.items())))
         _register_runs(db, registry, report)
         db.flush()  # files refer to their runs
         _register_files(db, folder, usable, report)
@@ -108,12 +108,12 @@ def scan(database: Database, folder: Path) -> ScanReport:
     return database.write(register)
 
 
-def _look_around(folder: Path, runs: Collection[int]) -> tuple[list[_Seen], dict[str, str]]:
+def _look_around(folder: Path, runs: Collection[int], leave_out: Collection[str]) -> tuple[list[_Seen], dict[str, str]]:
     """The files below a folder that may hold events, in the order of names, and why others do not."""
     seen, reasons = [], {}
     for path in sorted(folder.rglob("*.root")):
-        if path.name.startswith("."):
-            continue  # somebody is still writing it
+        if path.name.startswith(".") or str(path) in leave_out:
+            continue  # the first is what somebody is still writing
         name = _NAME.fullmatch(path.name)
         try:
             status = path.stat()
@@ -155,7 +155,7 @@ def _register_runs(db: Session, registry: Sequence[RunEntry], report: ScanReport
 
 
 def _register_files(db: Session, folder: Path, usable: Mapping[_Seen, Opened], report: ScanReport) -> None:
-    known = {row.path: row for row in db.scalars(_raw_files_below(folder))}
+    known = {row.path: row for row in db.scalars(_files_below(folder))}
     for file, found in usable.items():
         content = {"data_name": file.stream, "exprun": file.exprun, "n_events": found.n_events, "sha256": found.sha256}
         row = known.get(file.path)
@@ -191,9 +191,8 @@ def _update(row: Base, columns: Mapping[str, Any]) -> bool:
     return bool(changed)
 
 
-def _raw_files_below(folder: Path) -> Select[Any]:
-    inside = DataFile.path.startswith(f"{folder}/", autoescape=True)
-    return select(DataFile).where(inside, DataFile.attempt_id.is_(None))
+def _files_below(folder: Path) -> Select[Any]:
+    return select(DataFile).where(DataFile.path.startswith(f"{folder}/", autoescape=True))
 
 
 def _unreadable_below(folder: Path) -> Select[Any]:
