@@ -7,7 +7,9 @@ Any column can be given by name. Every row is flushed, so that ids and constrain
 """
 
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from sqlalchemy import func, select
@@ -53,9 +55,18 @@ Row = TypeVar("Row", bound=Base)
 
 def database(folder: Path, clock: Clock | None = None) -> Database:
     """A new calibration database, with all tables, in a file of `folder`."""
-    url = f"sqlite:///{folder / 'b2cal.db'}"
-    migrate(url)
-    return Database(url, clock or SystemClock())
+    path = folder / "b2cal.db"
+    path.write_bytes(_empty_database())
+    return Database(f"sqlite:///{path}", clock or SystemClock())
+
+
+@cache
+def _empty_database() -> bytes:
+    # The migrations take most of a second: once for all tests of a process.
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "b2cal.db"
+        migrate(f"sqlite:///{path}")
+        return path.read_bytes()
 
 
 def person(db: Session, username: str = "tracking", **columns: Any) -> Person:

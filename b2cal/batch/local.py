@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from b2cal.model import Database, JobState, LocalJob, now
@@ -68,8 +68,10 @@ class LocalBackend:
 
     def find(self, token: str) -> list[Handle]:
         with self._database.read() as db:
-            rows = db.scalars(select(LocalJob).where(LocalJob.token == token).order_by(LocalJob.id))
-            return [_handle(row) for row in rows]
+            return [
+                _handle(row)
+                for row in db.scalars(select(LocalJob).where(LocalJob.token == token).order_by(LocalJob.id))
+            ]
 
     def events(self, since: Cursor) -> Iterator[JobEvent]:
         self._keep_busy()
@@ -77,8 +79,8 @@ class LocalBackend:
         if since != START:
             changed = changed.where(LocalJob.changed_at > datetime.fromisoformat(since))
         with self._database.read() as db:
-            rows = db.scalars(changed).all()
-        return iter([JobEvent(_handle(row), row.changed_at, row.changed_at.isoformat()) for row in rows])
+            events = [JobEvent(_handle(row), row.changed_at, row.changed_at.isoformat()) for row in db.scalars(changed)]
+        return iter(events)
 
     def cancel(self, jobs: Sequence[BatchId]) -> None:
         ids = [int(job) for job in jobs]
@@ -97,34 +99,34 @@ class LocalBackend:
 
     def log(self, job: BatchId, tail: int | None = None) -> bytes:
         with self._database.read() as db:
-            row = db.get(LocalJob, int(job))
-        if row is None:
+            folder = db.scalar(select(LocalJob.folder).where(LocalJob.id == int(job)))
+        if folder is None:
             raise BatchError(f"There is no local job {job}.", hint="It may belong to another database.")
-        return b"".join(_end_of(Path(row.folder, name), tail) for name in ("wrapper.log", "stdout", "stderr"))
+        return b"".join(_end_of(Path(folder, name), tail) for name in ("wrapper.log", "stdout", "stderr"))
 
     def _keep_busy(self) -> None:
         """Notice what has ended, start what waits."""
         with self._database.read() as db:
-            running = db.scalars(_in_state(JobState.RUNNING)).all()
-            waiting = db.scalars(_in_state(JobState.QUEUED).limit(self._slots)).all()
-        self._started = {row.id: at for row in running if (at := self._started.get(row.id)) is not None}
-        ended = {row.id: state for row in running if (state := self._ended_as(row)) is not None}
+            running = _folders(db, LocalJob.state == JobState.RUNNING)
+            waiting = _folders(db, LocalJob.state == JobState.QUEUED, limit=self._slots)
+        self._started = {row_id: at for row_id, at in self._started.items() if row_id in running}
+        ended = {row_id: state for row_id, folder in running.items() if (state := self._ended_as(row_id, folder))}
         if ended:
             crashpoint("ended-to-row")
             self._change(ended, JobState.RUNNING)
         free = max(0, self._slots - len(running) + len(ended))
-        starting = {row.id: Path(row.folder) for row in waiting[:free]}
+        starting = list(waiting)[:free]
         if starting:
             ours = self._change(dict.fromkeys(starting, JobState.RUNNING), JobState.QUEUED)
             crashpoint("row-to-spawn")
-            for row_id in ours:
-                self._start(row_id, starting[row_id])
+            for row_id in sorted(ours):
+                self._start(row_id, waiting[row_id])
 
-    def _ended_as(self, row: LocalJob) -> JobState | None:
+    def _ended_as(self, row_id: int, folder: Path) -> JobState | None:
         """The state in which a running job has ended; None if it has not. One that did not come up is started again."""
-        standing = local_process.look(Path(row.folder))
-        if standing is Standing.NOT_STARTED and self._is_overdue(row.id):
-            self._start(row.id, Path(row.folder))
+        standing = local_process.look(folder)
+        if standing is Standing.NOT_STARTED and self._is_overdue(row_id):
+            self._start(row_id, folder)
         return _ENDED_AS.get(standing)
 
     def _is_overdue(self, row_id: int) -> bool:
@@ -155,8 +157,9 @@ class LocalBackend:
         return self._database.write(unit)
 
 
-def _in_state(state: JobState) -> Select[LocalJob]:
-    return select(LocalJob).where(LocalJob.state == state).order_by(LocalJob.id)
+def _folders(db: Session, *conditions: ColumnElement[bool], limit: int | None = None) -> dict[int, Path]:
+    rows = select(LocalJob.id, LocalJob.folder).where(*conditions).order_by(LocalJob.id).limit(limit)
+    return {row_id: Path(folder) for row_id, folder in db.execute(rows)}
 
 
 def _moments(db: Session) -> Iterator[datetime]:

@@ -1,0 +1,117 @@
+"""A centre to test: a batch system of each kind, and jobs that leave a trace of every execution."""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from b2cal.batch import START, Backend, BatchGroup, BatchJob, Handle, LocalBackend
+from b2cal.calibration import job as wrapper
+from b2cal.core.ids import new_token
+from b2cal.model import Database, JobState
+from tests import factories
+
+PATIENCE_S = 60.0
+
+
+def wait_for(condition: Callable[[], object], what: str = "") -> None:
+    """Wait until the condition holds; the test fails if it never does."""
+    patience_ends = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < patience_ends, f"not within {PATIENCE_S:.0f} s: {what or condition}"
+        time.sleep(0.01)
+
+
+class Centre:
+    """One batch system under test, and its client."""
+
+    def __init__(self, folder: Path, connect: Callable[[], Backend]) -> None:
+        self.folder = folder
+        self._connect = connect
+        self.backend = connect()
+        self.cursor = START
+        self.seen: dict[str, Handle] = {}
+
+    def reconnect(self) -> None:
+        """The client was restarted: nothing is left of what it knew."""
+        self.backend = self._connect()
+        self.cursor, self.seen = START, {}
+
+    def group(self, *commands: str, epoch: int = 1, token: str = "") -> BatchGroup:
+        """Jobs that each run a piece of Python; every execution first leaves one line in the file `ran`."""
+        token = token or new_token()
+        jobs = []
+        for number, command in enumerate(commands):
+            folder = self.folder / token / f"r0e{epoch}" / str(number) / "1"
+            folder.mkdir(parents=True)
+            shutil.copy(wrapper.__file__, folder / "job.py")
+            code = f"import os, sys, time\nprint(os.getpid(), file=open('ran', 'a'), flush=True)\n{command}"
+            (folder / "wrapper.json").write_text(json.dumps({"command": [sys.executable, "-I", "-S", "-c", code]}))
+            jobs.append(BatchJob(number, folder))
+        return BatchGroup(token, epoch, "test", tuple(jobs))
+
+    def submitted(self, *commands: str, epoch: int = 1, token: str = "") -> BatchGroup:
+        group = self.group(*commands, epoch=epoch, token=token)
+        self.backend.submit(group)
+        return group
+
+    def follow(self) -> None:
+        """Take in what happened since the last look."""
+        for event in self.backend.events(self.cursor):
+            self.seen[event.handle.batch_id] = event.handle
+            self.cursor = event.cursor
+
+    def states(self, group: BatchGroup) -> dict[int, JobState]:
+        """The last state of each job of this group, as events told it."""
+        self.follow()
+        ours = [job for job in self.seen.values() if (job.token, job.epoch) == (group.token, group.epoch)]
+        return {job.number: job.state for job in ours}
+
+    def wait_until_ended(self, group: BatchGroup) -> dict[int, JobState]:
+        def ended() -> bool:
+            states = self.states(group)
+            return len(states) == len(group.jobs) and all(state.ended for state in states.values())
+
+        wait_for(ended, "all jobs have ended")
+        return self.states(group)
+
+    def wait_until_running(self, group: BatchGroup) -> None:
+        def running() -> bool:
+            self.follow()
+            return all((job.folder / "ran").exists() for job in group.jobs)
+
+        wait_for(running, "all jobs run")
+
+    def ids(self, group: BatchGroup) -> list[str]:
+        return [job.batch_id for job in self.backend.find(group.token) if job.epoch == group.epoch]
+
+
+def executions(group: BatchGroup) -> list[int]:
+    """How often each job of the group was run."""
+    traces = [job.folder / "ran" for job in group.jobs]
+    return [len(trace.read_text().splitlines()) if trace.exists() else 0 for trace in traces]
+
+
+def pid_of(job: BatchJob) -> int:
+    """The process number of a running job's command."""
+    return int((job.folder / "ran").read_text().split()[-1])
+
+
+@pytest.fixture
+def database(tmp_path) -> Iterator[Database]:
+    database = factories.database(tmp_path)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture(params=["local"])
+def centre(request, tmp_path) -> Iterator[Centre]:
+    """Every backend that has to pass the contract suite."""
+    database = request.getfixturevalue("database")
+    centre = Centre(tmp_path, lambda: LocalBackend(database, slots=2))
+    yield centre
+    centre.backend.cancel([event.handle.batch_id for event in centre.backend.events(START)])

@@ -1,0 +1,180 @@
+"""What every backend must do, whatever batch system lies behind it."""
+
+import os
+import signal
+
+import pytest
+
+from b2cal.batch import START, BatchError, JobReport
+from b2cal.core.ids import new_token
+from b2cal.core.processes import ProcessIdentity
+from b2cal.model import JobState
+
+from .conftest import executions, pid_of, wait_for
+
+pytestmark = pytest.mark.contract
+
+FOREVER = "time.sleep(600)"
+
+
+def test_every_job_of_a_group_runs_once_and_its_end_is_told(centre):
+    group = centre.submitted(*["print('done')"] * 10)
+    assert centre.wait_until_ended(group) == dict.fromkeys(range(10), JobState.DONE)
+    assert executions(group) == [1] * 10
+
+
+def test_a_job_that_fails_is_told_from_one_that_does_its_work_and_its_report_says_why(centre):
+    group = centre.submitted("pass", "raise ZeroDivisionError('by zero')", "sys.exit(75)")
+    states = centre.wait_until_ended(group)
+    assert states == {0: JobState.DONE, 1: JobState.FAILED, 2: JobState.FAILED}
+    reports = [JobReport.read(job.folder) for job in group.jobs]
+    assert [report.exit_code for report in reports] == [0, 1, 75]
+    assert reports[1].error == "ZeroDivisionError: by zero"
+    assert reports[0].host
+    assert reports[0].cpu_s > 0
+    assert reports[0].memory_bytes > 1_000_000
+
+
+def test_a_job_that_is_killed_has_failed_and_frees_its_place(centre):
+    group = centre.submitted(FOREVER, FOREVER)
+    centre.wait_until_running(group)
+    for job in group.jobs:
+        os.kill(pid_of(job), signal.SIGKILL)
+    assert centre.wait_until_ended(group) == {0: JobState.FAILED, 1: JobState.FAILED}
+    assert JobReport.read(group.jobs[0].folder).exit_code == 128 + signal.SIGKILL
+    after = centre.submitted("pass")
+    assert centre.wait_until_ended(after) == {0: JobState.DONE}
+
+
+def test_the_same_submission_twice_is_one(centre):
+    group = centre.submitted("pass", "pass")
+    centre.backend.submit(group)
+    centre.wait_until_ended(group)
+    centre.reconnect()
+    centre.backend.submit(group)
+    centre.wait_until_ended(group)
+    assert executions(group) == [1, 1]
+    assert len(centre.backend.find(group.token)) == 2
+
+
+def test_a_token_finds_the_jobs_of_every_epoch_and_nothing_else(centre):
+    token = new_token()
+    first = centre.submitted("pass", "pass", token=token)
+    second = centre.submitted("pass", epoch=2, token=token)
+    centre.submitted("pass")
+    for group in (first, second):
+        centre.wait_until_ended(group)
+    found = centre.backend.find(token)
+    assert sorted((job.token, job.epoch, job.number) for job in found) == [(token, 1, 0), (token, 1, 1), (token, 2, 0)]
+    assert {job.state for job in found} == {JobState.DONE}
+    assert centre.backend.find(new_token()) == []
+
+
+def test_of_a_submission_that_came_twice_in_two_epochs_one_is_removed_and_the_other_runs(centre):
+    token = new_token()
+    late = centre.submitted(FOREVER, FOREVER, token=token)
+    counts = centre.submitted("pass", "pass", epoch=2, token=token)
+    centre.backend.cancel(centre.ids(late))
+    assert centre.wait_until_ended(counts) == {0: JobState.DONE, 1: JobState.DONE}
+    assert centre.wait_until_ended(late) == {0: JobState.CANCELLED, 1: JobState.CANCELLED}
+
+
+def test_a_job_that_waits_is_cancelled_and_never_runs(centre):
+    occupying = centre.submitted(FOREVER, FOREVER)
+    centre.wait_until_running(occupying)
+    waiting = centre.submitted("pass")
+    centre.follow()
+    centre.backend.cancel(centre.ids(waiting))
+    centre.backend.cancel(centre.ids(occupying))
+    assert centre.wait_until_ended(waiting) == {0: JobState.CANCELLED}
+    assert centre.wait_until_ended(occupying) == {0: JobState.CANCELLED, 1: JobState.CANCELLED}
+    assert executions(waiting) == [0]
+
+
+def test_a_running_job_is_cancelled_with_everything_that_it_has_started(centre):
+    child = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid, file=open('child', 'w'), flush=True)"
+    group = centre.submitted(f"{child}\n{FOREVER}")
+    trace = group.jobs[0].folder / "child"
+    wait_for(lambda: centre.follow() or (trace.exists() and trace.read_text().strip()), "the job has a child")
+    processes = [pid_of(group.jobs[0]), int(trace.read_text())]
+    centre.backend.cancel(centre.ids(group))
+    assert centre.wait_until_ended(group) == {0: JobState.CANCELLED}
+    wait_for(lambda: not any(ProcessIdentity.of(pid) for pid in processes), "its processes are gone")
+
+
+def test_to_cancel_what_has_ended_or_is_unknown_or_cancelled_does_not_matter(centre):
+    group = centre.submitted("pass")
+    centre.wait_until_ended(group)
+    centre.backend.cancel([])
+    centre.backend.cancel([*centre.ids(group), "987654"])
+    assert centre.wait_until_ended(group) == {0: JobState.DONE}
+    gone = centre.submitted(FOREVER)
+    for _ in range(2):
+        centre.backend.cancel(centre.ids(gone))
+    assert centre.wait_until_ended(gone) == {0: JobState.CANCELLED}
+
+
+def test_a_job_that_was_cancelled_before_it_came_up_never_runs(centre):
+    for _ in range(5):
+        group = centre.submitted(FOREVER)
+        centre.follow()
+        centre.backend.cancel(centre.ids(group))
+        centre.wait_until_ended(group)
+        processes = [pid_of(job) for job in group.jobs if (job.folder / "ran").exists()]
+        assert not any(ProcessIdentity.of(pid) for pid in processes)
+
+
+def test_a_client_that_starts_again_is_told_the_last_state_of_every_job(centre):
+    ended = centre.submitted("pass", "sys.exit(1)")
+    centre.wait_until_ended(ended)
+    running = centre.submitted(FOREVER)
+    centre.wait_until_running(running)
+    centre.reconnect()
+    assert centre.states(ended) == {0: JobState.DONE, 1: JobState.FAILED}
+    assert centre.states(running) == {0: JobState.RUNNING}
+
+
+def test_a_client_that_starts_again_at_every_look_misses_no_end(centre):
+    group = centre.submitted(*["time.sleep(0.05)"] * 6)
+
+    def ended() -> bool:
+        centre.reconnect()
+        return all(state.ended for state in centre.states(group).values())
+
+    wait_for(ended, "all jobs have ended")
+    assert centre.wait_until_ended(group) == dict.fromkeys(range(6), JobState.DONE)
+    assert executions(group) == [1] * 6
+
+
+def test_after_a_cursor_only_what_happened_since_is_told(centre):
+    group = centre.submitted("pass")
+    centre.wait_until_ended(group)
+    assert list(centre.backend.events(centre.cursor)) == []
+    later = centre.submitted("pass")
+    told = list(centre.backend.events(centre.cursor))
+    assert {event.handle.token for event in told} == {later.token}
+    assert len(list(centre.backend.events(START))) >= 2
+
+
+def test_the_log_of_a_running_and_of_an_ended_job_can_be_read(centre):
+    group = centre.submitted(f"print('begun', flush=True)\n{FOREVER}", "print('x' * 100)\nraise ValueError('oops')")
+    running, failing = centre.ids(group)
+    wait_for(lambda: centre.follow() or b"begun" in _log_or_nothing(centre, running), "the first line is there")
+    wait_for(lambda: centre.states(group).get(1) is JobState.FAILED, "the second job has failed")
+    assert b"ValueError: oops" in centre.backend.log(failing)
+    assert b"x" * 100 in centre.backend.log(failing)
+    tail = centre.backend.log(failing, tail=30)
+    assert b"ValueError: oops" in tail
+    assert b"x" * 100 not in tail
+
+
+def test_the_log_of_an_unknown_job_is_refused(centre):
+    with pytest.raises(BatchError, match="987654"):
+        centre.backend.log("987654")
+
+
+def _log_or_nothing(centre, job: str) -> bytes:
+    try:
+        return centre.backend.log(job)
+    except BatchError:
+        return b""
