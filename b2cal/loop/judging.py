@@ -63,7 +63,7 @@ def judge_attempt(workplace: Workplace, processing: str, calibration: str) -> bo
         case.new,
         case.previous,
     )
-    return _write_down(workplace, case, judgement, measured, report.name)
+    return write_down(workplace, case, judgement, measured, report.name)
 
 
 def rejected_before(db: Session, view: ProcessingView, calibration: Calibration) -> bool:
@@ -93,13 +93,15 @@ def _judgement(requested: IoV, case: Case, measured: Measurements) -> Judgement:
     return validation.judge(measured.measurements, measured.limits, generic)
 
 
-def _write_down(
+def write_down(
     workplace: Workplace,
     case: Case,
     judgement: Judgement,
     measured: Measurements,
     report: str,
 ) -> bool:
+    """Keep the verdict and put the attempt before whoever decides, in one transaction."""
+
     def unit(db: Session) -> bool:
         it, attempt = _still_validating(db, case)
         if it is None or attempt is None:

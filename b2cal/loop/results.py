@@ -47,7 +47,7 @@ def bring_back(workplace: Workplace, processing: str, calibration: str) -> bool:
             return True
         if it.kind is Kind.COPY:
             harvest = _copied(view, it, attempt)
-            return _write_down(workplace, processing, calibration, attempt.id, harvest)
+            return write_down(workplace, processing, calibration, attempt.id, harvest)
         work = work_of(db, workplace, attempt, view.requested)
         owned = {payload.payload_name for payload in it.definition.payloads}
     step = next_step(work)
@@ -56,7 +56,7 @@ def bring_back(workplace: Workplace, processing: str, calibration: str) -> bool:
     if isinstance(step, WantGroup):
         return want_group(workplace, attempt.id, step)
     harvest = _harvest(workplace, step, owned, view)
-    return _write_down(workplace, processing, calibration, attempt.id, harvest)
+    return write_down(workplace, processing, calibration, attempt.id, harvest)
 
 
 def want_group(workplace: Workplace, attempt_id: int, group: WantGroup) -> bool:
@@ -89,7 +89,7 @@ def _harvest(workplace: Workplace, ended: Ended, owned: set[str], view: Processi
         return Harvest(ended, files=[NewFile.of(file) for file in ended.files])
     if ended.outcome is not Outcome.CONSTANTS:
         return Harvest(ended)
-    checks = check_files([payload.path for payload in ended.payloads], names=owned)
+    checks = check_files([payload.path for payload in ended.payloads], names=sorted(owned))
     problems = [problem for check in checks for problem in check.problems]
     for payload, check in zip(ended.payloads, checks, strict=True):
         if not check.problems and (check.name, check.identity) != (payload.name, payload.identity):
@@ -102,7 +102,9 @@ def _harvest(workplace: Workplace, ended: Ended, owned: set[str], view: Processi
     return Harvest(ended, payloads=list(zip(ended.payloads, stored, strict=True)))
 
 
-def _write_down(workplace: Workplace, processing: str, calibration: str, attempt_id: int, harvest: Harvest) -> bool:
+def write_down(workplace: Workplace, processing: str, calibration: str, attempt_id: int, harvest: Harvest) -> bool:
+    """End a running attempt with its harvest, in one transaction; nothing happens when it is not live any more."""
+
     def unit(db: Session) -> bool:
         view = ProcessingView.of(db, processing)
         it = view.calibration(calibration)

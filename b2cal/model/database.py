@@ -34,7 +34,6 @@ class Database:
         """A session that sees one snapshot and writes nothing."""
         with self._session() as db:
             yield db
-            db.rollback()
 
     def write(self, unit: Callable[[Session], Result]) -> Result:
         """Carry out `unit` in one transaction; on busy, deadlock or lock wait repeat the whole of it.

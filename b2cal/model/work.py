@@ -50,7 +50,7 @@ class GroupEpoch(Base):
 
 
 class Job(Base):
-    """One batch job: part `number` of the partition of its stage. Its job.json is the group's spec with its own on top."""
+    """One batch job: part `number` of its stage. Its job.json is the group's spec with its own on top."""
 
     __tablename__ = "job"
 

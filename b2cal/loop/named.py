@@ -1,0 +1,46 @@
+"""Find what people call by name; who is not found is told what there is."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from b2cal.model import GlobalTag, Person, Release
+
+from .errors import NotFound
+
+
+def person_named(db: Session, username: str) -> Person:
+    """The person of this login name.
+
+    Raises:
+        NotFound: nobody has it.
+    """
+    found = db.get(Person, username)
+    if found is None:
+        raise NotFound(f"Nobody is known as {username}.", hint="`b2cal init --person` adds people; check the spelling.")
+    return found
+
+
+def tag_named(db: Session, name: str) -> GlobalTag:
+    """The global tag of this name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = db.scalar(select(GlobalTag).where(GlobalTag.name == name))
+    if found is None:
+        known = ", ".join(db.scalars(select(GlobalTag.name).order_by(GlobalTag.name))) or "none yet"
+        raise NotFound(f"There is no global tag {name}.", hint=f"Known: {known}.")
+    return found
+
+
+def release_named(db: Session, name: str) -> Release:
+    """The newest release of this name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = db.scalar(select(Release).where(Release.name == name).order_by(Release.id.desc()).limit(1))
+    if found is None:
+        known = ", ".join(db.scalars(select(Release.name).distinct())) or "none yet"
+        raise NotFound(f"There is no release {name}.", hint=f"`b2cal release add FOLDER` adds one; known: {known}.")
+    return found

@@ -1,0 +1,162 @@
+"""The window of a calibration: reminders, the automatic submission, and who is quicker."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from b2cal import loop
+from b2cal.loop import Act, Actor, Choice
+from b2cal.model import Decision, Outbox, Role, StartPolicy, Submission
+from tests.loop.world import Defined, World
+
+EXPERT = Actor("tracking", Role.EXPERT)
+
+
+def submissions(world: World) -> list[Submission]:
+    with world.database.read() as db:
+        return list(db.scalars(select(Submission).order_by(Submission.id)))
+
+
+def test_nothing_is_submitted_before_the_window_ends(world: World) -> None:
+    world.tick(99.9)
+    progress = world.advance("A")
+    assert progress.state == "open"
+    assert submissions(world) == []
+
+
+def test_at_the_end_of_the_window_b2cal_submits_with_the_defaults(world: World) -> None:
+    world.tick(100)
+    assert world.advance("A").state == "running"
+    (submission,) = submissions(world)
+    assert submission.automatic
+    assert submission.config == {"events": 10}
+
+
+def test_the_expert_is_reminded_once_at_half_and_once_at_four_fifths(world: World) -> None:
+    due = []
+    for seconds in (49, 1, 1, 28, 1, 1, 1):
+        world.tick(seconds)
+        progress = world.advance("A")
+        with world.database.read() as db:
+            due.append(len(db.scalars(select(Outbox).where(Outbox.kind == "message")).all()))
+    assert due == [0, 1, 1, 1, 2, 2, 2]
+    assert progress.next_due is not None
+
+
+def test_next_due_is_the_next_reminder_then_the_end(world: World) -> None:
+    window_start = world.clock.now()
+    assert (world.advance("A").next_due - window_start).total_seconds() == 50
+    world.tick(80)
+    world.advance("A")
+    assert (world.advance("A").next_due - window_start).total_seconds() == 100
+
+
+def test_a_definition_without_filters_waits_for_the_managers_selection(tmp_path: Path) -> None:
+    world = World(tmp_path, (Defined("A", filters=False),))
+    world.process()
+    world.tick(101)
+    assert world.advance("A").state == "open"
+    with world.database.read() as db:
+        asks = db.scalars(select(Outbox).where(Outbox.key.startswith("asks:"))).all()
+    assert [message.body["to"] for message in asks] == ["manager"]
+    world.do("select_data", "A", {"filters": {"bhabha": ["Good"]}})
+    assert world.advance("A").state == "running"
+
+
+def test_what_was_rejected_is_not_submitted_again_by_itself(world: World) -> None:
+    world.do("submit", "A")
+    world.advance("A")
+    world.jobs_end("A", 1)
+    world.judged("A")
+    world.do("reject", "A", reason="wrong")
+    world.tick(51)
+    assert world.advance("A").state == "open"
+    with world.database.read() as db:
+        assert "was rejected" in world.view(db).calibration("A").problem
+    world.do("submit", "A", Choice({"events": 11}))
+    assert world.advance("A").state == "running"
+
+
+def test_a_reject_opens_a_new_window(world: World) -> None:
+    world.do("submit", "A")
+    world.advance("A")
+    world.jobs_end("A", 1)
+    world.judged("A")
+    world.tick(1000)
+    world.do("reject", "A")
+    with world.database.read() as db:
+        left = world.view(db).calibration("A").window_ends_at - world.clock.now()
+    assert left.total_seconds() == 50
+
+
+def test_a_withdrawn_submission_is_open_again_until_the_window_ends(world: World) -> None:
+    world.do("submit", "A")
+    world.do("withdraw", "A")
+    assert world.state("A") == "open"
+    world.do("submit", "A")
+    world.tick(100)
+    with pytest.raises(loop.Conflict, match="window"):
+        world.do("withdraw", "A")
+    assert world.state("A") == "submitted"
+
+
+def test_an_extended_window_ends_later(world: World) -> None:
+    world.do("extend", "A", 1.0)
+    world.tick(3600 + 99)
+    assert world.advance("A").state == "open"
+    world.tick(1)
+    assert world.advance("A").state == "running"
+
+
+def test_start_at_the_deadline_waits_for_the_end_of_the_window(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.process(start=StartPolicy.DEADLINE)
+    world.do("submit", "A")
+    assert world.advance("A").state == "submitted"
+    world.tick(100)
+    assert world.advance("A").state == "running"
+
+
+def test_a_click_in_the_second_of_the_automatic_submission_gives_exactly_one(world: World) -> None:
+    """Both at once from two threads, again and again; the loser is told and nothing of it is left."""
+    world.tick(100)
+    tries = 25
+    told = []
+    for _ in range(tries):
+        with world.database.read() as db:
+            view = world.view(db)
+            calibration = view.calibration("A")
+        act = Act(EXPERT, calibration.version)
+        barrier = threading.Barrier(2)
+
+        def click(act: Act = act, barrier: threading.Barrier = barrier, number: int = calibration.id) -> None:
+            barrier.wait()
+            try:
+                world.database.write(lambda db: loop.submit(db, number, Choice({"events": 12}), act))
+            except loop.Conflict as conflict:
+                told.append(str(conflict))
+
+        def at_the_end(barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
+            loop.advance(world.workplace, "bucket1", "A")
+
+        before = len(submissions(world))
+        threads = [threading.Thread(target=click), threading.Thread(target=at_the_end)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        made = submissions(world)[before:]
+        assert len(made) == 1
+        assert made[0].automatic == (len(told) > 0 and made[0].config == {"events": 10})
+        world.do("veto", "A")
+        world.do("lift", "A")
+        world.tick(50)
+    with world.database.read() as db:
+        submits = db.scalars(select(Decision).where(Decision.verb == "submit")).all()
+    assert len(submits) == tries
+    automatic = sum(decision.actor == "b2cal" for decision in submits)
+    assert len(told) == automatic
+    assert all("A is" in text for text in told)

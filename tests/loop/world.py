@@ -1,0 +1,251 @@
+"""A processing to try the rules of the loop on: real verbs and a real database; jobs end when the test says so."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from b2cal import conditions, loop
+from b2cal.conditions import Entry, StoredFile
+from b2cal.core.checksums import digest
+from b2cal.core.clock import ManualClock
+from b2cal.core.iov import ExpRun, IoV
+from b2cal.loop import THE_LOOP, Act, Actor, Choice, NewProcessing, ProcessingView, Workplace, judging, results
+from b2cal.model import (
+    Attempt,
+    Calibration,
+    Database,
+    DataFile,
+    DataFormat,
+    Decision,
+    DefinitionPayload,
+    Grade,
+    Kind,
+    Outcome,
+    Processing,
+    Release,
+    Role,
+    Run,
+    Step,
+    migrate,
+    now,
+)
+from b2cal.runtime import Ended, Measurements, ProducedPayload
+from b2cal.settings import Settings
+from b2cal.validation import Judgement
+from tests import factories
+
+START = datetime(2026, 11, 1, 12, tzinfo=UTC)
+MANAGER = Actor("manager", Role.MANAGER)
+
+
+@cache
+def _empty_database() -> Path:
+    """All tables, made once: migrating takes longer than a whole test."""
+    folder = Path(mkdtemp(prefix="b2cal-loop-"))
+    migrate(f"sqlite:///{folder / 'b2cal.db'}")
+    return folder / "b2cal.db"
+
+
+@dataclass(frozen=True)
+class Defined:
+    """A definition for a test: what it depends on, and its other columns."""
+
+    name: str
+    depends_on: tuple[str, ...] = ()
+    step: Step = Step.PRE_TRACKING
+    kind: Kind = Kind.CALIBRATE
+    filters: bool = True
+
+
+DIAMOND = (Defined("A"), Defined("B", ("A",)), Defined("C", ("A",)), Defined("D", ("B", "C")))
+
+
+class World:
+    """One release, one tag with constants for all payloads, ten runs with a file each."""
+
+    def __init__(self, folder: Path, definitions: tuple[Defined, ...] = DIAMOND) -> None:
+        shutil.copy(_empty_database(), folder / "b2cal.db")
+        self.clock = ManualClock(START)
+        settings = Settings(home=folder)
+        self.workplace = Workplace(settings, Database(settings.url, self.clock))
+        self.database = self.workplace.database
+        self.database.write(lambda db: self._fill(db, definitions))
+
+    def _fill(self, db: Session, definitions: tuple[Defined, ...]) -> None:
+        factories.person(db, "manager", role=Role.MANAGER)
+        release = factories.release(db, name="toy", vocabulary={"Data Quality Tag": ["Good"]})
+        for defined in definitions:
+            self._define(db, release, defined)
+        for number in range(100, 110):
+            run = ExpRun(26, number).number
+            db.add(
+                Run(
+                    exprun=run,
+                    started_at=START,
+                    duration_s=60.0,
+                    n_events=1000,
+                    attributes={"Data Quality Tag": ["Good"]},
+                    expected={"bhabha": 1000},
+                )
+            )
+            db.flush()
+            db.add(
+                DataFile(
+                    path=f"/data/bhabha_{number}.root",
+                    data_name="bhabha",
+                    format=DataFormat.RAW,
+                    exprun=run,
+                    n_events=1000,
+                    size_bytes=1000,
+                    mtime_ns=1,
+                    sha256=digest(number),
+                    registered_at=now(db),
+                )
+            )
+        tag_id = conditions.create_tag(db, "main")
+        conditions.publish(db, tag_id, [self.constants(db, d.name, "old", first=ExpRun(0, 0)) for d in definitions])
+
+    @staticmethod
+    def _define(db: Session, release: Release, defined: Defined) -> None:
+        settings = {
+            "name": defined.name,
+            "input_data_formats": ["raw"],
+            "input_data_names": ["bhabha"],
+            "input_data_filters": {"bhabha": ["Good"]} if defined.filters else {},
+            "depends_on": list(defined.depends_on),
+            "expert_config": {"events": 10},
+        }
+        row = factories.definition(
+            db,
+            release,
+            defined.name,
+            settings=settings,
+            step=defined.step,
+            kind=defined.kind,
+            config_schema={
+                "type": "object",
+                "properties": {"events": {"type": "integer"}},
+                "additionalProperties": False,
+            },
+        )
+        db.add(DefinitionPayload(release_id=release.id, payload_name=f"P{defined.name}", definition_id=row.id))
+        db.flush()
+
+    @staticmethod
+    def constants(db: Session, name: str, value: object, first: ExpRun) -> Entry:
+        """The payload of a calibration with some content."""
+        identity = digest([name, value])
+        payload_id = conditions.store_payload(db, f"P{name}", identity, digest([identity]), 1)
+        return Entry(f"P{name}", first.number, IoV(first, None).last_number, payload_id, identity)
+
+    def process(self, name: str = "bucket1", first: int = 100, last: int = 104, **policies: object) -> None:
+        """Create and activate a processing over some runs of experiment 26."""
+        wanted = NewProcessing(
+            name=name,
+            runs=IoV(ExpRun(26, first), ExpRun(26, last)),
+            release="toy",
+            manager="manager",
+            base_tag="main",
+            target_tag="main",
+            window_s=100.0,
+            reject_window_s=50.0,
+            **policies,  # type: ignore[arg-type]
+        )
+
+        def unit(db: Session) -> None:
+            planned = loop.create_processing(db, wanted)
+            loop.activate(db, planned.id, Act(MANAGER, planned.version))
+
+        self.database.write(unit)
+
+    def tick(self, seconds: float) -> None:
+        self.clock.advance(timedelta(seconds=seconds))
+
+    def view(self, db: Session, processing: str = "bucket1") -> ProcessingView:
+        return ProcessingView.of(db, processing)
+
+    def state(self, name: str, processing: str = "bucket1") -> str:
+        with self.database.read() as db:
+            return self.view(db, processing).calibration(name).state.value
+
+    def freshness(self, name: str, processing: str = "bucket1") -> str:
+        with self.database.read() as db:
+            return self.view(db, processing).standing(name).freshness.value
+
+    def processing(self, name: str = "bucket1") -> Processing:
+        with self.database.read() as db:
+            return self.view(db, name).processing
+
+    def do(self, verb: str, name: str, *args: object, by: Actor = MANAGER, **kwargs: object) -> None:
+        """A verb of a person who has just looked."""
+        processing = str(kwargs.pop("processing", "bucket1"))
+        act_facts = {key: kwargs.pop(key) for key in ("reason", "request_key") if key in kwargs}
+
+        def unit(db: Session) -> None:
+            calibration = self.view(db, processing).calibration(name)
+            act = Act(by, calibration.version, **{"reason": "because", **act_facts})  # type: ignore[arg-type]
+            choice = (Choice(),) if verb == "submit" and not args else args
+            if verb in ("veto",):
+                loop.veto(db, calibration.id, act, **kwargs)  # type: ignore[arg-type]
+            else:
+                getattr(loop, verb)(db, calibration.id, *choice, act)
+
+        self.database.write(unit)
+
+    def advance(self, name: str, processing: str = "bucket1") -> loop.Progress:
+        return loop.advance(self.workplace, processing, name)
+
+    def jobs_end(self, name: str, value: object, processing: str = "bucket1") -> None:
+        """The jobs of a running calibration bring back constants with this content; all that they could read was read."""
+        with self.database.read() as db:
+            view = self.view(db, processing)
+            attempt = view.attempts[name]
+            requested = view.requested
+            reads = frozenset(read.name for read in attempt.reads if read.producer is not None)
+        identity = digest([name, value])
+        ended = Ended(
+            Outcome.CONSTANTS,
+            payloads=(
+                ProducedPayload(
+                    f"P{name}", requested.first.number, requested.last_number, Path(f"{identity}.root"), identity
+                ),
+            ),
+            names_read=reads,
+        )
+        stored = StoredFile(Path(f"{identity}.root"), digest([identity]), 1)
+        harvest = results.Harvest(ended, payloads=[(ended.payloads[0], stored)])
+        results.write_down(self.workplace, processing, name, attempt.id, harvest)
+
+    def judged(self, name: str, grade: Grade = Grade.PASS, processing: str = "bucket1") -> None:
+        """The verdict on an ended attempt."""
+        with self.database.read() as db:
+            view = self.view(db, processing)
+            calibration, attempt = view.calibration(name), view.attempts[name]
+            case = judging._case(db, self.workplace, view, calibration, attempt)
+        judging.write_down(
+            self.workplace, case, Judgement(grade, generic_only=False, checks=()), Measurements(), "report.html"
+        )
+
+    def finish(self, name: str, value: object, processing: str = "bucket1") -> None:
+        """From submitted to signed off."""
+        self.advance(name, processing)
+        self.jobs_end(name, value, processing)
+        self.judged(name, processing=processing)
+        self.advance(name, processing)
+
+    def decisions(self) -> list[Decision]:
+        with self.database.read() as db:
+            return list(db.scalars(select(Decision).order_by(Decision.id)))
+
+    def count(self, table: type[Attempt] | type[Calibration] | type[Decision]) -> int:
+        with self.database.read() as db:
+            return db.scalar(select(func.count()).select_from(table)) or 0
+
+
+__all__ = ["DIAMOND", "MANAGER", "START", "THE_LOOP", "Defined", "World"]
