@@ -1,5 +1,6 @@
 """Looks into one payload file. Runs in the process apart: see `apart`."""
 
+import resource
 import struct
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,13 @@ import uproot
 from b2cal.calibration.inputs import UnreadableInput, reading
 from b2cal.calibration.payload import InvalidPayload, Payload
 from b2cal.core.checksums import sha256_file
+from b2cal.core.errors import B2calError
 from b2cal.core.iov import ExpRun, IoV
 
-MAX_CONTENT_BYTES = 512 << 20
 _CLASSES = frozenset({"TTree", "TObjString", "TDirectory"})
 
 
-class Refused(Exception):
+class Refused(B2calError):
     """The file must not be published; the text says why, as half a sentence."""
 
 
@@ -42,8 +43,7 @@ def _check_bytes(path: Path) -> None:
     if not path.is_file():
         raise Refused("it does not exist")
     size = path.stat().st_size
-    if size > MAX_CONTENT_BYTES:
-        raise Refused(f"it has {size:,} bytes, a payload at most {MAX_CONTENT_BYTES:,}")
+    _check_size(size)
     with open(path, "rb") as file:
         header = file.read(20)
     if header[:4] != b"root":
@@ -71,9 +71,11 @@ def _check_declared(path: str) -> None:
         # Objects first: a tree's header has to be unpacked to learn the size of its columns.
         _check_size(sum(file.key(key).data_uncompressed_bytes for key in classes))
         branches = [file[key]["value"] for key, name in classes.items() if name == "TTree"]
-        _check_size(sum(max(branch.uncompressed_bytes, 8 * branch.num_entries) for branch in branches))
+        _check_size(sum(max(branch.uncompressed_bytes, branch.num_entries) for branch in branches))
 
 
 def _check_size(declared: int) -> None:
-    if not 0 <= declared <= MAX_CONTENT_BYTES:
-        raise Refused(f"it declares {declared:,} bytes of contents, a payload has at most {MAX_CONTENT_BYTES:,}")
+    # Contents are copied several times on their way; with an eighth of the memory all copies find room.
+    most = resource.getrlimit(resource.RLIMIT_AS)[0] // 8
+    if not 0 <= declared <= most:
+        raise Refused(f"it declares {declared:,} bytes of contents, a payload has at most {most:,}")

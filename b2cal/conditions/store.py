@@ -7,7 +7,7 @@ from pathlib import Path
 
 from b2cal.core.checksums import sha256_file
 from b2cal.core.errors import B2calError
-from b2cal.core.files import replacing
+from b2cal.core.files import CannotWrite, replacing
 
 _IDENTITY = re.compile(r"[0-9a-f]{64}")
 
@@ -58,10 +58,16 @@ class PayloadStore:
         path = self.path(identity)
         if not path.is_file():
             _require(source, checksum)
-            with replacing(path) as copy:
+            try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, copy)
-                _require(copy, checksum)
+                with replacing(path) as copy:
+                    shutil.copyfile(source, copy)
+                    _require(copy, checksum)
+            except OSError as error:
+                raise CannotWrite(
+                    f"The payload file {path} cannot be written: {error.strerror}.",
+                    hint=f"Make room in {self.folder} or make it writable for this user, then go on.",
+                ) from error
         return StoredFile(path, sha256_file(path), path.stat().st_size)
 
 
