@@ -16,7 +16,7 @@ from .desk import Desk, pass_desk
 Doing = Callable[[Session, Calibration, Act], object]
 
 
-class _Value(click.ParamType):
+class _Value(click.ParamType[tuple[str, Any]]):
     """KEY=VALUE; the value is JSON, or a text where it is none."""
 
     name = "KEY=VALUE"
@@ -51,7 +51,8 @@ _REASON = click.option("--reason", "-m", default="", help="Why; kept with the de
 
 
 def _verb(function: Callable[..., None]) -> Callable[..., None]:
-    for decorator in reversed([*_NAMES, _REASON, pass_desk]):
+    decorators: list[Callable[[Callable[..., None]], Callable[..., None]]] = [*_NAMES, _REASON, pass_desk]
+    for decorator in reversed(decorators):
         function = decorator(function)
     return function
 

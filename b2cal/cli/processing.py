@@ -1,7 +1,9 @@
 """`b2cal processing`."""
 
 import time
+from collections.abc import Callable
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import click
@@ -30,6 +32,8 @@ from b2cal.model import (
 
 from .desk import Desk, pass_desk
 
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
 _SIGNS = {
     "open": "◇",
     "submitted": "○",
@@ -42,7 +46,7 @@ _SIGNS = {
 }
 
 
-class Runs(click.ParamType):
+class Runs(click.ParamType[IoV]):
     """FIRST-LAST, for instance e26r180-e26r1967."""
 
     name = "FIRST-LAST"
@@ -62,7 +66,7 @@ def processing() -> None:
     """Passes of the loop over a run range."""
 
 
-def _policy(name: str, default: Any) -> Any:
+def _policy(name: str, default: StrEnum) -> Decorator:
     return click.option(
         f"--{name}", type=click.Choice([item.value for item in type(default)]), default=default.value, show_default=True
     )

@@ -37,5 +37,5 @@ def check(desk: Desk, folder: Path) -> None:
     """Check a folder of scripts without keeping anything."""
     inspection = releases.inspect(folder)
     if inspection.problems:
-        raise releases.ReleaseRefused(inspection.problems)
+        raise releases.ReleaseRefused(str(folder), inspection.problems, "Correct the scripts and check again.")
     desk.done(f"{len(inspection.definitions)} definitions, nothing to complain about.", flags=list(inspection.flags))

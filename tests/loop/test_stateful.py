@@ -179,5 +179,5 @@ class LoopAgainstModel(RuleBasedStateMachine):
 
 TestLoop = LoopAgainstModel.TestCase
 TestLoop.settings = settings(
-    max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=8, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

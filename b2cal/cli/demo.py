@@ -1,0 +1,264 @@
+"""`b2cal demo`: a complete calibration loop on simulated data, from nothing to published constants."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.security import generate_password_hash
+
+from b2cal import conditions, data, loop, releases
+from b2cal.conditions import Entry
+from b2cal.core.errors import B2calError
+from b2cal.core.files import write_atomically
+from b2cal.core.iov import ExpRun, IoV
+from b2cal.loop import Act, NewProcessing, ProcessingView, Workplace, open_workplace
+from b2cal.model import Definition, GlobalTag, Grade, Person, Processing, ProcessingState, Role, State, migrate, now
+from b2cal.settings import Settings
+
+from .data import TOYDETECTOR, run_simulation
+from .desk import Desk, pass_desk
+from .processing import overview, picture
+from .up import addresses, running
+
+PROCESSING, TAG, SUBSYSTEM_TAG, MANAGER = "bucket1", "main", "calorimeter_local", "manager"
+
+
+class NotTheDemo(B2calError):
+    """The home holds something else than a demo."""
+
+
+class DemoFailed(B2calError):
+    """The loop of the demo cannot come to its end."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How large a demo is, and how long people have."""
+
+    name: str
+    window_s: float
+    notice_s: float
+    retry_delay_s: float
+    bytes_per_job: int
+
+
+DEMO = Profile("demo", window_s=30.0, notice_s=15.0, retry_delay_s=5.0, bytes_per_job=60_000_000)
+SMALL = Profile("small", window_s=5.0, notice_s=3.0, retry_delay_s=2.0, bytes_per_job=20_000_000)
+
+
+@click.command()
+@click.option("--small", "profile", flag_value=SMALL, type=click.UNPROCESSED, default=DEMO, help="In 90 seconds.")
+@click.option("--exit", "and_exit", is_flag=True, help="End when the table is shown, instead of keeping the site up.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated detector.")
+@pass_desk
+def demo(desk: Desk, *, profile: Profile, and_exit: bool, seed: int) -> None:
+    """Run a complete calibration loop on simulated data and show it.
+
+    Exit code 1 if a type of constants is further from the truth than statistics allow (p <= 0.001).
+    """
+    settings = _settings(profile)
+    begun = _begin(settings, profile, seed)
+    desk.console.print(f"b2cal demo ({begun['profile']} profile, seed {begun['seed']}) in {settings.folder('')}")
+    exit_code = 0
+    try:
+        with running(settings):
+            desk.console.print(addresses(settings))
+            desk.console.print(f"  log in as {', '.join(_prepare(open_workplace(settings), profile, begun['seed']))}")
+            desk.console.print("  (each with its name as password)\n")
+            _follow(Desk(MANAGER, as_json=False), profile)
+            exit_code = _show_result(desk, settings)
+            if not and_exit:
+                desk.console.print("\nThe site stays up until Ctrl-C.")
+                threading.Event().wait()
+    except KeyboardInterrupt:
+        desk.console.print("Stopped; the same command goes on from here.")
+    sys.exit(exit_code)
+
+
+def _settings(profile: Profile) -> Settings:
+    """The settings of the demo, also for the processes that it starts; what somebody has set stays."""
+    os.environ.setdefault("B2CAL_BATCH__RETRY_DELAY_S", str(profile.retry_delay_s))
+    os.environ.setdefault("B2CAL_BATCH__BYTES_PER_JOB", str(profile.bytes_per_job))
+    os.environ.setdefault("B2CAL_LOOP__REJECT_WINDOW_S", str(profile.window_s))
+    os.environ["B2CAL_HOME"] = str(Settings().folder(""))
+    return Settings()
+
+
+def _begin(settings: Settings, profile: Profile, seed: int) -> dict[str, Any]:
+    """Profile and seed of the demo in this home: those of the first time.
+
+    Raises:
+        NotTheDemo: there is a calibration database that no demo has made.
+    """
+    marker = settings.folder("demo.json")
+    if marker.exists():
+        return dict(json.loads(marker.read_text()))
+    if settings.folder("b2cal.db").exists():
+        raise NotTheDemo(
+            f"{settings.folder('')} holds a calibration database that is no demo.",
+            "Set B2CAL_HOME to another folder: the demo has accounts whose passwords everybody knows.",
+        )
+    begun = {"profile": profile.name, "seed": seed}
+    settings.folder("").mkdir(parents=True, exist_ok=True)
+    write_atomically(marker, json.dumps(begun))
+    migrate(settings.url)
+    return begun
+
+
+def _prepare(workplace: Workplace, profile: Profile, seed: int) -> list[str]:
+    """Data, release, tags, people and the processing; each step only where it was not done before. Gives the logins."""
+    settings, database = workplace.settings, workplace.database
+    simulated = settings.folder("data")
+    if not (simulated / "complete").exists():
+        run_simulation(simulated, profile.name, seed)
+        (simulated / "complete").touch()
+    data.scan(database, simulated / "raw")
+    release_id = releases.add(database, settings, TOYDETECTOR / "release")
+    seed_tag(workplace, TAG, simulated / "nominal")
+    seed_tag(workplace, SUBSYSTEM_TAG, simulated / "subsystem")
+    logins = database.write(lambda db: _add_people(db, release_id))
+    registry = json.loads((simulated / "raw" / "runs.json").read_text())
+    runs = sorted(ExpRun(entry["exp"], entry["run"]) for entry in registry)
+    database.write(lambda db: _create(db, IoV(runs[0], runs[-1]), profile))
+    return logins
+
+
+def seed_tag(workplace: Workplace, name: str, folder: Path) -> None:
+    """Make a tag from the payload files that `constants.json` of a folder lists; an existing tag stays as it is."""
+    with workplace.database.read() as db:
+        if db.scalar(select(GlobalTag.id).where(GlobalTag.name == name)) is not None:
+            return
+    listed = json.loads((folder / "constants.json").read_text())
+    checks = conditions.check_files([folder / entry["path"] for entry in listed])
+    stored = [workplace.store.put(check.path, check.identity, check.checksum) for check in checks]
+
+    def unit(db: Session) -> None:
+        entries = []
+        for entry, check, file in zip(listed, checks, stored, strict=True):
+            iov = IoV.from_json([entry["first"], entry["last"]])
+            payload_id = conditions.store_payload(db, check.name, check.identity, file.checksum, file.size_bytes)
+            entries.append(Entry(check.name, iov.first.number, iov.last_number, payload_id, check.identity))
+        conditions.publish(db, conditions.create_tag(db, name), entries)
+
+    workplace.database.write(unit)
+
+
+def _add_people(db: Session, release_id: int) -> list[str]:
+    experts = sorted(set(db.scalars(select(Definition.expert).where(Definition.release_id == release_id))))
+    for username, role in [(MANAGER, Role.MANAGER), *((expert, Role.EXPERT) for expert in experts)]:
+        if db.get(Person, username) is None:
+            hashed = generate_password_hash(username)
+            db.add(Person(username=username, full_name=username.title(), role=role, password_hash=hashed))
+    db.flush()
+    return [MANAGER, *experts]
+
+
+def _create(db: Session, runs: IoV, profile: Profile) -> None:
+    if db.scalar(select(Processing.id).where(Processing.name == PROCESSING)) is not None:
+        return
+    wanted = NewProcessing(
+        name=PROCESSING,
+        runs=runs,
+        release="toydetector",
+        manager=MANAGER,
+        base_tag=TAG,
+        target_tag=TAG,
+        window_s=profile.window_s,
+        reject_window_s=profile.window_s,
+    )
+    planned = loop.create_processing(db, wanted)
+    loop.activate(db, planned.id, Act(loop.manager(db, MANAGER), planned.version))
+
+
+def _follow(desk: Desk, profile: Profile) -> None:
+    """Show the loop until it is published; after a notice the demo's manager decides what asks for a person.
+
+    Raises:
+        DemoFailed: a calibration failed, or the processing was cancelled.
+    """
+    with Live(console=desk.console, auto_refresh=False) as live:
+        while True:
+            facts = overview(desk, PROCESSING)
+            notice = _decide(desk, profile)
+            live.update(Group(picture(facts), Text(notice, style="yellow")), refresh=True)
+            if facts["state"] == ProcessingState.PUBLISHED:
+                return
+            failed = [row for row in facts["calibrations"] if row["state"] == State.FAILED]
+            if facts["state"] == ProcessingState.CANCELLED or failed:
+                names = ", ".join(f"{row['name']}: {row['why']}" for row in failed)
+                raise DemoFailed(
+                    f"The demo cannot end by itself. {names or 'Its processing was cancelled.'}",
+                    f"`b2cal jobs {PROCESSING} NAME` shows the first error and the folder of each job.",
+                )
+            time.sleep(0.5)
+
+
+def _decide(desk: Desk, profile: Profile) -> str:
+    """Sign off for the demo's manager what nobody has decided in time; says what is about to happen."""
+    with desk.workplace.database.read() as db:
+        view = ProcessingView.of(db, PROCESSING)
+        at = now(db)
+        asking = [
+            calibration
+            for name, calibration in view.calibrations.items()
+            if calibration.state is State.REVIEW
+            and (verdict := view.attempts[name].verdict) is not None
+            and verdict.grade is not Grade.PASS
+        ]
+    for calibration in asking:
+        left = calibration.since + timedelta(seconds=profile.notice_s) - at
+        if left > timedelta(0):
+            return (
+                f"{calibration.name} asks for a person: decide on the page, or the demo's manager signs off"
+                f" in {loop.spoken(left)}."
+            )
+        _sign_off(desk, calibration.id, calibration.version)
+    return ""
+
+
+def _sign_off(desk: Desk, calibration_id: int, version: int) -> None:
+    def unit(db: Session) -> None:
+        act = Act(loop.manager(db, MANAGER), version, "The crate was exchanged before this run: the jump is real.")
+        loop.sign_off(db, calibration_id, act)
+
+    with suppress(loop.Conflict):  # somebody was quicker
+        desk.workplace.database.write(unit)
+
+
+def _show_result(desk: Desk, settings: Settings) -> int:
+    """Compare the published constants with the truth; keep the rows for the site, print the table."""
+    workplace = open_workplace(settings)
+    with workplace.database.read() as db:
+        entries = conditions.tag_entries(db, loop.tag_named(db, TAG).id)
+    found = settings.folder("found.json")
+    listed = [{**_as_json(entry), "path": str(workplace.store.path(entry.identity))} for entry in entries]
+    write_atomically(found, json.dumps(listed))
+    command = [sys.executable, str(TOYDETECTOR / "compare.py"), "--data", str(settings.folder("data"))]
+    command += ["--found", str(found)]
+    rows = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
+    if not rows.stdout:
+        raise DemoFailed("The comparison with the truth failed.", rows.stderr.strip())
+    write_atomically(settings.folder("result.json"), rows.stdout)
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    desk.console.print(f"\n{shown.stdout}", markup=False)
+    return rows.returncode
+
+
+def _as_json(entry: Entry) -> Mapping[str, Any]:
+    first, last = entry.iov.to_json()
+    return {"name": entry.name, "first": first, "last": last}

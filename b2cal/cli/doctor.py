@@ -1,0 +1,162 @@
+"""`b2cal doctor`: what b2cal depends on, what is wrong with it, and what to do."""
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import click
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from rich.markup import escape
+from sqlalchemy import select, text
+
+from b2cal.conditions import PayloadStore, tag_entries
+from b2cal.core.errors import B2calError
+from b2cal.core.iov import overlaps
+from b2cal.model import Database, GlobalTag, Lease, Payload, now
+from b2cal.model.migrate import alembic_config
+from b2cal.settings import Settings
+
+from .desk import Desk, NotReady, pass_desk
+
+_SKEW_ALLOWED = timedelta(seconds=2)
+_FREE_BYTES_WANTED = 2 * 1024**3
+
+
+class Health(StrEnum):
+    """How a thing is."""
+
+    WELL = "well"
+    WARNING = "warning"
+    ILL = "ill"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    health: Health
+    says: str
+    do: str = ""
+
+
+@click.command()
+@pass_desk
+def doctor(desk: Desk) -> None:
+    """Check database, schema, clock, disk, ports, store, tags and agent. Exit code 1 if something is ill."""
+    findings = list(examine(desk))
+    desk.show([asdict(finding) for finding in findings], lambda: _tell(desk, findings))
+    if any(finding.health is Health.ILL for finding in findings):
+        sys.exit(1)
+
+
+def examine(desk: Desk) -> Iterator[Finding]:
+    """Look at everything; what depends on something ill is left out."""
+    try:
+        settings = desk.settings
+    except NotReady as error:
+        yield Finding("settings", Health.ILL, str(error), error.hint)
+        return
+    yield Finding("settings", Health.WELL, f"home is {settings.folder('')}")
+    yield _disk(settings)
+    yield _port("site", settings.site.host, settings.site.port, "site.port")
+    yield _port("Airflow", "127.0.0.1", settings.airflow.port, "airflow.port")
+    try:
+        database = desk.workplace.database
+    except B2calError as error:
+        yield Finding("database", Health.ILL, str(error), error.hint)
+        return
+    for look in _LOOKS:
+        yield look(settings, database)
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.folder("")
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        return Finding("disk", Health.ILL, f"{folder} cannot be written", "Make it writable, or set B2CAL_HOME.")
+    free = shutil.disk_usage(folder).free
+    says = f"{free / 1024**3:.1f} GiB free in {folder}"
+    if free < _FREE_BYTES_WANTED:
+        return Finding("disk", Health.WARNING, says, "Make room: attempts and payloads are written there.")
+    return Finding("disk", Health.WELL, says)
+
+
+def _port(who: str, host: str, port: int, setting: str) -> Finding:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        taken = probe.connect_ex((host, port)) == 0
+    says = f"port {port} {'answers: b2cal or somebody else runs' if taken else 'is free'}"
+    return Finding(f"port of {who}", Health.WELL, f"{says} ({setting})")
+
+
+def _schema(_settings: Settings, database: Database) -> Finding:
+    with database.engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+    newest = ScriptDirectory.from_config(alembic_config(str(database.engine.url))).get_current_head()
+    if present != newest:
+        return Finding("schema", Health.ILL, f"is {present}, this b2cal needs {newest}", "Run `b2cal init`.")
+    return Finding("schema", Health.WELL, f"newest ({newest})")
+
+
+def _clock(_settings: Settings, database: Database) -> Finding:
+    with database.read() as db:
+        told = db.execute(text("SELECT CURRENT_TIMESTAMP")).scalar_one()
+        here = now(db)
+    there = told if isinstance(told, datetime) else datetime.fromisoformat(str(told))
+    skew = abs(here - (there if there.tzinfo else there.replace(tzinfo=UTC)))
+    says = f"{skew.total_seconds():.1f} s off the database's"
+    if skew > _SKEW_ALLOWED:
+        return Finding("clock", Health.WARNING, says, "Set both machines by NTP, and the database's zone to UTC.")
+    return Finding("clock", Health.WELL, says)
+
+
+def _store(settings: Settings, database: Database) -> Finding:
+    store = PayloadStore(settings.store)
+    with database.read() as db:
+        identities = db.scalars(select(Payload.identity)).all()
+    lost = [identity for identity in identities if not store.has(identity)]
+    if lost:
+        says = f"{len(lost)} of {len(identities)} payload files are missing, {lost[0][:12]} first"
+        return Finding("payloads", Health.ILL, says, f"Restore them into {settings.store} from the backup.")
+    return Finding("payloads", Health.WELL, f"{len(identities)} files, none missing")
+
+
+def _tags(_settings: Settings, database: Database) -> Finding:
+    with database.read() as db:
+        tags = db.scalars(select(GlobalTag)).all()
+        for tag in tags:
+            entries = tag_entries(db, tag.id)
+            for name in {entry.name for entry in entries}:
+                twice = overlaps(entry.iov for entry in entries if entry.name == name)
+                if twice:
+                    says = f"{name} in {tag.name} has two payloads for {twice[0]}"
+                    return Finding("tags", Health.ILL, says, "Report this: b2cal never writes such a tag.")
+    return Finding("tags", Health.WELL, f"{len(tags)}, without overlaps")
+
+
+def _agent(_settings: Settings, database: Database) -> Finding:
+    with database.read() as db:
+        lease = db.get(Lease, "agent")
+        at = now(db)
+    if lease is None or lease.expires_at < at:
+        return Finding("agent", Health.WARNING, "does not run: no job is started", "`b2cal up` starts it.")
+    return Finding("agent", Health.WELL, f"runs as {lease.holder}")
+
+
+_LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (_schema, _clock, _store, _tags, _agent)
+_SIGNS = {Health.WELL: "[green]✓[/]", Health.WARNING: "[yellow]![/]", Health.ILL: "[red]✗[/]"}
+
+
+def _tell(desk: Desk, findings: list[Finding]) -> None:
+    for finding in findings:
+        desk.console.print(f"{_SIGNS[finding.health]} {escape(finding.what)}: {escape(finding.says)}")
+        if finding.do:
+            desk.console.print(f"    {escape(finding.do)}")
