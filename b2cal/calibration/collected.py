@@ -6,7 +6,8 @@ depend on how files were spread over jobs, although floating-point sums depend o
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -86,7 +87,7 @@ class Part:
     number: int
 
     def arrays(self) -> Arrays:
-        with reading(self.path), np.load(self.path) as members:
+        with _members(self.path) as members:
             keys = json.loads(str(members[f"{self.number}.keys"]))
             return {key: members[f"{self.number}.{position}"] for position, key in enumerate(keys)}
 
@@ -111,7 +112,7 @@ def read(paths: Iterable[Path]) -> list[Part]:
     """
     parts: list[Part] = []
     for path in paths:
-        with reading(path), np.load(path) as members:
+        with _members(path) as members:
             for number, (exp, run, data_name, name, sha256) in enumerate(json.loads(str(members["sources"]))):
                 parts.append(Part(ExpRun(exp, run), data_name, name, sha256, path, number))
     parts.sort()
@@ -134,6 +135,12 @@ def total(parts: Iterable[Part]) -> Collected:
     if not arrays:
         raise NotEnoughData(needed=1, found=0)
     return as_collected(functools.reduce(lambda summed, read: add(summed, read()), arrays[1:], arrays[0]()))
+
+
+@contextmanager
+def _members(path: Path) -> Iterator[Mapping[str, Array]]:
+    with reading(path), open(path, "rb") as file, np.load(file) as members:
+        yield members
 
 
 def _items(collected: Any) -> Iterable[tuple[Any, Any]]:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from b2cal.calibration.inputs import check_unchanged, reading
+from b2cal.calibration.inputs import check_unchanged, open_root
 from b2cal.calibration.payload import Array
 from b2cal.core.checksums import digest
 from b2cal.core.errors import B2calError
@@ -81,10 +81,8 @@ def chunks(file: InputFile, tree: str, branches: Branches, seed: str) -> Iterato
         UnreadableInput: the file cannot be read or has changed.
         MissingBranch: it does not hold what the script asks for.
     """
-    import uproot
-
     check_unchanged(file.path, file.sha256)
-    with reading(file.path), uproot.open(file.path) as root:
+    with open_root(file.path) as root:
         names = _wanted(branches, file.data_name)
         events = _tree(root, tree, names, file)
         for number, start in enumerate(range(0, max(events.num_entries, 1), CHUNK_EVENTS)):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from b2cal.core.checksums import sha256_file
 from b2cal.core.errors import B2calError
@@ -29,6 +30,18 @@ def reading(path: str | Path) -> Iterator[None]:
         raise UnreadableInput(path, "it does not exist") from error
     except Exception as error:  # a damaged ROOT file makes uproot raise errors of many types
         raise UnreadableInput(path, f"{type(error).__name__}: {_first_line(error)}") from error
+
+
+@contextmanager
+def open_root(path: str | Path) -> Iterator[Any]:
+    """Open a ROOT file; what goes wrong while it is open becomes an UnreadableInput."""
+    import uproot
+
+    with reading(path), uproot.open(path) as file:
+        there, needed = Path(path).stat().st_size, file.file.fEND
+        if there < needed:
+            raise UnreadableInput(path, f"it is truncated, {there} of its {needed} bytes are there")
+        yield file
 
 
 def check_unchanged(path: str | Path, sha256: str) -> None:

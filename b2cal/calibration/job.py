@@ -98,7 +98,7 @@ def attempt() -> tuple[int, str | None]:
     except (OSError, TypeError, ValueError, subprocess.SubprocessError) as refused:
         return 126, f"The command cannot be run: {refused}"
     if returned < 0:
-        return returned, f"Ended by {signal.Signals(-returned).name}"
+        return returned, f"Ended by signal {-returned} ({signal.strsignal(-returned)})"
     return returned, None if returned == 0 else error_in(tail(Path("stderr")))
 
 

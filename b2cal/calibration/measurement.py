@@ -68,7 +68,7 @@ class Measurement:
         shape = np.shape(self.values)
         for what in ("values", "errors", "previous"):
             given = getattr(self, what)
-            if given is None:
+            if given is None and what != "values":
                 continue
             if np.asarray(given).dtype.kind not in "biuf" or np.ndim(given) > 1 or np.shape(given) != shape:
                 raise InvalidMeasurement(

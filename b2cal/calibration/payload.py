@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from b2cal.calibration.inputs import UnreadableInput, reading
+from b2cal.calibration.inputs import UnreadableInput, open_root
 from b2cal.core.checksums import digest, sha256_bytes
 from b2cal.core.errors import B2calError
 from b2cal.core.files import replacing
@@ -63,7 +63,8 @@ class Payload:
 
         The IoV is no part of it: the same constants may be valid for other runs.
         """
-        return digest([self.name, [[key, *_described(array), _checksum(array)] for key, array in self._arrays()]])
+        arrays = [[key, "array", *_described(array), sha256_bytes(array.tobytes())] for key, array in self._arrays()]
+        return digest([self.name, arrays])
 
     def write(self, path: str | Path) -> None:
         """Write a ROOT file: one tree for each array, flattened, and the JSON text `meta` with names and shapes."""
@@ -88,19 +89,18 @@ class Payload:
         Raises:
             UnreadableInput: the file is missing, damaged or no payload, or its contents differ from its identity.
         """
-        import uproot
-
-        with reading(path), uproot.open(path) as file:
+        with open_root(path) as file:
             meta = json.loads(str(file["meta"]))
             arrays = {
                 key: file[key]["value"].array(library="np").astype(dtype).reshape(shape)
                 for key, (dtype, shape) in meta["arrays"].items()
             }
-        values = {key.removeprefix("values/"): array for key, array in arrays.items() if key.startswith("values/")}
-        payload = cls(meta["payload"], iov, values, arrays.get("covariance"))
-        if payload.identity != meta["identity"]:
-            raise UnreadableInput(path, "its contents differ from the identity written in it")
-        return payload
+            covariance = arrays.pop("covariance", None)
+            values = {key.removeprefix("values/"): array for key, array in arrays.items()}
+            payload = cls(meta["payload"], iov, values, covariance)
+            if payload.identity != meta["identity"]:
+                raise UnreadableInput(path, "its contents differ from the identity written in it")
+            return payload
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{key} {array.dtype}{list(array.shape)}" for key, array in self.values.items())
@@ -120,10 +120,6 @@ def _check_name(name: str, what: str) -> None:
 
 def _described(array: Array) -> tuple[str, list[int]]:
     return array.dtype.str, list(array.shape)
-
-
-def _checksum(array: Array) -> str:
-    return sha256_bytes(array.tobytes())
 
 
 def _checked(values: ArrayLike, where: str) -> Array:

@@ -71,7 +71,7 @@ class CalibrationSettings:
             raise InvalidSettings(f"The name {name!r} must have 1 to {MAX_NAME_LENGTH} characters, not {len(name)}.")
         names = frozenset(_texts("input_data_names", input_data_names))
         if not names:
-            raise InvalidSettings(f"{name!r} must name at least one input_data_names.")
+            raise InvalidSettings(f"{name!r} must name at least one of input_data_names.")
         vars(self).update(  # the class is frozen: this is the one place that may write
             name=name,
             expert_username=expert_username,

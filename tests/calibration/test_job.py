@@ -88,7 +88,7 @@ def test_a_signal_that_ends_the_command_is_reported(folder):
     folder.program("import os; os.kill(os.getpid(), 9)")
     assert folder.run() == 137
     assert (folder.report["exit_code"], folder.report["signal"]) == (137, 9)
-    assert folder.report["error"] == "Ended by SIGKILL"
+    assert folder.report["error"] == "Ended by signal 9 (Killed)"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_sigterm_ends_the_whole_family_and_is_reported(folder):
     assert (folder.report["exit_code"], folder.report["signal"], folder.report["error"]) == (
         143,
         15,
-        "Ended by SIGTERM",
+        "Ended by signal 15 (Terminated)",
     )
     wait_until(lambda: not any(member.is_alive() for member in members))
 
