@@ -108,10 +108,15 @@ def database(tmp_path) -> Iterator[Database]:
     database.dispose()
 
 
-@pytest.fixture(params=["local"])
-def centre(request, tmp_path) -> Iterator[Centre]:
-    """Every backend that has to pass the contract suite."""
-    database = request.getfixturevalue("database")
+@pytest.fixture
+def local(database, tmp_path) -> Iterator[Centre]:
+    """This machine, with two slots."""
     centre = Centre(tmp_path, lambda: LocalBackend(database, slots=2))
     yield centre
     centre.backend.cancel([event.handle.batch_id for event in centre.backend.events(START)])
+
+
+@pytest.fixture(params=["local"])
+def centre(request) -> Centre:
+    """Every batch system that has to pass the contract suite."""
+    return request.getfixturevalue(request.param)
