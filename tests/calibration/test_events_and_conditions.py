@@ -1,5 +1,6 @@
 """What a script sees: chunks of events, constants of a run, and clear words when something is missing."""
 
+import awkward
 import numpy as np
 import pytest
 import uproot
@@ -71,7 +72,6 @@ def test_a_missing_tree_is_named_with_those_that_are_there(file):
 
 
 def test_a_branch_without_a_fixed_number_of_values_is_refused(tmp_path):
-    awkward = pytest.importorskip("awkward")
     path = tmp_path / "jagged.root"
     with uproot.recreate(path) as root:
         root.mktree("events", {"hits": "var * float64"}).extend({"hits": awkward.Array([[1.0], [2.0, 3.0]])})
