@@ -1,6 +1,6 @@
 """Checks of payload files, before anything of them is stored or published."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,28 +22,27 @@ class FileCheck:
 
 
 def check_files(
-    paths: Sequence[Path], names: Sequence[str] | None = None, allowance: Allowance | None = None
+    paths: Sequence[Path], names: Collection[str] | None = None, allowance: Allowance | None = None
 ) -> list[FileCheck]:
     """Open payload files in a process apart: ROOT file, complete, contents finite and as their identity says.
 
     Args:
         paths: of the files.
-        names: what each of them must hold, in the same order; None = anything.
+        names: of the payloads that they may hold; None = any.
         allowance: of time and memory for each file.
 
     Returns:
         One check for each file, in their order; `problems` are sentences about the file, without a full stop.
     """
     answers = work_apart(_INSPECTION, [str(path) for path in paths], allowance or Allowance())
-    wanted = [None] * len(paths) if names is None else names
-    return [_check(*it) for it in zip(paths, answers, wanted, strict=True)]
+    return [_check(path, answer, names) for path, answer in zip(paths, answers, strict=True)]
 
 
-def _check(path: Path, answer: Answer, wanted: str | None) -> FileCheck:
+def _check(path: Path, answer: Answer, names: Collection[str] | None) -> FileCheck:
     found = answer.value or {}
     problem = answer.failure or found.get("problem", "")
-    if not problem and wanted not in (None, found["name"]):
-        problem = f"it holds {found['name']}, not {wanted}"
+    if not problem and names is not None and found["name"] not in names:
+        problem = f"it holds {found['name']}, where {' or '.join(sorted(names))} was expected"
     if problem:
-        return FileCheck(path, wanted or "", "", "", 0, (problem,))
+        return FileCheck(path, "", "", "", 0, (problem,))
     return FileCheck(path, found["name"], found["identity"], found["checksum"], found["size_bytes"], ())
