@@ -118,8 +118,9 @@ def select(  # noqa: PLR0917 (what to read, then where from, in the order of a s
     """
     wanted = Selection.from_json(selection)
     readers = [Reader.of(vocabulary, name, wanted.filters.get(name, ())) for name in sorted(data_names)]
+    usable = db.scalars(_usable_files(formats, first, last, produced_by)).all()
     files: dict[int, list[DataFile]] = defaultdict(list)
-    for file in db.scalars(_usable_files(formats, first, last, produced_by)):
+    for file in usable:
         files[file.exprun].append(file)
     promised = set(formats) == {DataFormat.RAW}  # how much a production keeps is not known beforehand
     choices: list[RunChoice] = []
@@ -131,9 +132,10 @@ def select(  # noqa: PLR0917 (what to read, then where from, in the order of a s
         of_run = [_look(reader, run, files[run.exprun], run.expected if promised else {}) for reader in readers]
         choices.append(_choice(run.exprun, of_run))
         finds += of_run
+    taken = {file.id for find in finds for file in find.files}
     return Inputs(
         choices,
-        list({file.id: file for find in finds for file in find.files}.values()),
+        [file for file in usable if file.id in taken],
         list(dict.fromkeys(shortfall for find in finds for shortfall in find.missing)),
         list(dict.fromkeys(shortfall for find in finds for shortfall in find.surplus)),
     )

@@ -32,8 +32,10 @@ class Opened:
     reason: str = ""
 
 
-def open_files(paths: Sequence[Path]) -> list[Opened]:
+def open_files(paths: Sequence[Path], opener: Path = _OPENER) -> list[Opened]:
     """Count the events of each file and take its checksum, or say why it cannot be used; in the order of `paths`.
+
+    A file at which `opener` dies or takes too long is the only one that is lost.
 
     Raises:
         CannotOpenFiles: the process that opens files does not start.
@@ -41,7 +43,7 @@ def open_files(paths: Sequence[Path]) -> list[Opened]:
     found = {path: Opened(reason=problem) for path in paths if (problem := header_problem(path))}
     waiting = [path for path in paths if path not in found]
     while waiting:
-        answers, ending = _ask(waiting)
+        answers, ending = _ask(opener, waiting)
         found |= dict(zip(waiting, answers, strict=False))
         waiting = waiting[len(answers) :]
         if waiting:
@@ -49,13 +51,13 @@ def open_files(paths: Sequence[Path]) -> list[Opened]:
     return [found[path] for path in paths]
 
 
-def _ask(paths: Sequence[Path]) -> tuple[list[Opened], str]:
+def _ask(opener: Path, paths: Sequence[Path]) -> tuple[list[Opened], str]:
     """One process on all paths: its answers, and how it ended if there are less than paths."""
     with tempfile.TemporaryFile("w+") as questions:
         questions.writelines(json.dumps([str(path), _size(path)]) + "\n" for path in paths)
         questions.seek(0)
         child = subprocess.run(
-            [sys.executable, "-I", "-B", str(_OPENER)],
+            [sys.executable, "-I", "-B", str(opener)],
             stdin=questions,
             capture_output=True,
             env=_ENVIRONMENT,

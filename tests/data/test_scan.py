@@ -1,0 +1,228 @@
+"""The catalogue over a folder of ROOT files."""
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from b2cal import data
+from b2cal.core.checksums import sha256_file
+from b2cal.core.iov import ExpRun
+from b2cal.model import Base, DataFile, Run, UnreadableFile
+from tests import factories
+from tests.data.catalogues import file, registry_entry, root_file, run, write_registry
+
+
+@pytest.fixture
+def database(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    database = factories.database(home)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Two runs with three files, written once."""
+    folder = tmp_path_factory.mktemp("written")
+    root_file(folder, "bhabha_e0026_r00001.root", 100)
+    root_file(folder, "cosmic_e0026_r00001_f01.root", 30)
+    root_file(folder, "bhabha_e0026_r00002.root", 0)
+    write_registry(folder, [registry_entry(1), registry_entry(2)])
+    return folder
+
+
+@pytest.fixture
+def folder(written, tmp_path):
+    return shutil.copytree(written, tmp_path / "raw")
+
+
+def contents(database):
+    """All rows of all tables."""
+    with database.read() as db:
+        return {table.name: sorted(map(str, db.execute(select(table)).all())) for table in Base.metadata.sorted_tables}
+
+
+def unreadable(database):
+    with database.read() as db:
+        return {row.path.rpartition("/")[2]: row.reason for row in db.scalars(select(UnreadableFile))}
+
+
+@contextmanager
+def nothing_changes(database, *folders):
+    """Neither a row nor a file comes or goes."""
+    before = contents(database), [sorted(folder.rglob("*")) for folder in folders]
+    yield
+    assert (contents(database), [sorted(folder.rglob("*")) for folder in folders]) == before
+
+
+def test_runs_and_files_are_registered_with_counts_and_checksums(database, folder):
+    report = data.scan(database, folder)
+    assert (report.runs_added, report.files_added, report.unreadable) == (2, 3, {})
+    with database.read() as db:
+        rows = {row.path: row for row in db.scalars(select(DataFile))}
+        run = db.get_one(Run, ExpRun(26, 1).number)
+        assert (run.duration_s, run.expected, run.attributes["Magnet"]) == (3600.0, {"bhabha": 100}, ["On"])
+        assert run.started_at.isoformat() == "2026-11-02T06:00:00+00:00"
+        cosmic = rows[str(folder / "cosmic_e0026_r00001_f01.root")]
+        assert (cosmic.data_name, cosmic.n_events, cosmic.exprun) == ("cosmic", 30, ExpRun(26, 1).number)
+        for path, row in rows.items():
+            assert row.sha256 == sha256_file(path)
+            assert row.size_bytes == Path(path).stat().st_size
+
+
+def test_a_second_scan_changes_nothing_and_opens_nothing(database, folder, monkeypatch):
+    data.scan(database, folder)
+    with nothing_changes(database, folder):
+        monkeypatch.setattr("sys.executable", "/no/such/python")  # it would be needed to open a file
+        report = data.scan(database, folder)
+    assert report.files_unchanged == 3
+    assert not report.found_something
+
+
+def test_the_same_folder_by_another_name_is_the_same(database, folder, tmp_path):
+    data.scan(database, folder)
+    (tmp_path / "link").symlink_to(folder)
+    assert data.scan(database, tmp_path / "link").files_unchanged == 3
+
+
+def test_a_changed_file_keeps_its_row_and_gets_the_new_checksum_and_time(database, folder):
+    data.scan(database, folder)
+    with database.read() as db:
+        before = {row.path: (row.id, row.sha256) for row in db.scalars(select(DataFile))}
+    path = root_file(folder, "bhabha_e0026_r00001.root", 55)
+    report = data.scan(database, folder)
+    assert (report.files_changed, report.files_unchanged) == (1, 2)
+    assert report.found_something
+    with database.read() as db:
+        row = db.scalars(select(DataFile).where(DataFile.path == str(path))).one()
+        assert row.id == before[row.path][0]
+        assert row.sha256 != before[row.path][1]
+        assert row.n_events == 55
+
+
+def test_a_file_that_was_only_touched_is_no_change(database, folder):
+    data.scan(database, folder)
+    os.utime(folder / "bhabha_e0026_r00001.root", ns=(1, 1))
+    report = data.scan(database, folder)
+    assert (report.files_changed, report.files_unchanged, report.found_something) == (0, 3, False)
+
+
+def test_a_quality_tag_that_is_given_later_updates_the_run(database, folder):
+    data.scan(database, folder)
+    better = registry_entry(1, attributes={"Data Quality Tag": ["Good"]})
+    write_registry(folder, [better, registry_entry(2)])
+    report = data.scan(database, folder)
+    assert (report.runs_changed, report.found_something) == (1, True)
+
+
+def test_unusable_files_are_listed_with_the_reason_and_never_registered(database, folder):
+    whole = (folder / "bhabha_e0026_r00001.root").read_bytes()
+    (folder / "bhabha_e0026_r00001.root").write_bytes(whole[: len(whole) // 2])
+    (folder / "cosmic_e0026_r00001_f01.root").write_bytes(b"")
+    (folder / "bhabha_e0026_r00002.root").write_bytes(b"not ROOT at all" * 100)
+    shutil.copy(folder / "bhabha_e0026_r00001.root", folder / "bhabha.root")
+    shutil.copy(folder / "bhabha_e0026_r00001.root", folder / "bhabha_e0026_r00077.root")
+    os.mkfifo(folder / "hadron_e0026_r00001.root")
+    (folder / "hadron_e0026_r00002.root").symlink_to(folder / "nowhere")
+    (folder / ".bhabha_e0026_r00002.root").write_bytes(b"still being written")
+    report = data.scan(database, folder)
+    assert unreadable(database) == {
+        "bhabha_e0026_r00001.root": f"it is truncated: {len(whole) // 2:,} of {len(whole):,} bytes are there",
+        "cosmic_e0026_r00001_f01.root": "it is empty",
+        "bhabha_e0026_r00002.root": "it is no ROOT file",
+        "bhabha.root": "its name is not of the form bhabha_e0026_r00180.root",
+        "bhabha_e0026_r00077.root": "its run e26r77 is not in runs.json",
+        "hadron_e0026_r00001.root": "it is no ordinary file",
+        "hadron_e0026_r00002.root": "No such file or directory",
+    }
+    assert {path.rpartition("/")[2] for path in report.unreadable} == unreadable(database).keys()
+    assert "it is truncated" in str(report)
+    with database.read() as db:
+        assert db.scalars(select(DataFile)).all() == []
+
+
+def test_a_file_that_goes_away_is_not_usable_until_it_comes_back(database, folder, tmp_path):
+    data.scan(database, folder)
+    away = tmp_path / "away.root"
+    (folder / "bhabha_e0026_r00001.root").rename(away)
+    assert not data.scan(database, folder).found_something
+    assert unreadable(database) == {"bhabha_e0026_r00001.root": "it is not there any more"}
+    away.rename(folder / "bhabha_e0026_r00001.root")
+    assert data.scan(database, folder).found_something
+    assert unreadable(database) == {}
+
+
+def test_a_damaged_file_keeps_its_row_and_comes_back_when_it_is_whole_again(database, folder):
+    data.scan(database, folder)
+    path = folder / "bhabha_e0026_r00001.root"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:200])
+    data.scan(database, folder)
+    assert list(unreadable(database)) == [path.name]
+    path.write_bytes(whole)
+    report = data.scan(database, folder)
+    assert (report.files_restored, report.files_changed) == (1, 0)
+    assert unreadable(database) == {}
+
+
+def test_files_of_a_production_are_not_taken_for_raw_ones(database, folder):
+    def unit(db):
+        attempt = factories.attempt(db)
+        run(db, 1)
+        file(db, 1, path=str(folder / "bhabha_e0026_r00001.root"), attempt_id=attempt.id)
+
+    database.write(unit)
+    assert data.scan(database, folder).files_added == 2
+
+
+# --- run registries that cannot be right -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ([registry_entry(1), {**registry_entry(2), "duration_s": None}], ["entry 2 (e26r2)", "duration_s"]),
+        ([{k: v for k, v in registry_entry(1).items() if k != "started"}], ["entry 1 (e26r1)", "started", "required"]),
+        ([registry_entry(1, started="2026-11-02T06:00:00")], ["entry 1 (e26r1)", "started", "timezone"]),
+        ([registry_entry(1, n_events=-5)], ["entry 1 (e26r1)", "n_events"]),
+        ([registry_entry(1, duration_s=float("nan"))], ["runs.json"]),
+        ([registry_entry("one")], ["entry 1, run"]),
+        ([registry_entry(1, attributes={"Magnet": "On"})], ["entry 1 (e26r1)", "attributes.Magnet", "array"]),
+        ([registry_entry(1), registry_entry(2), registry_entry(1)], ["e26r1 stands there 2 times"]),
+        ([registry_entry(1, expected={"bhabha": 2000})], ["e26r1 expects 2,000 events of bhabha", "only 1,000"]),
+    ],
+)
+def test_an_incomplete_or_contradictory_entry_is_named_and_nothing_is_kept(database, folder, entries, words):
+    write_registry(folder, entries)
+    with nothing_changes(database, folder), pytest.raises(data.RegistryRefused) as refused:
+        data.scan(database, folder)
+    assert all(word in str(refused.value) for word in words), str(refused.value)
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "[", "{}", "\x00\xff", "[" * 100_000, json.dumps([[1]])])
+def test_a_registry_that_is_no_list_of_runs_is_refused(database, folder, text):
+    (folder / "runs.json").write_text(text)
+    with nothing_changes(database, folder), pytest.raises(data.RegistryRefused):
+        data.scan(database, folder)
+
+
+def test_a_folder_without_registry_is_refused(database, folder, tmp_path):
+    (folder / "runs.json").unlink()
+    for place in (folder, tmp_path / "nowhere"):
+        with nothing_changes(database, folder), pytest.raises(data.RegistryRefused, match="no run registry"):
+            data.scan(database, place)
+
+
+def test_a_database_that_takes_the_runs_but_not_the_files_keeps_nothing(database, folder):
+    full = "CREATE TRIGGER full BEFORE INSERT ON data_file BEGIN SELECT RAISE(ABORT, 'it is full'); END"
+    database.write(lambda db: db.connection().exec_driver_sql(full))
+    with nothing_changes(database, folder), pytest.raises(IntegrityError, match="it is full"):
+        data.scan(database, folder)

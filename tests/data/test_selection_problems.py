@@ -1,0 +1,54 @@
+"""What is wrong with a selection, before it is stored."""
+
+import pytest
+
+from b2cal.data import default_selection, selection_problems
+from tests.data.catalogues import VOCABULARY
+
+SETTINGS = {"input_data_names": ["bhabha", "cosmic"], "input_data_filters": {"bhabha": ["Good"], "cosmic": ["On"]}}
+GOOD = {"bhabha": ["Good", "NOT beam"], "cosmic": []}
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        default_selection(SETTINGS),
+        {"filters": GOOD},
+        {"filters": GOOD, "exclude": ["e26r180", "26/181", "26:182"], "only": ["e26r183"]},
+        {"filters": GOOD, "only": None},
+    ],
+)
+def test_a_good_selection_has_no_problems(selection):
+    assert selection_problems(VOCABULARY, SETTINGS, selection) == []
+
+
+@pytest.mark.parametrize(
+    ("selection", "sentence"),
+    [
+        ({"filter": GOOD}, "A selection has no filter; it has filters, exclude, only."),
+        ({"filters": {}}, "No filters are given for bhabha, cosmic: the manager must give a selection."),
+        ({}, "No filters are given for bhabha, cosmic: the manager must give a selection."),
+        ({"filters": {"bhabha": []}}, "The filters are for bhabha, but the calibration reads bhabha, cosmic."),
+        ({"filters": ["Good"]}, "The filters of a selection are a list of texts for each data name."),
+        ({"filters": {**GOOD, "cosmic": "Good"}}, "The filters of a selection are a list of texts for each data name."),
+        (
+            {"filters": {**GOOD, "cosmic": ["Goood"]}},
+            "cosmic asks for 'Goood', which is no filter of this release; did you mean 'Good'?",
+        ),
+        ({"filters": {**GOOD, "cosmic": ["On", "NOT On"]}}, "cosmic asks for 'On' and for its opposite."),
+        ({"filters": GOOD, "exclude": "e26r180"}, "exclude must be a list of runs such as e26r180."),
+        ({"filters": GOOD, "exclude": ["180"]}, "exclude: '180' is not a run. Write it as e26r180, 26/180 or 26:180."),
+        ({"filters": GOOD, "only": []}, "No run is left: those in only are none, or all of them stand in exclude."),
+        (
+            {"filters": GOOD, "only": ["e1r1"], "exclude": ["1/1"]},
+            "No run is left: those in only are none, or all of them stand in exclude.",
+        ),
+    ],
+)
+def test_each_problem_is_a_sentence(selection, sentence):
+    assert selection_problems(VOCABULARY, SETTINGS, selection) == [sentence]
+
+
+def test_all_problems_are_told_at_once():
+    selection = {"filters": {"bhabha": ["x", "y"], "cosmic": []}, "only": []}
+    assert len(selection_problems(VOCABULARY, SETTINGS, selection)) == 3
