@@ -1,0 +1,233 @@
+"""How near calibrations came to the truth of a simulated detector.
+
+    python examples/toydetector/compare.py --data DIR --found found.json
+
+DIR is what simulate.py wrote; found.json lists payloads as in a job's conditions: {"name", "first", "last", "path"}, paths
+relative to it. Prints a table and ends with 1 if a type of constants has p <= 0.001.
+
+The distance to the truth is the root mean square of the pulls, decorrelated with the full covariance: 1 is what statistical
+errors allow. Of channels that were classified, it is the number of wrong ones. The resolution is how far 68.3 % of values
+lie from where they should be at most, in new events of the last run, reconstructed with nominal, found and true constants.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from b2cal.calibration import Events, Payload
+from b2cal.core.iov import ExpRun, IoV
+from events import STREAMS
+from plants import plant
+from release import calorimeter, cdst, channel_mask, momentum_scale
+from release.beam import BEAM_ENERGY, TOTAL_ENERGY
+from simulate import nominal_constants
+from truth import EXPERIMENT, Truth, make_truth
+
+Floats = NDArray[np.float64]
+Constants = Mapping[str, Mapping[str, NDArray[Any]]]
+
+MIN_P = 0.001
+EXPECTED_WRONG_CHANNELS = 0.1
+"""Good channels that pass for dead or hot, or the reverse, by chance: the limits of the mask are chosen so."""
+_SAMPLE = 10_000  # events of each stream
+_SAMPLE_STREAM = 100  # random numbers that no simulated data have
+
+
+@dataclass(frozen=True)
+class Row:
+    """One type of constants.
+
+    Attributes:
+        payload: its name.
+        values: how many independent numbers were compared.
+        before, after: distance of nominal and found constants to the truth, in `unit`.
+        p: probability of such a distance, or a larger one, if all is right.
+        resolution: of what, and its unit.
+        resolution_before, resolution_after, resolution_true: with nominal, found and true constants.
+    """
+
+    payload: str
+    values: int
+    unit: str
+    before: float
+    after: float
+    p: float
+    resolution: str
+    resolution_before: float
+    resolution_after: float
+    resolution_true: float
+
+
+def compare(truth: Truth, found: Sequence[Payload], runs: Sequence[int], seed: int) -> list[Row]:
+    """Compare found constants with the truth.
+
+    Args:
+        truth: of the simulated detector.
+        found: payloads of any types; of each, those with runs among `runs` count.
+        runs: from which the constants were made.
+        seed: of the events that show the resolution.
+    """
+    nominal = nominal_constants()
+    last = ExpRun(EXPERIMENT, runs[-1])
+    by_name = {payload.name: payload.values for payload in nominal}
+    after = by_name | {payload.name: payload.values for payload in found if payload.iov.contains(last)}
+    true = by_name | truth.at(last.run)
+    resolutions = [resolution(constants, truth, last, seed) for constants in (by_name, after, true)]
+    return [
+        Row(payload.name, *distance(payload, found, truth, runs), *(_of(payload.name, *resolutions)))
+        for payload in nominal
+        if any(each.name == payload.name for each in found)
+    ]
+
+
+def distance(
+    nominal: Payload, found: Sequence[Payload], truth: Truth, runs: Sequence[int]
+) -> tuple[int, str, float, float, float]:
+    """Number of values, unit, distance of nominal and of found constants, and p."""
+    pairs = [
+        (payload, truth.mean(own)[payload.name])
+        for payload in found
+        if payload.name == nominal.name
+        if (own := [run for run in runs if payload.iov.contains(ExpRun(EXPERIMENT, run))])
+    ]
+    if nominal.covariance is None and all(payload.covariance is None for payload, _ in pairs):
+        before, after = (sum(_wrong(values, true) for values, true in each) for each in (
+            [(nominal.values, true) for _, true in pairs], [(payload.values, true) for payload, true in pairs]
+        ))
+        n = sum(values.size for _, true in pairs for values in true.values())
+        return n, "wrong", before, after, float(stats.poisson.sf(after - 1, EXPECTED_WRONG_CHANNELS))
+    before, after = (
+        np.concatenate([pulls(payload, true, values) for payload, true, values in each])
+        for each in (
+            [(payload, true, nominal.values) for payload, true in pairs],
+            [(payload, true, payload.values) for payload, true in pairs],
+        )
+    )
+    p = float(stats.chi2.sf((after**2).sum(), len(after)))
+    return len(after), "σ", float(np.sqrt(np.mean(before**2))), float(np.sqrt(np.mean(after**2))), p
+
+
+def pulls(payload: Payload, true: Mapping[str, NDArray[Any]], values: Mapping[str, NDArray[Any]]) -> Floats:
+    """Decorrelated differences of values to the truth in units of the payload's statistical error.
+
+    Combinations that the covariance fixes exactly, such as the frame of an alignment, and channels that were not measured
+    do not count.
+    """
+    assert payload.covariance is not None
+    keys = sorted(true)
+    difference = np.stack([values[key] - true[key] for key in keys])
+    measured = np.asarray(payload.values.get("measured", np.ones(difference.shape[1], dtype=bool)))
+    if payload.covariance.ndim == 3:
+        covariance, each = payload.covariance[measured], difference[:, measured].T
+    else:
+        chosen = np.tile(measured, len(keys))
+        covariance, each = payload.covariance[None][:, chosen][:, :, chosen], difference.reshape(1, -1)[:, chosen]
+    variance, direction = np.linalg.eigh(covariance)
+    fixed = variance < 1e-10 * variance.max(axis=1, keepdims=True)
+    projected = np.einsum("nij,ni->nj", direction, each)
+    return np.asarray((projected / np.sqrt(np.where(fixed, 1, variance)))[~fixed])
+
+
+def resolution(constants: Constants, truth: Truth, run: ExpRun, seed: int) -> dict[str, tuple[str, float]]:
+    """By payload: what is shown, and within which distance 68.3 % of it lie."""
+    bhabha, dimuon, random = (_sample(stream, truth, run, seed) for stream in ("bhabha", "dimuon", "random"))
+    mask, gain = constants["ChannelMask"], constants["CrystalGains"]["gain"]
+    noise = random["crystal_adc"][:100] - constants["Pedestals"]["pedestal"]
+
+    seed_cell = slice(calorimeter.SEED, None, calorimeter.CELLS)
+    crystal, amplitude, status = cdst.clusters(bhabha, constants, time_window=np.inf)
+    timed = (crystal[:, seed_cell] >= 0) & (bhabha["cell_time"][:, seed_cell] != calorimeter.NO_TIME)
+    time = bhabha["cell_time"][:, seed_cell] - calorimeter.time_walk(amplitude[:, seed_cell])
+    time = time - constants["TimeOffsets"]["offset"][crystal[:, seed_cell]]
+    energy = (amplitude / gain[crystal]).reshape(-1, 2, calorimeter.CELLS).sum(axis=2)[status == cdst.COMPLETE]
+
+    reconstructed = cdst.Cdst().produce(dimuon, constants, cdst.settings.expert_config)
+    pairs = momentum_scale.Pairs(reconstructed, gain)
+    mass = pairs.mass(scale=constants["MomentumScale"]["scale"][0])
+    wrong = 100 * _wrong(mask, truth.at(run.run)["ChannelMask"]) / sum(state.size for state in mask.values())
+    return {
+        "Pedestals": ("noise about the pedestal, counts", _within(noise)),
+        "ChannelMask": ("channels with wrong state, %", wrong),
+        "TimeOffsets": ("time of a cluster, ns", _within(time[timed])),
+        "LadderAlignment": ("impact parameter of muons, µm", 1e6 * _within(reconstructed["helix"][:, [0, 5]])),
+        "CrystalGains": ("energy of a cluster, %", 100 * _within(energy / BEAM_ENERGY - 1)),
+        "MomentumScale": ("mass of muon pairs, %", 100 * _within(mass / TOTAL_ENERGY - 1)),
+    }
+
+
+def _sample(stream: str, truth: Truth, run: ExpRun, seed: int) -> Events:
+    rng = np.random.default_rng([seed, _SAMPLE_STREAM, run.run])
+    n = _SAMPLE if stream != "random" else 100
+    return Events(STREAMS[stream](n, truth, run.run, rng), run, stream, n, rng)
+
+
+def _within(differences: NDArray[Any]) -> float:
+    return float(np.quantile(np.abs(differences), 0.683))
+
+
+def _wrong(values: Mapping[str, NDArray[Any]], true: Mapping[str, NDArray[Any]]) -> int:
+    return int(sum(np.sum(values[key] != true[key]) for key in true))
+
+
+def _of(name: str, *resolutions: Mapping[str, tuple[str, float]]) -> tuple[str, float, float, float]:
+    before, after, true = (each[name][1] for each in resolutions)
+    return resolutions[0][name][0], before, after, true
+
+
+def true_detector(folder: Path) -> tuple[Truth, int]:
+    """Truth and seed of simulated data: it follows from the seed and from what was planted."""
+    story = json.loads((folder / "truth.json").read_text())
+    truth = make_truth(story["seed"])
+    plant(truth, {each["check"]: each["in_units_of_its_limit"] for each in story["planted"]})
+    return truth, story["seed"]
+
+
+def good_runs(folder: Path) -> list[int]:
+    """The simulated runs that calibrations use."""
+    registry = json.loads((folder / "raw" / "runs.json").read_text())
+    return [entry["run"] for entry in registry if "Good" in entry["attributes"]["Data Quality Tag"]]
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """The rows as a table."""
+    lines = [f"{'constants':16}{'values':>7}  {'distance to truth':24}{'p':>8}   resolution: nominal, found, true constants"]
+    for row in rows:
+        digits = 0 if row.unit == "wrong" else 2
+        moved = f"{row.before:.{digits}f} -> {row.after:.{digits}f} {row.unit}"
+        spread = f"{row.resolution_before:.3g}, {row.resolution_after:.3g}, {row.resolution_true:.3g}"
+        lines.append(f"{row.payload:16}{row.values:7}  {moved:24}{row.p:8.3f}   {row.resolution}: {spread}")
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="what simulate.py wrote")
+    parser.add_argument("--found", type=Path, required=True, metavar="FILE", help="JSON list of payloads")
+    parser.add_argument("--runs", metavar="FIRST-LAST", help="the runs they were made from (default: all that are Good)")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    arguments = parser.parse_args(argv)
+    runs = good_runs(arguments.data)
+    if arguments.runs:
+        first, _, last = arguments.runs.partition("-")
+        runs = [run for run in runs if int(first) <= run <= int(last or first)]
+    found = [
+        Payload.read(arguments.found.parent / entry["path"], IoV.from_json([entry["first"], entry["last"]]))
+        for entry in json.loads(arguments.found.read_text())
+    ]
+    truth, seed = true_detector(arguments.data)
+    rows = compare(truth, found, runs, seed)
+    sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=1) if arguments.json else as_text(rows))
+    return 0 if all(row.p > MIN_P for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
