@@ -89,7 +89,9 @@ def chunks(file: InputFile, tree: str, branches: Branches, seed: str) -> Iterato
             stop = min(start + CHUNK_EVENTS, events.num_entries)
             columns = events.arrays(names, entry_start=start, entry_stop=stop, library="np")
             _check_flat(columns, file)
-            rng = np.random.default_rng(int(digest([seed, file.sha256, number]), 16))
+            # The seed stands for the contents already; a file produced again has other bytes, not other contents.
+            place = [seed, file.run.number, file.data_name, file.path.name, number]
+            rng = np.random.default_rng(int(digest(place), 16))
             yield Events(columns, file.run, file.data_name, stop - start, rng)
 
 
