@@ -1,0 +1,104 @@
+"""The agent: look, carry out, collect, relay; again and again."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import structlog
+
+from b2cal.batch import START, Backend, Cursor
+from b2cal.core.errors import B2calError
+from b2cal.model import Database, GroupState
+from b2cal.settings import Settings
+
+from .carry_out import carry_out, note_failure, take_back
+from .collect_events import collect_events
+from .desk import Desk
+from .lease import AgentLease, LeaseLost, this_process
+from .orders import Order, open_orders
+from .outbox import Handler, OutboxRelay
+
+LONGEST_PAUSE_S = 30.0
+"""How long a group rests, at most, whose batch system could not do what it was asked."""
+
+log = structlog.get_logger(__name__)
+
+
+class Agent:
+    """The one process that talks to batch systems. It changes no calibration's state and begins no stage.
+
+    What it remembers can be lost at any moment: where it is in each stream of events, and what rests until when.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        backends: Mapping[str, Backend],
+        handlers: Mapping[str, Handler],
+        holder: str = "",
+    ) -> None:
+        self._lease = AgentLease(database, holder or this_process())
+        self._desk = Desk(settings, database, backends, self._lease)
+        self._outbox = OutboxRelay(self._desk, handlers)
+        self._cursors: dict[str, Cursor] = {}
+        self._resting: dict[int, datetime] = {}
+
+    def round(self) -> bool:
+        """Do all that is due; tells whether this process is the agent. What fails is tried again in a later round."""
+        try:
+            if not self._lease.keep():
+                return False
+            self._carry_out_orders()
+            self._collect_events()
+            self._outbox.relay()
+        except LeaseLost:
+            log.warning("another agent has taken over")
+            self._forget()
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Let the next agent begin at once; jobs go on."""
+        self._lease.give_back()
+        self._forget()
+
+    def _carry_out_orders(self) -> None:
+        with self._desk.database.read() as db:
+            orders = open_orders(db)
+        at = self._desk.now()
+        self._resting = {group_id: until for group_id, until in self._resting.items() if until > at}
+        for order in orders:
+            step = _step(order, at)
+            if step is not None and order.group_id not in self._resting:
+                self._do(step, order)
+
+    def _do(self, step: Callable[[Desk, Order], None], order: Order) -> None:
+        try:
+            step(self._desk, order)
+        except (B2calError, OSError) as error:
+            log.warning("a group has to wait", token=order.token, step=step.__name__, error=str(error))
+            pause_s = min(self._desk.settings.batch.retry_delay_s, LONGEST_PAUSE_S)
+            self._resting[order.group_id] = self._desk.now() + timedelta(seconds=pause_s)
+            message = str(error)
+            self._desk.write(lambda db: note_failure(db, order.group_id, message))
+
+    def _collect_events(self) -> None:
+        for centre, backend in self._desk.backends.items():
+            try:
+                since = self._cursors.get(centre, START)
+                self._cursors[centre] = collect_events(self._desk, backend, since)
+            except B2calError as error:
+                log.warning("a batch system does not answer", centre=centre, error=str(error))
+
+    def _forget(self) -> None:
+        self._lease.forget()
+        self._cursors.clear()
+
+
+def _step(order: Order, at: datetime) -> Callable[[Desk, Order], None] | None:
+    """What is due for a group."""
+    if not order.live:
+        return take_back
+    if order.state is GroupState.WANTED and order.not_before <= at and not order.held:
+        return carry_out
+    return None

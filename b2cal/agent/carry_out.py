@@ -1,0 +1,157 @@
+"""Hand over a wanted group to its batch system, exactly once; take back one that is not wanted any more.
+
+The order of the steps is what makes it exactly once. The epoch is in the database before the batch system is asked;
+whoever comes after a crash first asks whether a submission arrived and adopts it, else submits with a new epoch. Only
+one epoch is ever recorded, and the batch jobs of all others are removed.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from b2cal.batch import Backend, BatchGroup, BatchJob, Handle, UnknownCentre, crashpoint
+from b2cal.model import Attempt, Calibration, GroupEpoch, GroupState, Job, JobGroup, JobState, Processing, now
+
+from .desk import Desk
+from .folders import PlannedGroup, prepare
+from .orders import Order
+
+
+def carry_out(desk: Desk, order: Order) -> None:
+    """Submit a wanted group, or adopt the submission that a killed agent left behind.
+
+    Raises:
+        CannotPrepare, BatchError, UnknownCentre: nothing is recorded; to be tried again.
+    """
+    backend = backend_of(desk, order)
+    plan, name = _plan(desk, order)
+    epoch = _arrived(backend.find(order.token), len(plan.specs))
+    if epoch is None:
+        epoch = desk.write(lambda db: _intend(db, order.group_id))
+        if epoch is None:
+            return
+        prepare(desk.settings.attempts, plan, epoch)
+        crashpoint("intent-to-submit")
+        folders = {number: desk.settings.attempts / plan.job_folder(epoch, number) for number in plan.specs}
+        jobs = tuple(BatchJob(number, folder) for number, folder in folders.items())
+        backend.submit(BatchGroup(order.token, epoch, name, jobs))
+        crashpoint("submit-to-record")
+    handles = backend.find(order.token)
+    accepted = [handle for handle in handles if handle.epoch == epoch]
+    desk.write(lambda db: _record(db, order.group_id, epoch, plan, accepted))
+    _cancel(backend, [handle for handle in handles if handle.epoch != epoch])
+
+
+def take_back(desk: Desk, order: Order) -> None:
+    """Remove a group whose attempt does not count any more from its batch system, whatever its epoch.
+
+    Raises:
+        BatchError, UnknownCentre: some of its jobs may still run; to be tried again.
+    """
+    backend = backend_of(desk, order)
+    _cancel(backend, backend.find(order.token))
+    crashpoint("cancel-to-record")
+    desk.write(lambda db: _mark_cancelled(db, order.group_id))
+
+
+def backend_of(desk: Desk, order: Order) -> Backend:
+    """The batch system of the group's centre.
+
+    Raises:
+        UnknownCentre: the settings describe none of that name.
+    """
+    try:
+        return desk.backends[order.centre]
+    except KeyError:
+        raise UnknownCentre(
+            f"There is no centre {order.centre!r}.", hint=f"Known centres: {', '.join(sorted(desk.backends))}."
+        ) from None
+
+
+def note_failure(db: Session, group_id: int, error: str) -> None:
+    """Leave with the jobs of a group why it could not be submitted; gone when it is."""
+    waiting = update(Job).where(Job.group_id == group_id, Job.state == JobState.QUEUED)
+    db.execute(waiting.values(error=f"Not submitted yet, it is tried again: {error}"))
+
+
+def _plan(desk: Desk, order: Order) -> tuple[PlannedGroup, str]:
+    with desk.database.read() as db:
+        group = db.get_one(JobGroup, order.group_id)
+        calibration = group.attempt.calibration
+        plan = PlannedGroup(
+            attempt_id=group.attempt_id,
+            stage=group.stage.value,
+            iteration=group.iteration,
+            round=group.round,
+            interpreter=calibration.definition.release.interpreter,
+            specs={job.number: group.spec | job.spec for job in group.jobs},
+        )
+        name = f"{calibration.processing.name}/{calibration.name}/{group.stage}-{group.iteration}"
+    return plan, name
+
+
+def _arrived(handles: Sequence[Handle], n_jobs: int) -> int | None:
+    """The newest epoch that the batch system has whole."""
+    numbers = defaultdict(set)
+    for handle in handles:
+        if handle.state is not JobState.CANCELLED:
+            numbers[handle.epoch].add(handle.number)
+    return max((epoch for epoch, found in numbers.items() if len(found) == n_jobs), default=None)
+
+
+def _intend(db: Session, group_id: int) -> int | None:
+    """Write down a new epoch; None if the group is not wanted any more."""
+    wanted = (
+        select(JobGroup.id)
+        .join(Attempt, JobGroup.attempt_id == Attempt.id)
+        .join(Calibration, Attempt.calibration_id == Calibration.id)
+        .join(Processing, Calibration.processing_id == Processing.id)
+        .where(
+            JobGroup.id == group_id,
+            JobGroup.state == GroupState.WANTED,
+            Attempt.live.is_(True),
+            Processing.held.is_(False),
+        )
+    )
+    if db.scalar(wanted) is None:
+        return None
+    last = db.scalar(select(func.max(GroupEpoch.epoch)).where(GroupEpoch.group_id == group_id)) or 0
+    db.add(GroupEpoch(group_id=group_id, epoch=last + 1, intended_at=now(db)))
+    return last + 1
+
+
+def _record(db: Session, group_id: int, epoch: int, plan: PlannedGroup, accepted: Sequence[Handle]) -> None:
+    group = db.get_one(JobGroup, group_id)
+    if group.state is not GroupState.WANTED:
+        return
+    at = now(db)
+    group.state, group.epoch, group.submitted_at = GroupState.SUBMITTED, epoch, at
+    db.get_one(GroupEpoch, (group_id, epoch)).recorded_at = at
+    ids = dict(db.execute(select(Job.number, Job.id).where(Job.group_id == group_id)).tuples())
+    rows = [
+        {
+            "id": ids[handle.number],
+            "batch_id": handle.batch_id,
+            "folder": plan.job_folder(epoch, handle.number),
+            "error": "",
+        }
+        for handle in accepted
+    ]
+    db.execute(update(Job), rows)
+
+
+def _mark_cancelled(db: Session, group_id: int) -> None:
+    group = db.get_one(JobGroup, group_id)
+    if group.state.ended:
+        return
+    group.state, group.ended_at = GroupState.CANCELLED, now(db)
+    unfinished = update(Job).where(Job.group_id == group_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING)))
+    db.execute(unfinished.values(state=JobState.CANCELLED, ended_at=now(db)))
+
+
+def _cancel(backend: Backend, handles: Sequence[Handle]) -> None:
+    living = [handle.batch_id for handle in handles if not handle.state.ended]
+    if living:
+        backend.cancel(living)

@@ -1,0 +1,156 @@
+"""Bring what the batch systems tell into the rows of the jobs.
+
+Only the recorded epoch of a submitted group counts. A living job of another epoch, or of a group that has ended, came
+from a submission that was overtaken: it is removed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from b2cal.batch import Backend, Cursor, Handle, JobEvent, JobReport, crashpoint
+from b2cal.model import GroupState, Job, JobGroup, JobState, Stage
+from b2cal.runtime import OUTPUTS
+
+from .desk import Desk
+from .settle import settle
+
+_UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True)
+class _OpenJob:
+    """A job that has not ended as far as the database knows."""
+
+    id: int
+    group_id: int
+    stage: Stage
+    state: JobState
+    folder: Path
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A group as far as events are concerned."""
+
+    id: int
+    epoch: int
+    state: GroupState
+
+    def accepts(self, handle: Handle) -> bool:
+        return self.state is GroupState.SUBMITTED and handle.epoch == self.epoch
+
+
+@dataclass(frozen=True)
+class _Change:
+    """New values for a job's row."""
+
+    job: _OpenJob
+    values: dict[str, Any]
+
+
+def collect_events(desk: Desk, backend: Backend, since: Cursor) -> Cursor:
+    """Take in all events after `since`; returns where to go on.
+
+    Jobs, the end of their groups, new rounds and signals are written in one transaction.
+
+    Raises:
+        BatchError: the batch system does not answer; nothing was taken in.
+    """
+    events = list(backend.events(since))
+    if not events:
+        return since
+    latest = {(event.handle.token, event.handle.epoch, event.handle.number): event for event in events}
+    with desk.database.read() as db:
+        groups = _groups(db, {event.handle.token for event in latest.values() if not event.handle.state.ended})
+        known = [event for event in latest.values() if event.handle.token in groups]
+        jobs = _open_jobs(db, desk.settings.attempts, {groups[event.handle.token].id for event in known})
+    changes = [
+        change
+        for event in known
+        if groups[event.handle.token].accepts(event.handle)
+        and (job := jobs.get((groups[event.handle.token].id, event.handle.number)))
+        and (change := _change(job, event))
+    ]
+    if changes:
+        crashpoint("end-to-transition")
+        desk.write(lambda db: _write_down(db, desk, changes))
+    _remove_strays(backend, groups, known)
+    return events[-1].cursor
+
+
+def _groups(db: Session, with_living_jobs: set[str]) -> dict[str, _Group]:
+    """The submitted groups, and those of these tokens: how a job of any other group ended is known."""
+    rows = db.execute(
+        select(JobGroup.token, JobGroup.id, JobGroup.epoch, JobGroup.state).where(
+            or_(JobGroup.state == GroupState.SUBMITTED, JobGroup.token.in_(with_living_jobs))
+        )
+    )
+    return {token: _Group(group_id, epoch, state) for token, group_id, epoch, state in rows}
+
+
+def _open_jobs(db: Session, attempts: Path, group_ids: set[int]) -> dict[tuple[int, int], _OpenJob]:
+    rows = db.execute(
+        select(Job.id, Job.group_id, Job.number, JobGroup.stage, Job.state, Job.folder)
+        .join(JobGroup, Job.group_id == JobGroup.id)
+        .where(Job.group_id.in_(group_ids), Job.state.in_(_UNFINISHED))
+    )
+    return {
+        (group_id, number): _OpenJob(job_id, group_id, stage, state, attempts / folder)
+        for job_id, group_id, number, stage, state, folder in rows
+    }
+
+
+def _remove_strays(backend: Backend, groups: dict[str, _Group], events: Sequence[JobEvent]) -> None:
+    # A group that is still wanted may have been submitted by an agent that was killed: carry_out decides about it.
+    strays = [
+        event.handle.batch_id
+        for event in events
+        if not event.handle.state.ended
+        and groups[event.handle.token].state is not GroupState.WANTED
+        and not groups[event.handle.token].accepts(event.handle)
+    ]
+    if strays:
+        backend.cancel(strays)
+
+
+def _change(job: _OpenJob, event: JobEvent) -> _Change | None:
+    if event.handle.state.ended:
+        return _Change(job, ending(job.folder, job.stage, event.at))
+    if event.handle.state is JobState.RUNNING and job.state is JobState.QUEUED:
+        return _Change(job, {"state": JobState.RUNNING, "started_at": event.at})
+    return None
+
+
+def ending(folder: Path, stage: Stage, at: datetime) -> dict[str, Any]:
+    """How an ended job is written down: by its report and its outputs, not by what the batch system believes."""
+    report = JobReport.read(folder) or JobReport(None, "It ended without a report.")
+    missing = [name for name in OUTPUTS[stage] if not (folder / name).is_file()]
+    done = report.exit_code == 0 and not missing
+    error = report.error
+    if report.exit_code == 0 and missing:
+        error = f"It ended without error, but {' and '.join(missing)} is missing."
+    elif not done and not error:
+        error = f"Exit code {report.exit_code}, without a message."
+    values: dict[str, Any] = {
+        "state": JobState.DONE if done else JobState.FAILED,
+        "exit_code": report.exit_code,
+        "error": "" if done else error,
+        "ended_at": report.ended_at or at,
+        "host": report.host,
+        "cpu_s": report.cpu_s,
+        "memory_bytes": report.memory_bytes,
+    }
+    return values | ({"started_at": report.started_at} if report.started_at else {})
+
+
+def _write_down(db: Session, desk: Desk, changes: Sequence[_Change]) -> None:
+    for change in changes:
+        db.execute(update(Job).where(Job.id == change.job.id, Job.state.in_(_UNFINISHED)).values(change.values))
+    for group_id in sorted({change.job.group_id for change in changes}):
+        settle(db, group_id, desk.settings.batch)

@@ -1,0 +1,92 @@
+"""The folders of jobs: one for each try, made whole before the batch system hears of it."""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import b2cal.calibration
+import b2cal.core
+from b2cal.core.errors import B2calError
+from b2cal.core.ids import new_token
+
+_STAGE = "b2cal.calibration.stage"
+_SHIPPED = (Path(b2cal.core.__file__).parent, Path(b2cal.calibration.__file__).parent)
+
+
+class CannotPrepare(B2calError):
+    """The folders of a group could not be made; nothing is left of them."""
+
+
+@dataclass(frozen=True)
+class PlannedGroup:
+    """What the folders of a group are made from. `specs` are the jobs' whole job.json by number."""
+
+    attempt_id: int
+    stage: str
+    iteration: int
+    round: int
+    interpreter: str
+    specs: Mapping[int, Mapping[str, Any]]
+
+    def folder(self, epoch: int) -> str:
+        """Where the jobs of this epoch live, below the attempts folder."""
+        return f"{self.attempt_id}/{self.stage}-{self.iteration}/r{self.round}e{epoch}"
+
+    def job_folder(self, epoch: int, number: int) -> str:
+        """Where one job lives: its first try. A batch system that tries again by itself counts on."""
+        return f"{self.folder(epoch)}/{number}/1"
+
+
+def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:
+    """Make the folder of every job of the group: job.json, wrapper.json and the wrapper.
+
+    Nothing is flushed to the disk: until the batch system has the group nobody reads it, and after a power cut the
+    epoch is another one, or the job fails and is tried again.
+
+    Raises:
+        CannotPrepare: the disk is full, or not writable.
+    """
+    target = attempts / group.folder(epoch)
+    try:
+        code = ship_code(attempts / str(group.attempt_id))
+        wrapper = {
+            "command": [group.interpreter or sys.executable, "-P", "-m", _STAGE],
+            "env": {"PYTHONPATH": str(code)},
+        }
+        for number, spec in group.specs.items():
+            folder = attempts / group.job_folder(epoch, number)
+            folder.mkdir(parents=True)
+            (folder / "job.json").write_text(json.dumps(spec, allow_nan=False))
+            (folder / "wrapper.json").write_text(json.dumps(wrapper))
+            shutil.copyfile(code / "b2cal/calibration/job.py", folder / "job.py")
+    except OSError as error:
+        shutil.rmtree(target, ignore_errors=True)
+        raise CannotPrepare(
+            f"The folders of the jobs cannot be made in {target}: {error.strerror}.",
+            hint=f"Make room in {attempts} or make it writable for this user; it is tried again by itself.",
+        ) from error
+
+
+def ship_code(attempt: Path) -> Path:
+    """The code that an attempt's jobs run, copied once: an upgrade in between does not change a running attempt.
+
+    Raises:
+        OSError: it cannot be copied; nothing is left.
+    """
+    code = attempt / "code"
+    if code.is_dir():
+        return code
+    half = attempt / f"code.{new_token()}.tmp"
+    try:
+        for package in _SHIPPED:
+            shutil.copytree(package, half / "b2cal" / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+        half.rename(code)
+    except OSError:
+        shutil.rmtree(half, ignore_errors=True)
+        if not code.is_dir():
+            raise
+    return code

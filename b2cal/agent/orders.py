@@ -1,0 +1,51 @@
+"""The groups that concern the agent now, as one query sees them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from b2cal.model import Attempt, Calibration, GroupState, JobGroup, Processing
+
+
+@dataclass(frozen=True)
+class Order:
+    """A group that has not ended.
+
+    Attributes:
+        live: its attempt is the one that counts; a group of another attempt is not wanted any more.
+        held: its processing is held: nothing new is submitted, what runs goes on.
+    """
+
+    group_id: int
+    token: str
+    state: GroupState
+    not_before: datetime
+    live: bool
+    held: bool
+    centre: str
+
+
+def open_orders(db: Session) -> list[Order]:
+    """All groups that have not ended, oldest first."""
+    rows = db.execute(
+        select(
+            JobGroup.id,
+            JobGroup.token,
+            JobGroup.state,
+            JobGroup.not_before,
+            Attempt.live,
+            Processing.held,
+            Processing.centre,
+        )
+        .join(Attempt, JobGroup.attempt_id == Attempt.id)
+        .join(Calibration, Attempt.calibration_id == Calibration.id)
+        .join(Processing, Calibration.processing_id == Processing.id)
+        .where(JobGroup.state.in_((GroupState.WANTED, GroupState.SUBMITTED)))
+        .order_by(JobGroup.id)
+    )
+    return [
+        Order(group_id, token, state, not_before, bool(live), held, centre)
+        for group_id, token, state, not_before, live, held, centre in rows
+    ]
