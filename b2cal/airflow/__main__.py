@@ -1,0 +1,62 @@
+"""`python -m b2cal.airflow scheduler` (or another component): becomes that process of Airflow, configured for b2cal."""
+
+import argparse
+import fcntl
+import os
+import sys
+from collections.abc import Mapping
+
+from b2cal.core.errors import B2calError
+from b2cal.settings import Settings
+
+from .config import airflow_home, write_configuration
+from .metadata import ready_metadata
+
+# The log servers would cost 95 MiB each, to hand out files that lie on this machine anyway.
+OPTIONS = {
+    "api-server": (),
+    "scheduler": ("--skip-serve-logs",),
+    "dag-processor": (),
+    "triggerer": ("--skip-serve-logs",),
+}
+
+
+def environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:
+    """What a process of Airflow finds in its environment: our configuration and nobody else's."""
+    ours = {name: value for name, value in inherited.items() if not name.startswith(("AIRFLOW", "PYTHONPATH"))}
+    return ours | {
+        # The processes of one Airflow talk to each other, never through a site's web proxy.
+        "no_proxy": ",".join(filter(None, (inherited.get("no_proxy"), "127.0.0.1", "localhost"))),
+        "AIRFLOW_HOME": str(airflow_home(settings)),
+        "B2CAL_HOME": str(settings.home.absolute()),
+        "B2CAL_DAGS": str(settings.dags),
+    }
+
+
+def prepare(settings: Settings, ours: Mapping[str, str]) -> None:
+    """Configuration and metadata database. The four components start at once: one does it, the others wait for it."""
+    home = airflow_home(settings)
+    for folder in (home, settings.dags):
+        folder.mkdir(parents=True, exist_ok=True)
+    with open(home / "prepare.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        write_configuration(settings)
+        ready_metadata(settings, ours)
+
+
+def main() -> None:
+    """Make configuration and metadata database ready, then be replaced by Airflow: same process, same number."""
+    parser = argparse.ArgumentParser(prog="python -m b2cal.airflow", description=__doc__)
+    parser.add_argument("component", choices=OPTIONS)
+    component = parser.parse_args().component
+    settings = Settings()
+    ours = environment(settings, os.environ)
+    try:
+        prepare(settings, ours)
+    except B2calError as problem:
+        sys.exit(f"{problem}\n{problem.hint}")
+    os.execve(sys.executable, [sys.executable, "-m", "airflow", component, *OPTIONS[component]], ours)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Whether every component can listen where it wants to, asked before anything is started."""
+
+import socket
+from collections.abc import Iterable
+from contextlib import closing, suppress
+
+import psutil
+
+from b2cal.core.errors import B2calError
+
+from .components import Address, Component
+
+
+class PortInUse(B2calError):
+    """Somebody else listens where a component wants to, or the address is not one of this machine."""
+
+
+def check_ports(watched: Iterable[Component]) -> None:
+    """See that every component can listen where it wants to.
+
+    Raises:
+        PortInUse: names the port, who holds it where that can be known, and the setting to change.
+    """
+    for component in watched:
+        address = component.address
+        if address is not None and (why := _why_not(address)):
+            raise PortInUse(
+                f"The {component.name} cannot listen on port {address.port} of {address.host}: {why}.",
+                hint=f"Choose another port: `{address.setting}` in b2cal.toml, or the environment variable "
+                f"B2CAL_{address.setting.upper().replace('.', '__')}.",
+            )
+
+
+def _why_not(address: Address) -> str:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: old connections do not count
+        try:
+            probe.bind((address.host, address.port))
+        except OSError as error:
+            return _holder(address.port) or str(error.strerror).lower()
+    return ""
+
+
+def _holder(port: int) -> str:
+    with suppress(psutil.Error):  # other users' processes are not everywhere visible
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+                process = psutil.Process(connection.pid)
+                return f"process {process.pid} ({process.name()}) of {process.username()} does so already"
+    return ""
