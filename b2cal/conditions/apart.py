@@ -1,19 +1,20 @@
 """Work on files that nobody vouches for, in a process apart with limits on time, memory and written bytes.
 
 The process is this very file, run as a script with the path of a module that defines `handle(item)`. It answers each
-item by one line of JSON. Whatever one item does to the process, the others still get their answer. Neither side imports
-the packages around the two files, so that a process apart starts quickly.
+item by one line of JSON. Whatever one item does to the process, the others still get their answer.
 """
 
 import json
 import os
 import resource
+import runpy
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 _START_S = 120.0
@@ -42,7 +43,7 @@ def work_apart(module: Path, items: Sequence[Any], allowance: Allowance) -> list
     """Let `handle` of a module work on each item; an item whose handling kills the process does not stop the rest.
 
     Args:
-        module: a file that imports only what is installed, never its own package.
+        module: path of a Python file that defines `handle(item)`; see `_enter_package` for its imports.
         items: values that JSON knows.
         allowance: for each item.
 
@@ -92,12 +93,11 @@ def _how_it_died(code: int, stderr: bytes, allowance: Allowance) -> str:
 
 
 def _serve(module: str, allowance: Allowance) -> None:
-    import runpy
-
     # Answers have a channel of their own: what libraries print goes to stderr.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     items = json.load(sys.stdin)
+    _enter_package(Path(module).parent)
     handle = runpy.run_path(module, run_name="apart")["handle"]
     resource.setrlimit(resource.RLIMIT_AS, (allowance.memory_bytes, allowance.memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (allowance.file_bytes, allowance.file_bytes))
@@ -107,6 +107,14 @@ def _serve(module: str, allowance: Allowance) -> None:
         signal.alarm(allowance.seconds)
         answers.write(json.dumps(_answer(handle, item, allowance)) + "\n")
         signal.alarm(0)
+
+
+def _enter_package(folder: Path) -> None:
+    """Let a module of b2cal import its neighbours without the door of their package, which would load the database."""
+    if folder.is_relative_to(_ROOT):
+        package = ModuleType(".".join(folder.relative_to(_ROOT).parts))
+        package.__path__ = [str(folder)]
+        sys.modules[package.__name__] = package
 
 
 def _answer(handle: Any, item: Any, allowance: Allowance) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 from b2cal.calibration.inputs import UnreadableInput
 from b2cal.calibration.payload import InvalidPayload, Payload
 from b2cal.core.iov import ExpRun, IoV
-from b2cal.validation.comparison import Manner, compare, error_of_change, errors
+from b2cal.validation.comparison import Manner, compare_payloads
 
 _ANY = IoV(ExpRun(0, 0), None)
 
@@ -51,18 +51,12 @@ def _other_layout(new: Payload, previous: Payload) -> str:
 
 
 def _compared(new: Payload, previous: Payload) -> dict[str, Any]:
-    e_new, e_previous = errors(new), errors(previous)
-    found = {}
-    for key, array in new.values.items():
-        before = previous.values.get(key)
-        if before is None or before.shape != array.shape:
-            continue
-        comparison = compare(array, before, error_of_change(key, e_new, e_previous))
-        own = [] if comparison.manner is Manner.NOMINAL else comparison.own.tolist()
-        found[key] = {
-            "shape": array.shape,
+    return {
+        key: {
+            "shape": new.values[key].shape,
             "manner": comparison.manner,
-            "own": own,
+            "own": [] if comparison.manner is Manner.NOMINAL else comparison.own.tolist(),
             "common": comparison.common,
         }
-    return found
+        for key, comparison in compare_payloads(new, previous).items()
+    }

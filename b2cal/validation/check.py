@@ -45,19 +45,20 @@ class Limits:
         return cls(low, high, Origin.SCRIPT, Grade(limit.get("beyond", Grade.FAIL)))
 
     def excess(self, values: Array) -> Array:
-        """How far each value lies beyond its nearer limit: positive = outside, infinite = not a finite number.
+        """How far each value lies beyond its nearer limit: positive = outside, NaN = not measured.
 
-        A yes/no lies inside if it is yes. Without limits the largest value is nearest to being outside.
+        A yes/no lies inside if it is yes, an infinite value always outside. Without limits the largest value is nearest
+        to being outside.
         """
         if values.dtype == np.bool_:
             return np.where(values, -1.0, 1.0)
         if self.low is None and self.high is None:
-            inside = -1 / (1 + np.abs(values))
+            beyond = -1 / (1 + np.abs(values))
         else:
             below = -np.inf if self.low is None else self.low - values
             above = -np.inf if self.high is None else values - self.high
-            inside = np.maximum(below, above)
-        return np.where(np.isfinite(values), inside, np.inf)
+            beyond = np.maximum(below, above)
+        return np.where(np.isinf(values), np.inf, beyond)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Check:
         value: of the worst channel; None if there is none or it is not a number.
         low: the limits, None = free.
         origin: of the limits; NONE = shown, not judged.
-        n_outside: channels beyond the limits or without a number.
+        n_outside: channels beyond the limits; all of them if nothing was measured.
         note: what a reader must know beside the numbers.
         quantity: all channels, kept to apply other limits; not part of the verdict.
     """
@@ -104,22 +105,44 @@ class Check:
 
     @classmethod
     def of(cls, quantity: Quantity, limits: Limits, note: str = "") -> Self:
-        """Apply limits to a quantity. Nothing measured, or anything that is not a finite number, is a failure."""
+        """Apply limits to a quantity.
+
+        A channel that was not measured says nothing. No values, none that was measured, or an infinite one: failure.
+        """
         values = quantity.values.ravel()
         excess = limits.excess(values)
-        worst = int(np.argmax(excess)) if values.size else 0
-        outside = int(np.count_nonzero(excess > 0))
-        grade = limits.beyond if outside else Grade.PASS
-        not_numbers = int(np.count_nonzero(~np.isfinite(values)))
-        if not_numbers or not values.size:
-            grade = Grade.FAIL
-            note = f"{not_numbers} of {values.size} values are not finite numbers." if values.size else "No values."
-        value = values[worst].item() if values.size and np.isfinite(values[worst]) else None
-        where = quantity.labels[worst] if values.size and value is not True else ""
+        n_unmeasured = int(np.count_nonzero(np.isnan(excess)))
+        if n_unmeasured == values.size:
+            note = "It was not measured." if values.size else "It has no values."
+            return cls._line(quantity, limits, worst=None, grade=Grade.FAIL, n_outside=n_unmeasured, note=note)
+        worst = int(np.nanargmax(excess))
+        n_outside = int(np.count_nonzero(excess > 0))
+        grade = limits.beyond if n_outside else Grade.PASS
+        if np.isinf(values[worst]):
+            grade, note = Grade.FAIL, "Not all values are finite."
+        elif n_unmeasured:
+            note = f"{note} {n_unmeasured} of {values.size} were not measured.".strip()
+        return cls._line(quantity, limits, worst=worst, grade=grade, n_outside=n_outside, note=note)
+
+    @classmethod
+    def _line(
+        cls, quantity: Quantity, limits: Limits, *, worst: int | None, grade: Grade, n_outside: int, note: str
+    ) -> Self:
+        value = None if worst is None else quantity.values.ravel()[worst].item()
         return cls(
-            quantity.name, where, value, quantity.unit, limits.low, limits.high, limits.origin, grade, outside,
-            values.size, note, quantity,
-        )  # fmt: skip
+            name=quantity.name,
+            where="" if worst is None or value is True else quantity.labels[worst],
+            value=None if value is None or math.isinf(value) else value,
+            unit=quantity.unit,
+            low=limits.low,
+            high=limits.high,
+            origin=limits.origin,
+            grade=grade,
+            n_outside=n_outside,
+            n_values=quantity.values.size,
+            note=note,
+            quantity=quantity,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the verdict's row."""

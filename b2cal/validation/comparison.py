@@ -17,11 +17,12 @@ than 8 times what its neighbours and its error allow, and a whole array when it 
 8 are b2cal's choice; a script replaces the limit by one under the check's name.
 
 Booleans, and integers of at most 8 different values, are **flags**: their measure is the share of channels that
-changed. Nothing can be said where the previous constants are nominal: all zero, or one value for several channels.
+changed. Nothing can be said where the previous constants are **nominal**: all zero, or one value for several channels;
+and nothing about the flags of a payload whose numbers are all nominal.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -60,6 +61,21 @@ class Comparison:
     common: float | None = None
 
 
+def compare_payloads(new: Payload, previous: Payload) -> dict[str, Comparison]:
+    """Compare the arrays that both have in the same shape, by key."""
+    e_new, e_previous = errors(new), errors(previous)
+    found = {}
+    for key, array in new.values.items():
+        before = previous.values.get(key)
+        if before is not None and before.shape == array.shape:
+            known = [it[key] for it in (e_new, e_previous) if key in it]
+            found[key] = compare(array, before, np.sqrt(sum(e**2 for e in known)) if known else None)
+    numbers = [it for it in found.values() if it.manner is not Manner.FLAGS]
+    if numbers and all(it.manner is Manner.NOMINAL for it in numbers):
+        return {key: replace(it, manner=Manner.NOMINAL) for key, it in found.items()}
+    return found
+
+
 def compare(new: Array, previous: Array, error: Array | None = None) -> Comparison:
     """Compare two arrays of one shape.
 
@@ -72,7 +88,7 @@ def compare(new: Array, previous: Array, error: Array | None = None) -> Comparis
         return Comparison(Manner.FLAGS, (new != previous).ravel().astype(float))
     before = previous.astype(float).ravel()
     change = new.astype(float).ravel() - before
-    if before.size == 0 or not np.any(before) or (before.size > 1 and np.all(before == before[0])):
+    if not np.any(before) or (before.size > 1 and np.all(before == before[0])):
         return Comparison(Manner.NOMINAL, np.zeros_like(change))
     e = np.zeros_like(change) if error is None else error.astype(float).ravel()
     R = max(float(np.median(np.abs(before))), spread(before)) or float(np.sqrt(np.mean(before**2)))
@@ -94,32 +110,22 @@ def spread(values: Array) -> float:
 def errors(payload: Payload) -> dict[str, Array]:
     """Standard deviation of each value, by key, as far as the covariance tells.
 
-    One matrix (n, n) belongs to all values in the order of the payload's keys, or to the only key that has n values.
-    Matrices (channels, n, n) belong to n keys of `channels` values each.
+    It belongs to the floating-point values in the order of their keys: either one matrix to all of them, or, in the
+    form (channels, n, n), one matrix of each channel to n keys.
     """
     covariance = payload.covariance
-    if covariance is None:
+    arrays = {key: array for key, array in payload.values.items() if array.dtype.kind == "f"}
+    if covariance is None or not arrays:
         return {}
-    variances = np.clip(np.diagonal(covariance, axis1=-2, axis2=-1), 0, None)
-    arrays = dict(payload.values)
-    if covariance.ndim == 3:
-        columns = {key: array for key, array in arrays.items() if array.size == covariance.shape[0]}
-        if len(columns) != covariance.shape[1]:
-            return {}
-        return {key: np.sqrt(variances[:, i]).reshape(a.shape) for i, (key, a) in enumerate(columns.items())}
-    if variances.size != sum(array.size for array in arrays.values()):
-        arrays = {key: array for key, array in arrays.items() if array.size == variances.size}
-        if len(arrays) != 1:
-            return {}
-    ends = np.cumsum([array.size for array in arrays.values()])[:-1]
-    parts = np.split(np.sqrt(variances), ends)
+    sigma = np.sqrt(np.clip(np.diagonal(covariance, axis1=-2, axis2=-1), 0, None))
+    sizes = [array.size for array in arrays.values()]
+    if covariance.ndim == 3 and sigma.shape == (sizes[0], len(sizes)) and len(set(sizes)) == 1:
+        parts = list(sigma.T)
+    elif covariance.ndim == 2 and sigma.size == sum(sizes):
+        parts = np.split(sigma, np.cumsum(sizes)[:-1])
+    else:
+        return {}
     return {key: part.reshape(array.shape) for (key, array), part in zip(arrays.items(), parts, strict=True)}
-
-
-def error_of_change(key: str, new: dict[str, Array], previous: dict[str, Array]) -> Array | None:
-    """Errors of both in quadrature; None if neither is known."""
-    known = [errors[key] for errors in (new, previous) if key in errors]
-    return np.sqrt(sum(error**2 for error in known)) if known else None
 
 
 def _are_flags(array: Array) -> bool:

@@ -34,7 +34,7 @@ def judge(
 
     Args:
         measurements: as `Measurement.to_json` gives them. Those without a limit are shown and not judged, except that
-            a yes/no must be yes, and that no value may be missing.
+            a yes/no must be yes, and that something must have been measured.
         limits: by name of the measurement, as `Limit.to_json` gives them; the name of a generic check replaces its
             limits.
         generic: see `generic_checks`.
