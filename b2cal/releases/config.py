@@ -79,7 +79,7 @@ def _explained(error: ValidationError, schema: Schema) -> Iterable[ConfigProblem
     if not path and error.validator == "additionalProperties":
         known = sorted(schema.get("properties", {}))
         for key in sorted(set(instance) - set(known)):
-            yield ConfigProblem(key, f"is not known{_suggestion(key, known)}.")
+            yield ConfigProblem(key, f"is not known; {_suggestion(key, known)}")
     elif not path and error.validator == "required":
         yield from (ConfigProblem(key, "is missing.") for key in wanted if key not in instance)
     else:
@@ -107,8 +107,8 @@ def _reason(keyword: str, wanted: Any, found: Any) -> str:
 def _suggestion(key: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(key, known, n=1)
     if close:
-        return f"; did you mean {close[0]!r}"
-    return f"; known are {', '.join(known)}" if known else "; there is nothing to configure"
+        return f"did you mean {close[0]!r}?"
+    return f"known are {', '.join(known)}." if known else "there is nothing to configure."
 
 
 def _shown(value: Any) -> str:
