@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from b2cal.batch import Backend, BatchGroup, BatchJob, Handle, UnknownCentre, crashpoint
+from b2cal.batch import Backend, BatchError, BatchGroup, BatchJob, Handle, UnknownCentre, crashpoint
 from b2cal.model import Attempt, Calibration, GroupEpoch, GroupState, Job, JobGroup, JobState, Processing, now
 
 from .desk import Desk
@@ -19,32 +19,35 @@ from .folders import PlannedGroup, prepare
 from .orders import Order
 
 
-def carry_out(desk: Desk, order: Order) -> None:
-    """Submit a wanted group, or adopt the submission that a killed agent left behind.
+def carry_out(desk: Desk, order: Order) -> bool:
+    """Submit a wanted group, or adopt a submission that was left behind without being recorded.
+
+    Tells whether one was adopted: then events of its jobs may have passed already, unheeded.
 
     Raises:
         CannotPrepare, BatchError, UnknownCentre: nothing is recorded; to be tried again.
     """
     backend = backend_of(desk, order)
-    plan, name = _plan(desk, order)
-    epoch = _arrived(backend.find(order.token), len(plan.specs))
+    plan = _plan(desk, order)
+    arrived = _arrived(backend.find(order.token), len(plan.specs))
+    epoch = arrived or desk.write(lambda db: _intend(db, order.group_id))
     if epoch is None:
-        epoch = desk.write(lambda db: _intend(db, order.group_id))
-        if epoch is None:
-            return
-        prepare(desk.settings.attempts, plan, epoch)
-        crashpoint("intent-to-submit")
-        folders = {number: desk.settings.attempts / plan.job_folder(epoch, number) for number in plan.specs}
-        jobs = tuple(BatchJob(number, folder) for number, folder in folders.items())
-        backend.submit(BatchGroup(order.token, epoch, name, jobs))
-        crashpoint("submit-to-record")
+        return False
+    if arrived is None:
+        _submit(desk, backend, order.token, epoch, plan)
     handles = backend.find(order.token)
     accepted = [handle for handle in handles if handle.epoch == epoch]
+    if len(accepted) != len(plan.specs):
+        raise BatchError(
+            f"The batch system of {order.centre} has {len(accepted)} of {len(plan.specs)} jobs of {plan.name}.",
+            hint="Nothing is to be done: it is asked again.",
+        )
     desk.write(lambda db: _record(db, order.group_id, epoch, plan, accepted))
     _cancel(backend, [handle for handle in handles if handle.epoch != epoch])
+    return arrived is not None
 
 
-def take_back(desk: Desk, order: Order) -> None:
+def take_back(desk: Desk, order: Order) -> bool:
     """Remove a group whose attempt does not count any more from its batch system, whatever its epoch.
 
     Raises:
@@ -54,6 +57,7 @@ def take_back(desk: Desk, order: Order) -> None:
     _cancel(backend, backend.find(order.token))
     crashpoint("cancel-to-record")
     desk.write(lambda db: _mark_cancelled(db, order.group_id))
+    return False
 
 
 def backend_of(desk: Desk, order: Order) -> Backend:
@@ -76,11 +80,22 @@ def note_failure(db: Session, group_id: int, error: str) -> None:
     db.execute(waiting.values(error=f"Not submitted yet, it is tried again: {error}"))
 
 
-def _plan(desk: Desk, order: Order) -> tuple[PlannedGroup, str]:
+def _submit(desk: Desk, backend: Backend, token: str, epoch: int, plan: PlannedGroup) -> None:
+    prepare(desk.settings.attempts, plan, epoch)
+    crashpoint("intent-to-submit")
+    jobs = tuple(
+        BatchJob(number, desk.settings.attempts / plan.job_folder(epoch, number)) for number in sorted(plan.specs)
+    )
+    backend.submit(BatchGroup(token, epoch, plan.name, jobs))
+    crashpoint("submit-to-record")
+
+
+def _plan(desk: Desk, order: Order) -> PlannedGroup:
     with desk.database.read() as db:
         group = db.get_one(JobGroup, order.group_id)
         calibration = group.attempt.calibration
-        plan = PlannedGroup(
+        return PlannedGroup(
+            name=f"{calibration.processing.name}/{calibration.name}/{group.stage}-{group.iteration}",
             attempt_id=group.attempt_id,
             stage=group.stage.value,
             iteration=group.iteration,
@@ -88,8 +103,6 @@ def _plan(desk: Desk, order: Order) -> tuple[PlannedGroup, str]:
             interpreter=calibration.definition.release.interpreter,
             specs={job.number: group.spec | job.spec for job in group.jobs},
         )
-        name = f"{calibration.processing.name}/{calibration.name}/{group.stage}-{group.iteration}"
-    return plan, name
 
 
 def _arrived(handles: Sequence[Handle], n_jobs: int) -> int | None:
@@ -129,7 +142,7 @@ def _record(db: Session, group_id: int, epoch: int, plan: PlannedGroup, accepted
     at = now(db)
     group.state, group.epoch, group.submitted_at = GroupState.SUBMITTED, epoch, at
     db.get_one(GroupEpoch, (group_id, epoch)).recorded_at = at
-    ids = dict(db.execute(select(Job.number, Job.id).where(Job.group_id == group_id)).tuples())
+    ids = dict(db.execute(select(Job.number, Job.id).where(Job.group_id == group_id)).tuples().all())
     rows = [
         {
             "id": ids[handle.number],

@@ -93,7 +93,7 @@ def _seed(
     files = inputs.files if inputs else []
     productions = {file.attempt_id for file in files if file.attempt_id is not None}
     rows = db.execute(select(Attempt.id, Attempt.seed).where(Attempt.id.in_(productions)))
-    seeds = {attempt_id: seed for attempt_id, seed in rows}
+    seeds = {row.id: row.seed for row in rows}
     return digest(
         {
             "release": calibration.definition.release.digest,

@@ -101,6 +101,11 @@ class ProcessingView:
         return self.calibrations[name]
 
     @property
+    def runs(self) -> IoV:
+        """The run range: what lies outside of it is never read."""
+        return IoV.from_numbers(self.processing.run_first, self.processing.run_last)
+
+    @property
     def requested(self) -> IoV:
         """The IoV that constants must cover: the run range, with an open end in a prompt processing."""
         last = OPEN if self.processing.kind is ProcessingKind.PROMPT else self.processing.run_last
@@ -126,7 +131,7 @@ class ProcessingView:
 
     @cached_property
     def base(self) -> list[Entry]:
-        """The frozen base, as far as it overlaps the run range."""
+        """The frozen base; its IoVs may begin before and end after the run range."""
         rows = self.db.scalars(
             select(BaseIov)
             .where(BaseIov.processing_id == self.processing.id)
@@ -194,8 +199,7 @@ class ProcessingView:
 
     def fitted_in(self, entries: Iterable[Entry]) -> list[Entry]:
         """Curated entries clipped to the run range; in a prompt processing the last ones stay open."""
-        runs = IoV.from_numbers(self.processing.run_first, self.processing.run_last)
-        inside = clipped(entries, runs)
+        inside = clipped(entries, self.runs)
         return [
             replace(e, last=self.requested.last_number) if e.last == self.processing.run_last else e for e in inside
         ]
@@ -204,7 +208,7 @@ class ProcessingView:
         """The one map of what an attempt of `name` reads if it starts now, with the producer (None: the base)."""
         layers = [(calibration.name, self.made(calibration)) for calibration in self.upstream(name)]
         producer = {(e.name, e.payload_id): who for who, entries in layers for e in entries}
-        entries = effective(self.base, *(entries for _, entries in layers))
+        entries = clipped(effective(self.base, *(entries for _, entries in layers)), self.runs)
         return [(entry, producer.get((entry.name, entry.payload_id))) for entry in entries]
 
     def reads_digest(self, name: str) -> str:

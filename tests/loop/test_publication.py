@@ -1,0 +1,133 @@
+"""Publication: all or nothing, in run order, and what it makes stale."""
+
+import pytest
+
+from b2cal import conditions, loop
+from b2cal.core.iov import OPEN, ExpRun
+from b2cal.loop import Act
+from b2cal.model import PublishPolicy
+from tests.loop.world import MANAGER, World
+
+ALL = ("A", "B", "C", "D")
+
+
+def finish_all(world: World, value: object, processing: str = "bucket1") -> None:
+    for name in ALL:
+        world.do("submit", name, processing=processing)
+    for name in ALL:
+        world.finish(name, value, processing)
+
+
+def tag(world: World, name: str) -> list[tuple[int, int]]:
+    """First and last run of the IoVs of a payload in the tag; -1 is open."""
+    with world.database.read() as db:
+        entries = conditions.tag_entries(db, loop.tag_named(db, "main").id)
+    return [
+        (ExpRun.from_number(e.first).run, -1 if e.last == OPEN else ExpRun.from_number(e.last).run)
+        for e in entries
+        if e.name == name
+    ]
+
+
+def test_a_complete_processing_publishes_by_itself_and_leaves_the_last_iov_open(world: World) -> None:
+    finish_all(world, 1)
+    assert loop.advance_processing(world.workplace, "bucket1").state == "published"
+    assert tag(world, "PA") == [(0, 99), (100, -1)]
+
+
+def test_nothing_is_published_while_one_is_unfinished(world: World) -> None:
+    for name in ALL:
+        world.do("submit", name)
+    for name in ALL[:-1]:
+        world.finish(name, 1)
+    assert loop.advance_processing(world.workplace, "bucket1").state == "active"
+    assert tag(world, "PA") == [(0, -1)]
+
+
+def test_by_policy_the_manager_publishes(tmp_path) -> None:
+    world = World(tmp_path)
+    world.process(publish=PublishPolicy.MANUAL)
+    finish_all(world, 1)
+    progress = loop.advance_processing(world.workplace, "bucket1")
+    assert (progress.state, progress.finished) == ("complete", False)
+    it = world.processing()
+    world.database.write(lambda db: loop.publish(db, it.id, Act(MANAGER, it.version)))
+    assert loop.advance_processing(world.workplace, "bucket1").finished
+
+
+def test_the_preview_says_what_publishing_does(world: World) -> None:
+    finish_all(world, 1)
+    with world.database.read() as db:
+        preview = loop.publication_preview(world.view(db))
+    loop.advance_processing(world.workplace, "bucket1")
+    assert preview.obstacle == ""
+    for change in preview.changes:
+        assert [(ExpRun.from_number(e.first).run) for e in change.created] == [100]
+        assert tag(world, change.name)[1] == (100, -1)
+
+
+def test_the_same_constants_open_no_new_iov(world: World) -> None:
+    finish_all(world, "old")
+    loop.advance_processing(world.workplace, "bucket1")
+    assert tag(world, "PA") == [(0, -1)]
+
+
+def test_a_veto_leaves_the_open_iov_of_the_running_tag(world: World) -> None:
+    world.do("veto", "B")
+    for name in ("A", "C", "D"):
+        world.do("submit", name)
+        world.finish(name, 1)
+    assert loop.advance_processing(world.workplace, "bucket1").state == "published"
+    assert tag(world, "PB") == [(0, -1)]
+    assert tag(world, "PD") == [(0, 99), (100, -1)]
+
+
+def test_the_later_of_two_waits_for_the_earlier_and_what_it_read_is_stale_then(world: World) -> None:
+    world.process("bucket2", first=105, last=109)
+    finish_all(world, 2, "bucket2")
+    assert loop.advance_processing(world.workplace, "bucket2").state == "complete"
+    with world.database.read() as db:
+        assert loop.publication_preview(world.view(db, "bucket2")).obstacle.startswith("bucket1 ")
+
+    # Jobs of D used its own constants of the base, those of A did not.
+    world.database.write(lambda db: mark_own_base_read(world, db, "D"))
+    finish_all(world, 1)
+    assert loop.advance_processing(world.workplace, "bucket1").state == "published"
+
+    assert world.freshness("D", "bucket2") == "stale"
+    assert world.freshness("A", "bucket2") == "fresh"
+    progress = loop.advance_processing(world.workplace, "bucket2")
+    assert (progress.state, progress.finished, progress.generation) == ("active", False, 2)
+
+    world.do("keep", "D", processing="bucket2")
+    assert loop.advance_processing(world.workplace, "bucket2").state == "published"
+    assert tag(world, "PD") == [(0, 99), (100, 104), (105, -1)]
+
+
+def mark_own_base_read(world: World, db, name: str) -> None:
+    attempt = world.view(db, "bucket2").attempts[name]
+    for read in attempt.reads:
+        if read.name == f"P{name}":
+            read.used = True
+
+
+def test_prompt_processings_of_one_tag_may_not_overlap(world: World) -> None:
+    with pytest.raises(loop.Conflict, match="bucket1"):
+        world.process("bucket2", first=104, last=109)
+
+
+def test_a_published_processing_cannot_be_changed(world: World) -> None:
+    finish_all(world, 1)
+    loop.advance_processing(world.workplace, "bucket1")
+    with pytest.raises(loop.Conflict, match="published"):
+        world.do("reject", "A")
+
+
+def test_a_rejected_upstream_takes_the_processing_back_from_complete(tmp_path) -> None:
+    world = World(tmp_path)
+    world.process(publish=PublishPolicy.MANUAL)
+    finish_all(world, 1)
+    loop.advance_processing(world.workplace, "bucket1")
+    world.do("reject", "A")
+    assert world.processing().state.value == "active"
+    assert [world.freshness(name) for name in ALL] == ["fresh", "in doubt", "in doubt", "in doubt"]

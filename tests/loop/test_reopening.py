@@ -1,0 +1,107 @@
+"""Something upstream is done again: preview, in doubt, then stale or not, by identity."""
+
+import pytest
+
+from b2cal import loop
+from b2cal.loop import Choice
+from b2cal.model import Grade
+from tests.loop.world import MANAGER, World
+
+
+def up_to_review(world: World, name: str, value: object) -> None:
+    world.advance(name)
+    world.jobs_end(name, value)
+    world.judged(name, Grade.FAIL)
+
+
+@pytest.fixture
+def reopened(world: World) -> World:
+    """A is rejected while B, which reads it, waits for a decision and C runs."""
+    for name in "ABC":
+        world.do("submit", name)
+    world.finish("A", 1)
+    up_to_review(world, "B", 1)
+    world.advance("C")
+    with world.database.read() as db:
+        assert loop.consequences(world.view(db), "A") == ["B (review)", "C (running)"]
+    world.do("reject", "A", reason="too few hits")
+    return world
+
+
+def test_in_doubt_jobs_go_on_and_nothing_is_signed_off(reopened: World) -> None:
+    assert reopened.freshness("B") == reopened.freshness("C") == "in doubt"
+    assert reopened.advance("C").state == "running"
+    with pytest.raises(loop.Conflict, match="in doubt"):
+        reopened.do("sign_off", "B", by=MANAGER)
+
+
+def test_the_rejected_one_is_open_for_its_expert_with_a_new_window(reopened: World) -> None:
+    with reopened.database.read() as db:
+        why = loop.why(reopened.view(db), reopened.view(db).calibration("A"), reopened.clock.now())
+    assert why.sentence == "Submitted with the defaults in 50 s unless tracking changes something."
+
+
+def test_with_another_identity_what_read_it_starts_again_by_itself(reopened: World) -> None:
+    reopened.do("submit", "A", Choice({"events": 11}))
+    reopened.finish("A", 2)
+    assert reopened.freshness("B") == reopened.freshness("C") == "stale"
+    assert reopened.advance("B").state == "running"
+    assert reopened.advance("C").state == "running"
+    assert reopened.freshness("B") == "fresh"
+
+
+def test_with_the_same_identity_nothing_happens(reopened: World) -> None:
+    before = len(reopened.decisions())
+    reopened.do("submit", "A", Choice({"events": 11}))
+    reopened.finish("A", 1)
+    own = len(reopened.decisions()) - before
+    assert own == 5
+    assert reopened.advance("B").state == "review"
+    assert reopened.advance("C").state == "running"
+    assert len(reopened.decisions()) - before == own
+
+
+def test_what_the_jobs_did_not_read_does_not_make_stale(world: World) -> None:
+    for name in "AB":
+        world.do("submit", name)
+    world.finish("A", 1)
+    up_to_review(world, "B", 1)
+    with world.database.read() as db:
+        reads = {read.name: read.used for read in world.view(db).attempts["B"].reads}
+    assert reads == {"PA": True, "PB": False, "PC": False, "PD": False}
+
+
+def test_a_veto_with_a_fallback_gives_downstream_the_constants_of_that_tag(world: World) -> None:
+    world.do("veto", "A", fallback_tag="main")
+    world.do("submit", "B")
+    world.advance("B")
+    with world.database.read() as db:
+        read = next(read for read in world.view(db).attempts["B"].reads if read.name == "PA")
+    assert read.producer == "A"
+
+
+def test_a_held_processing_starts_nothing_until_it_is_released(world: World) -> None:
+    it = world.processing()
+    world.database.write(lambda db: loop.hold(db, it.id, loop.Act(MANAGER, it.version, "power cut")))
+    world.tick(200)
+    assert world.advance("A").state == "open"
+    it = world.processing()
+    world.database.write(lambda db: loop.release(db, it.id, loop.Act(MANAGER, it.version)))
+    assert world.advance("A").state == "running"
+
+
+def test_the_same_form_sent_twice_acts_once(world: World) -> None:
+    world.do("submit", "A", request_key="form-1")
+    with pytest.raises(loop.Repeated):
+        world.do("withdraw", "A", request_key="form-1")
+    assert world.state("A") == "submitted"
+
+
+def test_a_decision_keeps_who_what_why_and_what_was_seen(world: World) -> None:
+    world.do("submit", "A")
+    up_to_review(world, "A", 1)
+    world.do("sign_off", "A", reason="the jump is real")
+    last = world.decisions()[-1]
+    assert (last.actor, last.verb, last.from_state, last.to_state) == ("manager", "sign_off", "review", "signed_off")
+    assert last.reason == "the jump is real"
+    assert len(last.seen) == 64
