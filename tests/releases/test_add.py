@@ -134,6 +134,15 @@ REFUSED = {
         ["the default n must be at most 3, not 5"],
     ),
     "schema that is none": ({"mask": script("M", more="expert_config_schema = 5")}, "", ["mask", "no JSON object"]),
+    "endless limit": (
+        {
+            "mask": MASK.replace(
+                "(Calibration):", "(Calibration):\n    limits = {'step': Limit(high=float('inf'))}"
+            ).replace("import Calibration,", "import Limit, Calibration,")
+        },
+        "",
+        ["mask", "NaN or infinity"],
+    ),
     "copy with a class": ({"pedestals": MASK}, COPY, ["release.toml says copy, but its class is a Calibration"]),
     "copy of no tag": (
         {"pedestals": script("P", kind="copy", payloads=["Pedestals"])},
