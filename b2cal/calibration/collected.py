@@ -126,12 +126,12 @@ def read(paths: Iterable[Path]) -> list[Part]:
 
 
 def total(parts: Iterable[Part]) -> Collected:
-    """The sum of parts in their order.
+    """The sum of parts, added in the order in which they are given.
 
     Raises:
         NotEnoughData: there are none.
     """
-    arrays = [part.arrays for part in sorted(parts)]
+    arrays = [part.arrays for part in parts]
     if not arrays:
         raise NotEnoughData(needed=1, found=0)
     return as_collected(functools.reduce(lambda summed, read: add(summed, read()), arrays[1:], arrays[0]()))

@@ -48,7 +48,7 @@ class CalibrationSettings:
     subsystem: str | None
     produced_payloads: tuple[str, ...] | None
 
-    def __init__(  # noqa: PLR0917 (Belle II's scripts may give them by position)
+    def __init__(
         self,
         name: str,
         expert_username: str,

@@ -100,7 +100,7 @@ class Node:
         ended = subprocess.run(
             [sys.executable, "-W", "error", *command],
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(self._shipped)},
+            env=os.environ | {"PYTHONPATH": str(self._shipped), "PYTHONDONTWRITEBYTECODE": ""},
             capture_output=True,
             text=True,
             check=False,

@@ -27,7 +27,7 @@ def describe(tmp_path, shipped):
         (tmp_path / "release.toml").write_text("".join(f'[[definition]]\nscript = "{module}"\n' for module in listed))
         ended = subprocess.run(
             [sys.executable, "-W", "error", "-m", "b2cal.calibration.describe", str(tmp_path)],
-            env=os.environ | {"PYTHONPATH": str(shipped)},
+            env=os.environ | {"PYTHONPATH": str(shipped), "PYTHONDONTWRITEBYTECODE": ""},
             capture_output=True,
             text=True,
             check=True,

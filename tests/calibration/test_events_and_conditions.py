@@ -13,11 +13,12 @@ from b2cal.core.iov import ExpRun, IoV
 from tests.calibration.node import write_raw
 
 RUN = ExpRun(26, 180)
+N_EVENTS = 2 * CHUNK_EVENTS + 5
 
 
 @pytest.fixture
 def file(tmp_path):
-    number = np.arange(2 * CHUNK_EVENTS + 5)
+    number = np.arange(N_EVENTS)
     return write_raw(tmp_path, RUN, {"number": number, "hits": np.stack([number, number], axis=1).astype("f4")})
 
 
@@ -28,22 +29,26 @@ def read(file, branches=("number",), tree="events", seed="5eed"):
 def test_a_file_is_read_in_chunks_of_fixed_size_and_in_order(file):
     found = read(file, ["number", "hits"])
     assert [events.size for events in found] == [CHUNK_EVENTS, CHUNK_EVENTS, 5]
-    assert np.concatenate([events["number"] for events in found]).tolist() == list(range(2 * CHUNK_EVENTS + 5))
+    assert np.concatenate([events["number"] for events in found]).tolist() == list(range(N_EVENTS))
     assert found[2]["hits"].shape == (5, 2)
     assert {(events.run, events.data_name) for events in found} == {(RUN, "cosmic")}
     assert dict(found[2]).keys() == {"number", "hits"}
 
 
-def test_random_numbers_belong_to_seed_file_and_chunk_wherever_the_file_lies(file, tmp_path):
+def test_random_numbers_belong_to_seed_file_and_chunk_wherever_and_whenever_it_was_written(file, tmp_path):
     def draws(file, seed="5eed"):
         return [events.rng.integers(2**60) for events in read(file, seed=seed)]
 
+    before = draws(file)
     (tmp_path / "elsewhere").mkdir()
-    moved = InputFile(file.path.rename(tmp_path / "elsewhere" / "x.root"), "cosmic", RUN, file.sha256)
-    other = write_raw(tmp_path, RUN, {"number": np.arange(3)})
-    again = draws(moved)
-    assert again == draws(moved)
-    assert len({*again, *draws(moved, seed="other"), *draws(other)}) == 3 + 3 + 1
+    again = write_raw(tmp_path / "elsewhere", RUN, {"number": np.arange(N_EVENTS)})
+    assert again.sha256 != file.sha256
+    assert draws(again) == before
+    others = [
+        write_raw(tmp_path, ExpRun(26, 181), {"number": np.arange(3)}),
+        write_raw(tmp_path, RUN, {"number": np.arange(3)}, data_name="beam"),
+    ]
+    assert len({*before, *draws(file, seed="other"), *draws(others[0]), *draws(others[1])}) == 3 + 3 + 1 + 1
 
 
 def test_an_empty_file_is_one_empty_chunk(tmp_path):

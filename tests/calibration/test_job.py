@@ -220,6 +220,20 @@ def test_sigterm_ends_the_whole_family_and_is_reported(folder):
     wait_until(lambda: not any(member.is_alive() for member in members))
 
 
+def test_sigterm_reaches_the_whole_family_so_that_each_can_clean_up(folder):
+    clean_up = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(print({!r}, flush=True)))\n"
+    child = clean_up.format("child cleaned up") + "print('ready', flush=True)\ntime.sleep(1000)"
+    folder.program(
+        clean_up.format("parent cleaned up").replace("sys.exit(", "sys.exit(child.wait() or ")
+        + f"import subprocess\nchild = subprocess.Popen([sys.executable, '-c', {child!r}])\ntime.sleep(1000)"
+    )
+    wrapper = folder.start()
+    wait_until(lambda: (folder.path / "stdout").exists() and "ready" in folder.text("stdout"))
+    wrapper.terminate()
+    assert wrapper.wait() == 0
+    assert folder.text("stdout") == "ready\nchild cleaned up\nparent cleaned up\n"
+
+
 def test_a_command_that_ends_takes_what_it_left_behind_with_it(folder):
     folder.program(FAMILY.replace("time.sleep(1000)\n", "\n"))
     assert folder.run() == 0

@@ -147,6 +147,15 @@ def test_a_damaged_file_is_never_read_as_other_constants(tmp_path, data):
         assert str(path) in str(error)  # noqa: PT017 (many flips hit what nobody reads, so no error must come)
 
 
+def test_a_file_whose_contents_do_not_have_the_identity_written_in_it_is_not_read(tmp_path):
+    Payload("Gain", IOV, {"gain": [1.0, 2.0]}).write(tmp_path / "good.root")
+    with uproot.open(tmp_path / "good.root") as good, uproot.recreate(tmp_path / "bad.root") as bad:
+        bad["meta"] = str(good["meta"])
+        bad.mktree("values/gain", {"value": "f8"}).extend({"value": np.array([1.0, 3.0])})
+    with pytest.raises(UnreadableInput, match="contents differ from the identity"):
+        Payload.read(tmp_path / "bad.root", IOV)
+
+
 def test_a_file_that_is_no_payload_is_named(tmp_path):
     with pytest.raises(UnreadableInput, match="it does not exist"):
         Payload.read(tmp_path / "missing.root", IOV)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from b2cal.calibration import InvalidPayload, MissingBranch, MissingConstants
-from b2cal.calibration.collected import InvalidCollected
+from b2cal.calibration.collected import InvalidCollected, read, total
 from b2cal.calibration.production import InvalidEvents
 from b2cal.calibration.script import PACKAGE, InvalidScript
 from b2cal.calibration.stage import main
@@ -109,7 +109,7 @@ def fit(node, here, collected, code, **more):
         ("return 1 / 0", ZeroDivisionError, "division by zero"),
     ],
 )
-def test_a_fit_that_does_not_give_its_payloads_is_refused(node, here, collected, code, error, message):  # noqa: PLR0917
+def test_a_fit_that_does_not_give_its_payloads_is_refused(node, here, collected, code, error, message):
     with pytest.raises(error, match=message):
         fit(node, here, collected, code)
     assert not list((node.folder / "job2" / "outputs").rglob("*.json"))
@@ -129,6 +129,13 @@ def test_payloads_may_be_several_and_divide_the_runs(node, here, collected):
     exit_code, result = fit(node, here, collected, write)
     assert exit_code == 0
     assert [(entry["first"], entry["last"]) for entry in result["payloads"]] == [([26, 1], [26, 1]), ([26, 2], None)]
+
+
+def test_a_file_without_events_is_not_collected(node, here):
+    write_script(node, collect="np.array(100 // events.size)")
+    folder = node.job("collect", [node.raw(RUN, {"x": np.arange(0.0)}), node.raw(ExpRun(26, 2), {"x": np.arange(4.0)})])
+    assert here(folder) == 0
+    assert total(read([folder / "outputs" / "collected.npz"])) == 25
 
 
 def test_no_data_at_all_are_not_enough(node, here, collected):

@@ -149,6 +149,10 @@ def test_an_iov_cannot_end_before_it_starts():
         IoV(ExpRun(26, 2), ExpRun(26, 1))
 
 
+def test_nothing_is_missing_after_the_last_run_that_can_be():
+    assert covers([IoV(ExpRun(0, 0), LAST_OF_ALL)], IoV(ExpRun(0, 0), None))
+
+
 def test_a_run_after_the_last_of_an_experiment_is_the_first_of_the_next():
     assert covers([IoV.from_belle2(7, 0, 7, -1), IoV.from_belle2(8, 0, -1, -1)], IoV.from_belle2(7, 5, 8, 3))
 
