@@ -72,9 +72,11 @@ class Agent:
             if step is not None and order.group_id not in self._resting:
                 self._do(step, order)
 
-    def _do(self, step: Callable[[Desk, Order], None], order: Order) -> None:
+    def _do(self, step: Callable[[Desk, Order], bool], order: Order) -> None:
         try:
-            step(self._desk, order)
+            adopted = step(self._desk, order)
+            if adopted:
+                self._cursors.pop(order.centre, None)
         except (B2calError, OSError) as error:
             log.warning("a group has to wait", token=order.token, step=step.__name__, error=str(error))
             pause_s = min(self._desk.settings.batch.retry_delay_s, LONGEST_PAUSE_S)
@@ -95,7 +97,7 @@ class Agent:
         self._cursors.clear()
 
 
-def _step(order: Order, at: datetime) -> Callable[[Desk, Order], None] | None:
+def _step(order: Order, at: datetime) -> Callable[[Desk, Order], bool] | None:
     """What is due for a group."""
     if not order.live:
         return take_back

@@ -142,7 +142,7 @@ def _record(db: Session, group_id: int, epoch: int, plan: PlannedGroup, accepted
     at = now(db)
     group.state, group.epoch, group.submitted_at = GroupState.SUBMITTED, epoch, at
     db.get_one(GroupEpoch, (group_id, epoch)).recorded_at = at
-    ids = dict(db.execute(select(Job.number, Job.id).where(Job.group_id == group_id)).tuples().all())
+    ids = dict(db.execute(select(Job.number, Job.id).where(Job.group_id == group_id)).all())
     rows = [
         {
             "id": ids[handle.number],

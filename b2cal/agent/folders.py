@@ -23,8 +23,15 @@ class CannotPrepare(B2calError):
 
 @dataclass(frozen=True)
 class PlannedGroup:
-    """What the folders of a group are made from. `specs` are the jobs' whole job.json by number."""
+    """What the folders of a group are made from.
 
+    Attributes:
+        name: for people who look at the batch system.
+        interpreter: the Python of its release; empty: the one that runs b2cal.
+        specs: the jobs' whole job.json by number.
+    """
+
+    name: str
     attempt_id: int
     stage: str
     iteration: int

@@ -27,25 +27,24 @@ class Order:
     centre: str
 
 
+_OPEN = (
+    select(
+        JobGroup.id,
+        JobGroup.token,
+        JobGroup.state,
+        JobGroup.not_before,
+        Attempt.live.is_not(None),
+        Processing.held,
+        Processing.centre,
+    )
+    .join(Attempt, JobGroup.attempt_id == Attempt.id)
+    .join(Calibration, Attempt.calibration_id == Calibration.id)
+    .join(Processing, Calibration.processing_id == Processing.id)
+    .where(JobGroup.state.in_((GroupState.WANTED, GroupState.SUBMITTED)))
+    .order_by(JobGroup.id)
+)
+
+
 def open_orders(db: Session) -> list[Order]:
     """All groups that have not ended, oldest first."""
-    rows = db.execute(
-        select(
-            JobGroup.id,
-            JobGroup.token,
-            JobGroup.state,
-            JobGroup.not_before,
-            Attempt.live,
-            Processing.held,
-            Processing.centre,
-        )
-        .join(Attempt, JobGroup.attempt_id == Attempt.id)
-        .join(Calibration, Attempt.calibration_id == Calibration.id)
-        .join(Processing, Calibration.processing_id == Processing.id)
-        .where(JobGroup.state.in_((GroupState.WANTED, GroupState.SUBMITTED)))
-        .order_by(JobGroup.id)
-    )
-    return [
-        Order(group_id, token, state, not_before, bool(live), held, centre)
-        for group_id, token, state, not_before, live, held, centre in rows
-    ]
+    return [Order(*row) for row in db.execute(_OPEN)]

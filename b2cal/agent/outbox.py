@@ -18,6 +18,8 @@ Handler = Callable[[Mapping[str, Any]], None]
 
 AT_A_TIME = 100
 LONGEST_PAUSE_S = 60.0
+INTERVAL = timedelta(seconds=1)
+"""How often the outbox is looked into."""
 
 log = structlog.get_logger(__name__)
 
@@ -29,10 +31,14 @@ class OutboxRelay:
         self._desk = desk
         self._handlers = handlers
         self._resume_at: dict[str, datetime] = {}
+        self._look_at: datetime | None = None
 
     def relay(self) -> None:
         """Carry out what is due. After a failure its kind rests, longer each time; other kinds go on."""
         at = self._desk.now()
+        if self._look_at is not None and at < self._look_at:
+            return
+        self._look_at = at + INTERVAL
         kinds = [kind for kind in self._handlers if at >= self._resume_at.get(kind, at)]
         if not kinds:
             return

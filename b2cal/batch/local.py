@@ -9,11 +9,11 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import Executable, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from b2cal.model import Database, JobState, LocalJob, now
@@ -33,6 +33,15 @@ CANCEL_PATIENCE_S = 5.0
 
 _TICK = timedelta(microseconds=1)
 _ENDED_AS = {Standing.DONE: JobState.DONE, Standing.FAILED: JobState.FAILED}
+
+_LIVE = (JobState.QUEUED, JobState.RUNNING)
+
+# Asked several times a second: made once, because making a statement takes longer than carrying it out.
+_JOBS = select(LocalJob.id, LocalJob.folder).order_by(LocalJob.id)
+_RUNNING = _JOBS.where(LocalJob.state == JobState.RUNNING)
+_WAITING = _JOBS.where(LocalJob.state == JobState.QUEUED).limit(bindparam("slots"))
+_CHANGED = select(LocalJob).where(LocalJob.changed_at > bindparam("since")).order_by(LocalJob.changed_at)
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 log = structlog.get_logger(__name__)
 
@@ -75,11 +84,10 @@ class LocalBackend:
 
     def events(self, since: Cursor) -> Iterator[JobEvent]:
         self._keep_busy()
-        changed = select(LocalJob).order_by(LocalJob.changed_at)
-        if since != START:
-            changed = changed.where(LocalJob.changed_at > datetime.fromisoformat(since))
+        moment = _BEGINNING if since == START else datetime.fromisoformat(since)
         with self._database.read() as db:
-            events = [JobEvent(_handle(row), row.changed_at, row.changed_at.isoformat()) for row in db.scalars(changed)]
+            rows = db.scalars(_CHANGED, {"since": moment})
+            events = [JobEvent(_handle(row), row.changed_at, row.changed_at.isoformat()) for row in rows]
         return iter(events)
 
     def cancel(self, jobs: Sequence[BatchId]) -> None:
@@ -107,8 +115,8 @@ class LocalBackend:
     def _keep_busy(self) -> None:
         """Notice what has ended, start what waits."""
         with self._database.read() as db:
-            running = _folders(db, LocalJob.state == JobState.RUNNING)
-            waiting = _folders(db, LocalJob.state == JobState.QUEUED, limit=self._slots)
+            running = _folders(db, _RUNNING)
+            waiting = _folders(db, _WAITING, slots=self._slots)
         self._started = {row_id: at for row_id, at in self._started.items() if row_id in running}
         ended = {row_id: state for row_id, folder in running.items() if (state := self._ended_as(row_id, folder))}
         if ended:
@@ -157,9 +165,8 @@ class LocalBackend:
         return self._database.write(unit)
 
 
-def _folders(db: Session, *conditions: ColumnElement[bool], limit: int | None = None) -> dict[int, Path]:
-    rows = select(LocalJob.id, LocalJob.folder).where(*conditions).order_by(LocalJob.id).limit(limit)
-    return {row_id: Path(folder) for row_id, folder in db.execute(rows)}
+def _folders(db: Session, rows: Executable, **values: object) -> dict[int, Path]:
+    return {row_id: Path(folder) for row_id, folder in db.execute(rows, values)}
 
 
 def _moments(db: Session) -> Iterator[datetime]:

@@ -1,0 +1,61 @@
+"""The folders of jobs are made whole, or not at all."""
+
+import resource
+
+import pytest
+
+from b2cal.agent.folders import CannotPrepare, PlannedGroup, prepare, ship_code
+
+
+def planned(**changes) -> PlannedGroup:
+    values = {
+        "name": "bucket1/Time offsets/collect-0",
+        "attempt_id": 5,
+        "stage": "collect",
+        "iteration": 0,
+        "round": 0,
+        "interpreter": "",
+        "specs": {number: {"stage": "collect", "inputs": [number]} for number in range(3)},
+    }
+    return PlannedGroup(**values | changes)
+
+
+@pytest.fixture
+def full_disk():
+    """No file may grow: what this process writes fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_every_job_has_its_own_whole_folder(tmp_path):
+    prepare(tmp_path, planned(), 2)
+    folders = sorted(tmp_path.glob("5/collect-0/r0e2/*/1"))
+    assert len(folders) == 3
+    assert all({path.name for path in f.iterdir()} == {"job.json", "wrapper.json", "job.py"} for f in folders)
+
+
+def test_on_a_full_disk_nothing_half_is_left_and_the_message_says_what_to_do(tmp_path, full_disk):
+    ship_code(tmp_path / "5")
+    before = sorted(tmp_path.rglob("*"))
+    full_disk()
+    with pytest.raises(CannotPrepare, match="File too large") as refused:
+        prepare(tmp_path, planned(), 1)
+    assert "Make room" in refused.value.hint
+    assert [path for path in sorted(tmp_path.rglob("*")) if path not in before] == [tmp_path / "5/collect-0"]
+
+
+def test_on_a_full_disk_no_half_copy_of_the_code_is_left(tmp_path, full_disk):
+    full_disk()
+    with pytest.raises(CannotPrepare):
+        prepare(tmp_path, planned(), 1)
+    assert list(tmp_path.rglob("*.py")) == []
+    assert list((tmp_path / "5").iterdir()) == []
+
+
+def test_the_code_of_an_attempt_is_copied_once_and_stays(tmp_path):
+    code = ship_code(tmp_path / "5")
+    (code / "marker").touch()
+    assert ship_code(tmp_path / "5") == code
+    assert (code / "marker").exists()
+    assert not list(code.rglob("__pycache__"))

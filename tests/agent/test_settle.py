@@ -1,0 +1,77 @@
+"""Failed jobs are tried again by the rules, as a new round, and the loop hears of it only at the end."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from b2cal.core.clock import ManualClock
+from b2cal.model import GroupState, JobState
+
+DONE, FAILED = GroupState.DONE, GroupState.FAILED
+TEMPORARY = {"do": "sys.exit(75 if '/r0' in os.getcwd() else 0)"}
+ALWAYS = {"do": "sys.exit(75)"}
+HOPELESS = {"do": "raise ZeroDivisionError('by zero')"}
+
+
+@pytest.fixture
+def clock():
+    return ManualClock(datetime(2026, 11, 22, 12, tzinfo=UTC))
+
+
+def test_only_the_failed_jobs_are_tried_again_after_the_delay_as_a_round_of_their_own(site, clock):
+    group_id = site.want({}, TEMPORARY, {}, TEMPORARY)
+    agent = site.agent()
+    first = site.run_until(agent, group_id, DONE, FAILED)
+    assert first["state"] is FAILED
+    assert first["signal"] == 1
+    (_, second) = site.rounds(group_id)
+    assert [job["number"] for job in second["jobs"]] == [1, 3]
+    assert second["not_before"] == clock.now() + timedelta(seconds=60)
+    assert second["token"] != first["token"]
+    agent.round()
+    assert site.group(second["id"])["state"] is GroupState.WANTED
+    clock.advance(timedelta(seconds=60))
+    done = site.run_until(agent, second["id"], DONE, FAILED)
+    assert done["state"] is DONE
+    assert done["signal"] == 2
+    assert site.executions() == [1] * 6
+
+
+def test_a_retried_job_says_by_which_rule_and_when(site):
+    group_id = site.want(TEMPORARY)
+    failed = site.run_until(site.agent(), group_id, FAILED)["jobs"][0]
+    assert "exit 75" in failed["retry"]
+    assert "12:01:00 UTC" in failed["retry"]
+    assert "try 2 of 3" in failed["retry"]
+
+
+def test_after_the_last_try_the_stage_has_failed(site, clock):
+    group_id = site.want(ALWAYS)
+    agent = site.agent()
+    site.run_until(agent, group_id, FAILED)
+    for number in (1, 2):
+        clock.advance(timedelta(minutes=2))
+        last = site.run_until(agent, site.rounds(group_id)[number]["id"], FAILED)
+    assert len(site.rounds(group_id)) == 3
+    assert last["signal"] == 2
+    assert "Given up after 3 tries" in last["jobs"][0]["retry"]
+
+
+def test_a_script_that_fails_ends_the_stage_at_once_for_all(site):
+    group_id = site.want(TEMPORARY, HOPELESS, {})
+    failed = site.run_until(site.agent(), group_id, DONE, FAILED)
+    assert len(site.rounds(group_id)) == 1
+    assert failed["signal"] == 2
+    assert [job["state"] for job in failed["jobs"]] == [JobState.FAILED, JobState.FAILED, JobState.DONE]
+    assert "job 1 cannot be helped" in failed["jobs"][0]["retry"]
+    assert "Not tried again" in failed["jobs"][1]["retry"]
+    assert failed["jobs"][1]["error"] == "ZeroDivisionError: by zero"
+    assert failed["jobs"][2]["retry"] == ""
+
+
+def test_a_job_that_leaves_no_output_is_tried_again_although_it_ended_well(site):
+    group_id = site.want({"outputs": False})
+    failed = site.run_until(site.agent(), group_id, DONE, FAILED)
+    assert (failed["jobs"][0]["exit_code"], failed["jobs"][0]["state"]) == (0, JobState.FAILED)
+    assert "outputs/collected.npz" in failed["jobs"][0]["error"]
+    assert len(site.rounds(group_id)) == 2
