@@ -1,0 +1,172 @@
+"""What people do on the pages: from a form to a verb of `loop`. No rule stands here; each entry is a call."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from b2cal import loop
+from b2cal.core.errors import B2calError
+from b2cal.loop import Act, ProcessingVerb, Verb
+from b2cal.model import Calibration, State
+
+Form = Mapping[str, str]
+
+DIRECT = frozenset({Verb.SUBMIT, Verb.SIGN_OFF, Verb.WITHDRAW})
+"""Verbs that need no form of their own: one click, with a reason beside it for who likes to give one."""
+
+CONSEQUENCES = frozenset({Verb.REJECT, Verb.RESTART, Verb.VETO, Verb.LIFT})
+"""Verbs that may put others in doubt: those are listed before."""
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What the form of a verb says: what will happen, and of what is told afterwards."""
+
+    effect: str
+    done: str
+    is_grave: bool = False
+
+
+WORDING = {
+    Verb.WITHDRAW: Wording("The submission is taken back; the calibration is open again.", "is open again"),
+    Verb.SIGN_OFF: Wording("Its constants are accepted; what waits for them starts.", "is signed off"),
+    Verb.REJECT: Wording(
+        "It goes back to its expert with a new window; the attempt does not count any more.",
+        "was rejected",
+        is_grave=True,
+    ),
+    Verb.RESTART: Wording("The same submission is run again on what its inputs are now.", "starts again"),
+    Verb.VETO: Wording(
+        "It is left out: its jobs are cancelled, and others go on with the constants that stand in for it.",
+        "is vetoed",
+        is_grave=True,
+    ),
+    Verb.LIFT: Wording("It takes part again: open, with a new window.", "is open again"),
+    Verb.KEEP: Wording("Its constants stay although something that they were made from has changed.", "is kept"),
+    Verb.GO_ON: Wording("It starts with the inputs that are there.", "goes on"),
+    Verb.SELECT: Wording(
+        "It is submitted with this selection of data unless its expert gives another.", "has a selection"
+    ),
+    Verb.REASSIGN: Wording("Somebody else is responsible from now on, and is told.", "is reassigned"),
+    Verb.EXTEND: Wording("It may be changed and submitted for longer.", "may wait longer"),
+}
+PROCESSING_WORDING = {
+    ProcessingVerb.ACTIVATE: Wording("Release, graph and base are frozen; all windows open.", "is active"),
+    ProcessingVerb.PUBLISH: Wording("All its constants go into the tag in one step, all or nothing.", "is published"),
+    ProcessingVerb.HOLD: Wording("Jobs that run go on; nothing new starts.", "is held"),
+    ProcessingVerb.RELEASE: Wording("Everything that became due meanwhile is done now.", "goes on"),
+    ProcessingVerb.CANCEL: Wording("Its jobs are cancelled and nothing is published.", "is cancelled", is_grave=True),
+}
+EXTEND_ALL = "extend"
+EXTEND_WORDING = Wording("All calibrations that are open now may be changed for longer.", "has longer windows")
+
+
+def carry_out(db: Session, number: int, verb: Verb, act: Act, form: Form) -> None:
+    """Do what a form asks for.
+
+    Raises:
+        B2calError: what the verb raises, or a form that lacks what the verb needs.
+    """
+    match verb:
+        case Verb.REASSIGN:
+            loop.reassign(db, number, form.get("expert", ""), act)
+        case Verb.EXTEND:
+            loop.extend(db, number, _hours(form), act)
+        case Verb.VETO:
+            loop.veto(db, number, act, form.get("fallback") or None)
+        case Verb.SELECT:
+            loop.select_data(db, number, selection(form), act)
+        case _:
+            _PLAIN[verb](db, number, act)
+
+
+def carry_out_on_processing(db: Session, number: int, verb: ProcessingVerb, act: Act) -> None:
+    """The same for a processing."""
+    _ON_PROCESSING[verb](db, number, act)
+
+
+def extend_all(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> None:
+    """Extend the window of every calibration that is open."""
+    hours = _hours(form)
+    for it in view.calibrations.values():
+        if it.state is State.OPEN:
+            key = f"{act.request_key}:{it.id}" if act.request_key else None
+            loop.extend(db, it.id, hours, Act(act.by, it.version, act.reason, key))
+
+
+def selection(form: Form) -> dict[str, Any]:
+    """The selection that the fields `filters.<data name>`, `exclude` and `only` describe, lists with commas."""
+    chosen: dict[str, Any] = {
+        "filters": {
+            name.removeprefix("filters."): _listed(text) for name, text in form.items() if name.startswith("filters.")
+        }
+    }
+    for key in ("exclude", "only"):
+        if _listed(form.get(key, "")):
+            chosen[key] = _listed(form[key])
+    return chosen
+
+
+def request_key(verb: str, number: int, version: int, username: str) -> str:
+    """One key for all sendings of one form: the same person, the same verb, the same version seen."""
+    return f"{verb}:{number}:{version}:{username}"
+
+
+def wording_of(it: Calibration, verb: Verb) -> Wording:
+    """What the form of this verb says.
+
+    Raises:
+        NotFound: it is not for people.
+    """
+    if verb not in WORDING:
+        raise loop.NotFound(f"Nobody can do {verb.value!r} to {it.name} on a page.", hint="Look at its buttons.")
+    return WORDING[verb]
+
+
+class NotAForm(B2calError):
+    """A form lacks what its verb needs."""
+
+
+def seen_version(form: Form) -> int:
+    """The version that stood in the form.
+
+    Raises:
+        NotAForm: it has none.
+    """
+    try:
+        return int(form["seen"])
+    except (KeyError, ValueError):
+        raise NotAForm("The form does not say what was seen.", hint="Load the page again and send it again.") from None
+
+
+def _hours(form: Form) -> float:
+    try:
+        return float(form.get("hours", ""))
+    except ValueError:
+        raise loop.InvalidChoice(
+            f"{form.get('hours', '')!r} is no number of hours.", hint="Write for instance 12 or 0.5."
+        ) from None
+
+
+def _listed(text: str) -> list[str]:
+    return [part for part in (piece.strip() for piece in text.replace("\n", ",").split(",")) if part]
+
+
+_PLAIN: dict[Verb, Callable[[Session, int, Act], None]] = {
+    Verb.WITHDRAW: loop.withdraw,
+    Verb.SIGN_OFF: loop.sign_off,
+    Verb.REJECT: loop.reject,
+    Verb.RESTART: loop.restart,
+    Verb.LIFT: loop.lift,
+    Verb.KEEP: loop.keep,
+    Verb.GO_ON: loop.go_on,
+}
+_ON_PROCESSING: dict[ProcessingVerb, Callable[[Session, int, Act], object]] = {
+    ProcessingVerb.ACTIVATE: loop.activate,
+    ProcessingVerb.PUBLISH: loop.publish,
+    ProcessingVerb.HOLD: loop.hold,
+    ProcessingVerb.RELEASE: loop.release,
+    ProcessingVerb.CANCEL: loop.cancel,
+}

@@ -1,0 +1,94 @@
+"""The Flask application."""
+
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, request, url_for
+from flask_login import LoginManager
+
+from b2cal.core.checksums import sha256_file
+from b2cal.core.clock import Clock, SystemClock
+from b2cal.loop import Workplace
+from b2cal.model import Database, Person
+from b2cal.settings import Settings
+
+from . import desk, failures, looks, security, wording
+from .desk import Desk, Visitor
+from .entrance import Entrance
+from .pages import BLUEPRINTS
+
+
+def create_app(settings: Settings | None = None, clock: Clock | None = None) -> Flask:
+    """The site of one process, for Gunicorn: `gunicorn 'b2cal.site:create_app()'`."""
+    settings, clock = settings or Settings(), clock or SystemClock()
+    app = Flask(__name__)
+    app.secret_key = _secret_key(settings.folder("site.key"))
+    app.config["PERMANENT_SESSION_LIFETIME"] = timedelta(hours=24)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    workplace = Workplace(settings, Database(settings.url, clock))
+    app.extensions["b2cal"] = Desk(workplace, Entrance(settings.folder("site.db"), clock))
+    security.protect(app)
+    _recognise_visitors(app)
+    failures.explain(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    app.teardown_request(desk.stop_reading)
+    _address_static_files_by_content(app)
+    _furnish_templates(app)
+    return app
+
+
+def _recognise_visitors(app: Flask) -> None:
+    manager = LoginManager(app)
+    manager.session_protection = None  # the visit's token is the protection; an address may change under way
+
+    @manager.user_loader  # type: ignore[untyped-decorator]
+    def _visitor(token: str) -> Visitor | None:
+        username = desk.desk().entrance.visitor(token)
+        person = None if username is None else desk.reading().get(Person, username)
+        return None if person is None else Visitor(token, person)
+
+
+def _address_static_files_by_content(app: Flask) -> None:
+    """Addresses of static files change with their contents, so browsers may keep them for good."""
+    versions: dict[str, str] = {}
+
+    @app.url_defaults
+    def _version(endpoint: str, values: dict[str, Any]) -> None:
+        if endpoint == "static" and "filename" in values:
+            name = values["filename"]
+            if name not in versions or app.debug:
+                versions[name] = sha256_file(Path(app.static_folder or "") / name)[:10]
+            values["v"] = versions[name]
+
+
+def _furnish_templates(app: Flask) -> None:
+    app.jinja_env.globals.update(looks=looks, theme=lambda: _theme(request.cookies.get("theme")))
+    app.jinja_env.globals.update(wording.GLOBALS)
+    app.jinja_env.filters.update(wording.FILTERS)
+    app.context_processor(lambda: {"reader": desk.reader()})
+    app.jinja_env.globals["here"] = lambda **changes: url_for(
+        request.endpoint or "", **{**(request.view_args or {}), **request.args.to_dict(), **changes}
+    )
+
+
+def _theme(cookie: str | None) -> str:
+    return cookie if cookie in ("light", "dark") else "system"
+
+
+def _secret_key(path: Path) -> bytes:
+    """The key that signs cookies: made once, readable by this user only, shared by the site's workers."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    if not path.exists():
+        temporary.touch(mode=0o600)
+        temporary.write_bytes(secrets.token_bytes(32))
+        try:
+            path.hardlink_to(temporary)  # fails where another worker was first
+        except FileExistsError:
+            pass
+        finally:
+            temporary.unlink()
+    return path.read_bytes()

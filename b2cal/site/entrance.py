@@ -1,0 +1,101 @@
+"""Who is signed in, and who tries too often: a small database of the site's own, shared by all its workers.
+
+It holds nothing that the calibration loop needs; if it is deleted, everybody signs in again.
+"""
+
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from b2cal.core.checksums import sha256_bytes
+from b2cal.core.clock import Clock
+
+IDLE = timedelta(hours=8)
+LONGEST = timedelta(hours=24)
+MEMORY = timedelta(minutes=15)
+TRIES = {"account": 10, "address": 30}
+"""Failed log-ins within MEMORY after which an account, or an address, has to wait."""
+
+_TOUCHED_EACH = timedelta(minutes=1)
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS visit (token TEXT PRIMARY KEY, username TEXT, began REAL, seen REAL);
+CREATE TABLE IF NOT EXISTS failure (kind TEXT, who TEXT, at REAL);
+CREATE INDEX IF NOT EXISTS failure_who ON failure (kind, who, at);
+"""
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """The door of the site. Tokens are kept as hashes: who reads the file cannot use them."""
+
+    path: Path
+    clock: Clock
+
+    def open(self, username: str) -> str:
+        """Begin a visit; the token that is returned stands for it from now on."""
+        token = secrets.token_urlsafe(32)
+        at = self._now()
+        with self._database() as db:
+            db.execute("DELETE FROM visit WHERE began < ? OR seen < ?", (at - _s(LONGEST), at - _s(IDLE)))
+            db.execute("DELETE FROM failure WHERE kind = 'account' AND who = ?", (username,))
+            db.execute("INSERT INTO visit VALUES (?, ?, ?, ?)", (_hash(token), username, at, at))
+        return token
+
+    def visitor(self, token: str) -> str | None:
+        """Who came with this token, unless the visit is over: 8 h without a click, 24 h in all, or signed out."""
+        at = self._now()
+        with self._database() as db:
+            row = db.execute("SELECT username, began, seen FROM visit WHERE token = ?", (_hash(token),)).fetchone()
+            if row is None or at - row[1] > _s(LONGEST) or at - row[2] > _s(IDLE):
+                return None
+            if at - row[2] > _s(_TOUCHED_EACH):
+                db.execute("UPDATE visit SET seen = ? WHERE token = ?", (at, _hash(token)))
+        return str(row[0])
+
+    def close(self, token: str) -> None:
+        """End a visit, whoever still holds its cookie."""
+        with self._database() as db:
+            db.execute("DELETE FROM visit WHERE token = ?", (_hash(token),))
+
+    def failed(self, account: str, address: str) -> None:
+        """Remember that somebody could not sign in."""
+        at = self._now()
+        with self._database() as db:
+            db.execute("DELETE FROM failure WHERE at < ?", (at - _s(MEMORY),))
+            rows = [("account", account[:64], at), ("address", address, at)]
+            db.executemany("INSERT INTO failure VALUES (?, ?, ?)", rows)
+
+    def shut_until(self, account: str, address: str) -> datetime | None:
+        """Until when nobody may try this account, or from this address; None: now."""
+        at = self._now()
+        latest = 0.0
+        with self._database() as db:
+            for kind, who in (("account", account[:64]), ("address", address)):
+                query = "SELECT at FROM failure WHERE kind = ? AND who = ? ORDER BY at DESC LIMIT 1 OFFSET ?"
+                row = db.execute(query, (kind, who, TRIES[kind] - 1)).fetchone()
+                latest = max(latest, row[0] + _s(MEMORY) if row else 0.0)
+        return self.clock.now() + timedelta(seconds=latest - at) if latest > at else None
+
+    def _now(self) -> float:
+        return self.clock.now().timestamp()
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        if not self.path.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.touch(mode=0o600)
+        with closing(sqlite3.connect(self.path, timeout=10, isolation_level="IMMEDIATE")) as db, db:
+            db.executescript(_SCHEMA)
+            yield db
+
+
+def _hash(token: str) -> str:
+    return sha256_bytes(token.encode())
+
+
+def _s(span: timedelta) -> float:
+    return span.total_seconds()

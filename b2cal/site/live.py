@@ -1,0 +1,25 @@
+"""Pages with a part that renews itself: htmx asks for that part each few seconds and gets it only if it has changed.
+
+Without JavaScript the page is whole all the same, and says of when it is.
+"""
+
+from typing import Any
+
+from flask import render_template, request
+from markupsafe import Markup
+
+from b2cal.core.checksums import sha256_bytes
+
+from .security import nonce
+
+
+def live(page: str, part: str, **context: Any) -> str | tuple[str, int]:
+    """The template `page` with `part` as its `live` inside; or `part` alone, or nothing new, for htmx."""
+    body = render_template(part, **context)
+    seen = sha256_bytes(body.replace(nonce(), "").encode())[:16]
+    if "HX-Request" in request.headers and request.args.get("seen") == seen:
+        return "", 204
+    wrapped = Markup(render_template("parts/live.html", body=Markup(body), seen=seen))  # noqa: S704 (from our templates)
+    if "HX-Request" in request.headers:
+        return str(wrapped)
+    return render_template(page, live=wrapped, **context)

@@ -1,0 +1,158 @@
+"""Doing something to a calibration or a processing: what will happen, then the form, then the verb."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
+
+from b2cal import loop
+from b2cal.core.errors import B2calError
+from b2cal.loop import Act, ProcessingVerb, Verb
+from b2cal.model import Calibration, GlobalTag, Person
+from b2cal.site import acts
+from b2cal.site.desk import desk, reading, stop_reading, visitor
+from b2cal.site.failures import status_of
+from b2cal.site.queries.dossier import calibration_of
+
+pages = Blueprint("acting", __name__)
+processing_pages = Blueprint("processing_acting", __name__)
+
+Answer = str | Response | tuple[str, int]
+
+
+@pages.get("/calibrations/<int:number>/do/<verb>")
+def form(number: int, verb: str) -> Answer:
+    return _form(number, _verb(verb))
+
+
+@pages.post("/calibrations/<int:number>/do/<verb>")
+def act(number: int, verb: str) -> Answer:
+    wanted, me = _verb(verb), visitor().username
+    sent = request.form.to_dict()
+    try:
+        seen = acts.seen_version(sent)
+
+        def unit(db: Session) -> str:
+            it = calibration_of(db, number)
+            key = acts.request_key(wanted.value, number, seen, me)
+            asked = Act(loop.actor(db, me, it), seen, sent.get("reason", "").strip(), key)
+            acts.carry_out(db, number, wanted, asked, sent)
+            return it.name
+
+        name = desk().database.write(unit)
+    except loop.Repeated as error:
+        return done(str(error), url_for("calibration.page", number=number))
+    except B2calError as error:
+        stop_reading()
+        return _form(number, wanted, error)
+    return done(f"{name} {acts.WORDING[wanted].done}.", url_for("calibration.page", number=number))
+
+
+@processing_pages.get("/processings/<name>/do/<verb>", endpoint="form")
+def processing_form(name: str, verb: str) -> Answer:
+    return _processing_form(name, verb)
+
+
+@processing_pages.post("/processings/<name>/do/<verb>", endpoint="act")
+def processing_act(name: str, verb: str) -> Answer:
+    me, sent = visitor().username, request.form.to_dict()
+    wording = _processing_wording(verb)
+    try:
+        seen = acts.seen_version(sent)
+
+        def unit(db: Session) -> None:
+            view = loop.ProcessingView.of(db, name)
+            key = acts.request_key(verb, view.processing.id, seen, me)
+            asked = Act(loop.manager(db, me), seen, sent.get("reason", "").strip(), key)
+            if verb == acts.EXTEND_ALL:
+                acts.extend_all(db, view, asked, sent)
+            else:
+                acts.carry_out_on_processing(db, view.processing.id, ProcessingVerb(verb), asked)
+
+        desk().database.write(unit)
+    except loop.Repeated as error:
+        return done(str(error), url_for("processing.page", name=name))
+    except B2calError as error:
+        stop_reading()
+        return _processing_form(name, verb, error)
+    return done(f"{name} {wording.done}.", url_for("processing.page", name=name))
+
+
+def done(text: str, address: str) -> Response:
+    """Tell what was done, on the page to go on with."""
+    flash(text)
+    if "HX-Request" in request.headers:
+        return Response("", headers={"HX-Redirect": address})
+    return redirect(address, code=303)
+
+
+def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
+    db = reading()
+    it = calibration_of(db, number)
+    view = loop.ProcessingView(db, it.processing_id)
+    buttons = {button.verb: button for button in loop.buttons(db, it, visitor().username)}
+    wording = acts.wording_of(it, verb)
+    page = render_template(
+        "act.html",
+        it=it,
+        verb=verb,
+        label=next(rule.label for rule in loop.RULES if rule.verb is verb),
+        wording=wording,
+        button=buttons.get(verb),
+        others=list(buttons.values()),
+        consequences=loop.consequences(view, it.name) if verb in acts.CONSEQUENCES else [],
+        waiting=[other.name for other in view.downstream(it.name) if other.state == "submitted"],
+        people=db.scalars(select(Person).order_by(Person.full_name)).all() if verb is Verb.REASSIGN else [],
+        tags=_tags(db, it) if verb is Verb.VETO else [],
+        filters=_filters(it) if verb is Verb.SELECT else {},
+        vocabulary=it.processing.release.vocabulary,
+        sent=request.form,
+        error=error,
+    )
+    return page if error is None else (page, status_of(error))
+
+
+def _processing_form(name: str, verb: str, error: B2calError | None = None) -> Answer:
+    db = reading()
+    it = loop.ProcessingView.of(db, name).processing
+    buttons = {button.verb.value: button for button in loop.processing_buttons(db, it, visitor().username)}
+    wording = _processing_wording(verb)
+    page = render_template(
+        "act_processing.html",
+        it=it,
+        verb=verb,
+        label="Extend the windows" if verb == acts.EXTEND_ALL else ProcessingVerb(verb).value.capitalize(),
+        wording=wording,
+        possible=verb == acts.EXTEND_ALL or verb in buttons,
+        needs_reason=verb in buttons and buttons[verb].needs_reason,
+        sent=request.form,
+        error=error,
+    )
+    return page if error is None else (page, status_of(error))
+
+
+def _verb(text: str) -> Verb:
+    try:
+        return Verb(text)
+    except ValueError:
+        raise loop.NotFound(f"There is nothing called {text!r} to do.", hint="Use the buttons of the page.") from None
+
+
+def _processing_wording(verb: str) -> acts.Wording:
+    if verb == acts.EXTEND_ALL:
+        return acts.EXTEND_WORDING
+    if verb not in acts.PROCESSING_WORDING:
+        raise loop.NotFound(f"There is nothing called {verb!r} to do.", hint="Use the buttons of the page.")
+    return acts.PROCESSING_WORDING[ProcessingVerb(verb)]
+
+
+def _tags(db: Session, it: Calibration) -> list[str]:
+    """Global tags that constants may come from, the base first."""
+    base = it.processing.base_tag.name
+    return [base, *(name for name in db.scalars(select(GlobalTag.name).order_by(GlobalTag.name)) if name != base)]
+
+
+def _filters(it: Calibration) -> dict[str, list[str]]:
+    """The filters to begin with: the manager's, else the script's, for each data name."""
+    chosen = (it.selection or {}).get("filters") or it.definition.settings.get("input_data_filters") or {}
+    return {name: list(chosen.get(name, ())) for name in sorted(it.definition.settings["input_data_names"])}

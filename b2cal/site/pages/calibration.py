@@ -1,0 +1,87 @@
+"""One calibration: the decision first, with its evidence."""
+
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, render_template, send_from_directory
+from sqlalchemy.orm import Session
+
+from b2cal import loop
+from b2cal.model import Calibration, State
+from b2cal.site.acts import DIRECT
+from b2cal.site.desk import at, desk, reading, visitor
+from b2cal.site.live import live
+from b2cal.site.queries.dossier import Dossier, calibration_of, dossier, previous_processing
+from b2cal.site.queries.people import full_names
+
+pages = Blueprint("calibration", __name__)
+
+# A report is made from an expert's output: it may show pictures, nothing else, as if it came from another site.
+_REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Calibrations directly around one, and how many wait for it in all."""
+
+    upstream: list[Calibration]
+    downstream: list[Calibration]
+    waiting: list[Calibration]
+
+
+@pages.get("/calibrations/<int:number>")
+def page(number: int) -> str | tuple[str, int]:
+    db = reading()
+    seen = dossier(db, number, desk().settings.attempts)
+    return live("calibration.html", "parts/calibration.html", **_context(db, seen))
+
+
+@pages.get("/calibrations/<int:number>/inputs")
+def inputs(number: int) -> str:
+    db = reading()
+    it = calibration_of(db, number)
+    view = loop.ProcessingView(db, it.processing_id)
+    attempt = view.attempts.get(it.name)
+    if attempt is not None:
+        rows = attempt.runs
+    else:
+        selection = it.selection or {"filters": it.definition.settings.get("input_data_filters") or {}}
+        rows = [choice.to_json() for choice in loop.inputs_of(view, it, selection).runs]
+    return render_template("inputs.html", it=it, attempt=attempt, rows=rows)
+
+
+@pages.get("/calibrations/<int:number>/report")
+def report(number: int) -> Response:
+    db = reading()
+    it = calibration_of(db, number)
+    verdict = it.attempt.verdict if it.attempt is not None else None
+    if verdict is None:
+        raise loop.NotFound(f"{it.name} has no report yet.", hint="There is one when its constants have been judged.")
+    answer = send_from_directory(desk().settings.reports, verdict.report, mimetype="text/html")
+    answer.headers["Content-Security-Policy"] = _REPORT_POLICY
+    return answer
+
+
+def _context(db: Session, seen: Dossier) -> dict[str, object]:
+    it, me = seen.calibration, visitor()
+    buttons = loop.buttons(db, it, me.username)
+    return {
+        "it": it,
+        "seen": seen,
+        "why": loop.why(seen.view, it, at()),
+        "standing": seen.view.standing(it.name),
+        "direct": [button for button in buttons if button.verb in DIRECT and not button.needs_reason],
+        "considered": [button for button in buttons if button.verb not in DIRECT or button.needs_reason],
+        "around": _neighbours(seen),
+        "previous_name": previous_processing(db, it),
+        "names": full_names(db),
+        "mine": me.username in (it.expert, it.deputy),
+    }
+
+
+def _neighbours(seen: Dossier) -> Neighbours:
+    view, name = seen.view, seen.calibration.name
+    return Neighbours(
+        upstream=[view.calibrations[other] for other in seen.calibration.upstream if other in view.calibrations],
+        downstream=[other for other in view.calibrations.values() if name in other.upstream],
+        waiting=[other for other in view.downstream(name) if other.state is State.SUBMITTED],
+    )

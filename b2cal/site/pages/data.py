@@ -1,0 +1,26 @@
+"""Runs and files: what has arrived, what is missing, what could not be read and why."""
+
+from flask import Blueprint, render_template, request
+
+from b2cal.core.iov import ExpRun, InvalidIoV
+from b2cal.site.desk import reading
+from b2cal.site.queries import catalogue
+
+pages = Blueprint("data", __name__)
+
+
+@pages.get("/data")
+def runs() -> str:
+    db = reading()
+    try:
+        up_to = ExpRun.parse(request.args["from"]).number if request.args.get("from") else None
+    except InvalidIoV:
+        up_to = None
+    return render_template("runs.html", page=catalogue.runs(db, up_to), unreadable=catalogue.unreadable(db))
+
+
+@pages.get("/data/<run>")
+def run(run: str) -> str:
+    db = reading()
+    found = catalogue.run_named(db, run)
+    return render_template("run.html", it=found, files=catalogue.files_of(db, found))

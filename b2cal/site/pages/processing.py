@@ -1,0 +1,62 @@
+"""One processing: what is stuck, on whom, until when, and when it will end."""
+
+from flask import Blueprint, render_template, request
+
+from b2cal import loop
+from b2cal.site.desk import at, reading, visitor
+from b2cal.site.live import live
+from b2cal.site.queries.board import counted
+from b2cal.site.queries.history import time_spent
+from b2cal.site.queries.overview import Overview, Row, heading, overview
+from b2cal.site.queries.people import full_names
+
+pages = Blueprint("processing", __name__)
+
+FILTERS = {"all": "worst first", "mine": "mine", "asking": "waiting on a person", "failed": "failed"}
+
+
+@pages.get("/processings/<name>")
+def page(name: str) -> str | tuple[str, int]:
+    db, now, me = reading(), at(), visitor()
+    view = loop.ProcessingView.of(db, name)
+    seen = overview(db, view, now)
+    shown = request.args.get("show", "all")
+    return live(
+        "processing.html",
+        "parts/processing.html",
+        it=view.processing,
+        seen=seen,
+        rows=_filtered(seen, shown, me.username),
+        shown=shown,
+        filters=FILTERS,
+        heading=heading,
+        steps=counted(list(view.calibrations.values())),
+        spent=time_spent(db, view.processing, view.calibrations, now),
+        preview=loop.publication_preview(view),
+        buttons=loop.processing_buttons(db, view.processing, me.username),
+        names=full_names(db),
+    )
+
+
+@pages.get("/processings/<name>/publication")
+def preview(name: str) -> str:
+    db = reading()
+    view = loop.ProcessingView.of(db, name)
+    buttons = loop.processing_buttons(db, view.processing, visitor().username)
+    return render_template(
+        "publication.html",
+        it=view.processing,
+        preview=loop.publication_preview(view),
+        may_publish=any(button.verb is loop.ProcessingVerb.PUBLISH for button in buttons),
+        names=full_names(db),
+    )
+
+
+def _filtered(seen: Overview, shown: str, username: str) -> list[Row]:
+    if shown == "mine":
+        return [row for row in seen.rows if username in (row.calibration.expert, row.calibration.deputy)]
+    if shown == "asking":
+        return [row for row in seen.rows if row.asks]
+    if shown == "failed":
+        return [row for row in seen.rows if row.calibration.state == "failed"]
+    return list(seen.rows)

@@ -1,0 +1,106 @@
+"""Submitting: the configuration as default, previous and this, and the selection of data."""
+
+from typing import Any
+
+from flask import Blueprint, render_template, request, url_for
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
+
+from b2cal import loop
+from b2cal.core.errors import B2calError
+from b2cal.loop import Act, Choice
+from b2cal.model import Calibration, Kind, Submission
+from b2cal.releases import ConfigProblem
+from b2cal.site import acts
+from b2cal.site.config_form import PREFIX, Entered, entered, fields, texts_of
+from b2cal.site.desk import desk, reading, stop_reading, visitor
+from b2cal.site.failures import status_of
+from b2cal.site.pages.acting import done
+from b2cal.site.queries.dossier import calibration_of, last_submission, previous_config, previous_processing
+
+pages = Blueprint("submission", __name__)
+
+Answer = str | Response | tuple[str, int]
+
+
+@pages.get("/calibrations/<int:number>/submit")
+def form(number: int) -> Answer:
+    it = calibration_of(reading(), number)
+    last = last_submission(reading(), number)
+    return _form(it, texts_of(last.config) if last is not None else {}, {})
+
+
+@pages.post("/calibrations/<int:number>/submit")
+def submit(number: int) -> Answer:
+    db, me, sent = reading(), visitor().username, request.form.to_dict()
+    it = calibration_of(db, number)
+    texts = {name.removeprefix(PREFIX): text for name, text in sent.items() if name.startswith(PREFIX)}
+    if "reset" in sent:  # the button of one key, for browsers without JavaScript
+        texts.pop(sent["reset"], None)
+        return _form(it, texts, {})
+    read = entered(it.definition.config_schema, it.definition.settings["expert_config"], texts)
+    if read.problems:
+        problems = [ConfigProblem(key, message) for key, message in read.problems.items()]
+        return _form(it, texts, read.problems, loop.InvalidConfig(problems))
+    stop_reading()  # nobody writes while he reads
+    try:
+        _submit(number, me, sent, read)
+    except loop.Repeated as error:
+        return done(str(error), url_for("calibration.page", number=number))
+    except B2calError as error:
+        wrong = {p.key: p.message for p in error.problems} if isinstance(error, loop.InvalidConfig) else {}
+        return _form(calibration_of(reading(), number), texts, wrong, error)
+    with_what = f" with {len(read.changes)} changed" if read.changes else " with the defaults"
+    return done(f"{it.name} is submitted{with_what}.", url_for("calibration.page", number=number))
+
+
+def _submit(number: int, username: str, sent: dict[str, str], read: Entered) -> Submission:
+    seen = acts.seen_version(sent)
+
+    def unit(db: Session) -> Submission:
+        it = calibration_of(db, number)
+        choice = Choice(read.changes, _selection(it, sent))
+        key = acts.request_key("submit", number, seen, username)
+        act = Act(loop.actor(db, username, it), seen, sent.get("reason", "").strip(), key)
+        return loop.submit(db, number, choice, act)
+
+    return desk().database.write(unit)
+
+
+def _selection(it: Calibration, sent: dict[str, str]) -> dict[str, Any] | None:
+    """The selection that was typed; None, the default one, if it says the same or was not asked for."""
+    if not any(name.startswith("filters.") for name in sent):
+        return None
+    chosen = acts.selection(sent)
+    return None if chosen == {"filters": _default_filters(it)} else chosen
+
+
+def _default_filters(it: Calibration) -> dict[str, list[str]]:
+    """The filters that count if nobody says otherwise: the manager's, else the script's."""
+    settings = it.definition.settings
+    filters = (it.selection or {}).get("filters") or settings.get("input_data_filters") or {}
+    return {name: list(filters.get(name, ())) for name in sorted(settings["input_data_names"])}
+
+
+def _form(it: Calibration, texts: dict[str, str], wrong: dict[str, str], error: B2calError | None = None) -> Answer:
+    db = reading()
+    settings = it.definition.settings
+    previous = previous_config(db, it)
+    form_fields = fields(it.definition.config_schema, settings["expert_config"], previous, texts, wrong)
+    button = next((b for b in loop.buttons(db, it, visitor().username) if b.verb is loop.Verb.SUBMIT), None)
+    last = last_submission(db, it.id)
+    page = render_template(
+        "submission.html",
+        it=it,
+        fields=form_fields,
+        previous_name=previous_processing(db, it),
+        last=last,
+        filters={} if it.kind is Kind.COPY else _default_filters(it),
+        chosen=last.selection if last is not None else {},
+        vocabulary=it.processing.release.vocabulary,
+        lacks_selection=loop.lacks_selection(it),
+        button=button,
+        sent=request.form,
+        error=error,
+    )
+    return page if error is None else (page, status_of(error))

@@ -1,0 +1,154 @@
+"""Small plots, drawn on the server as SVG: a quantity per channel with its limits, and a trend over processings."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+WIDTH, HEIGHT = 640.0, 170.0
+LEFT, RIGHT, TOP, BOTTOM = 58.0, 8.0, 10.0, 24.0
+_MOST_POINTS = 600
+_MOST_ERROR_BARS = 120
+
+
+@dataclass(frozen=True)
+class Point:
+    """One channel, in pixels."""
+
+    x: float
+    y: float
+    title: str
+    error: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A number beside an axis."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What the template draws.
+
+    Attributes:
+        band: top and bottom of the range inside the limits; None: there is no limit.
+        inside, outside: channels within and beyond the limits.
+        previous: the constants before.
+        thinned: how many channels stand for one point; 1 = all are drawn. Those outside always are.
+    """
+
+    title: str
+    axis: str
+    unit: str
+    band: tuple[float, float] | None
+    inside: tuple[Point, ...]
+    outside: tuple[Point, ...]
+    previous: tuple[Point, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    thinned: int
+
+    @property
+    def line(self) -> str:
+        """All points in their order, as the points of a polyline."""
+        return " ".join(f"{p.x:.1f},{p.y:.1f}" for p in sorted((*self.inside, *self.outside), key=lambda p: p.x))
+
+
+def plot_of(measurement: dict[str, Any], low: float | None, high: float | None) -> Plot | None:
+    """A measurement as `Measurement.to_json` writes it, one point per channel; None for a single number or yes/no."""
+    values = _numbers(measurement.get("values"))
+    if values is None or len(values) < 2:
+        return None
+    previous = _numbers(measurement.get("previous")) or []
+    errors = (_numbers(measurement.get("errors")) or []) if len(values) <= _MOST_ERROR_BARS else []
+    seen = [v for v in (*values, *previous, low, high) if v is not None and math.isfinite(v)]
+    if not seen:
+        return None
+    scale = _Scale.of(seen, len(values))
+    outside = [i for i, v in enumerate(values) if v is not None and _beyond(v, low, high)]
+    thinned = max(1, math.ceil(len(values) / _MOST_POINTS))
+    inside = [i for i, v in enumerate(values) if v is not None and i % thinned == 0 and not _beyond(v, low, high)]
+    axis = str(measurement.get("axis") or "channel")
+
+    def point(index: int, series: Sequence[float | None]) -> Point:
+        value = series[index]
+        assert value is not None
+        error = errors[index] if index < len(errors) else None
+        bar = None if error is None or series is not values else (scale.y(value + error), scale.y(value - error))
+        return Point(scale.x(index), scale.y(value), f"{axis} {index}: {value:.5g}", bar)
+
+    return Plot(
+        title=str(measurement.get("name", "")),
+        axis=axis,
+        unit=str(measurement.get("unit") or ""),
+        band=_band(scale, low, high),
+        inside=tuple(point(i, values) for i in inside),
+        outside=tuple(point(i, values) for i in outside),
+        previous=tuple(
+            point(i, previous) for i in range(0, len(previous), thinned) if previous[i] is not None and i < len(values)
+        ),
+        x_ticks=tuple(Tick(scale.x(i), str(i)) for i in _channel_ticks(len(values))),
+        y_ticks=tuple(Tick(scale.y(v), f"{v:.4g}".replace("-", "−")) for v in scale.round_values()),
+        thinned=thinned,
+    )
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """From values and channel numbers to pixels."""
+
+    bottom: float
+    top: float
+    n_channels: int
+
+    @classmethod
+    def of(cls, values: Sequence[float], n_channels: int) -> "_Scale":
+        low, high = min(values), max(values)
+        margin = 0.08 * (high - low) or abs(high) * 0.1 or 1.0
+        return cls(low - margin, high + margin, n_channels)
+
+    def round_values(self) -> list[float]:
+        """Three to six round numbers inside the range."""
+        step = 10 ** math.floor(math.log10((self.top - self.bottom) / 3))
+        step *= next((factor for factor in (1, 2, 5) if (self.top - self.bottom) / (step * factor) <= 6), 10)
+        first = math.ceil(self.bottom / step)
+        return [round(n * step, 12) for n in range(first, math.floor(self.top / step) + 1)]
+
+    def x(self, channel: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (channel + 0.5) / self.n_channels
+
+    def y(self, value: float) -> float:
+        clipped = min(max(value, self.bottom), self.top)
+        return TOP + (HEIGHT - TOP - BOTTOM) * (self.top - clipped) / (self.top - self.bottom)
+
+
+def _numbers(values: Any) -> list[float | None] | None:
+    """A flat list of numbers; None for anything else, yes/no among it."""
+    if not isinstance(values, list) or not values:
+        return None
+    flat = [item for row in values for item in (row if isinstance(row, list) else [row])]
+    if any(isinstance(value, (bool, str, list, dict)) for value in flat):
+        return None
+    return [None if value is None else float(value) for value in flat]
+
+
+def _beyond(value: float, low: float | None, high: float | None) -> bool:
+    return (low is not None and value < low) or (high is not None and value > high)
+
+
+def _band(scale: _Scale, low: float | None, high: float | None) -> tuple[float, float] | None:
+    if low is None and high is None:
+        return None
+    top = scale.y(scale.top if high is None else high)
+    return top, scale.y(scale.bottom if low is None else low)
+
+
+def _channel_ticks(n_channels: int) -> list[int]:
+    if n_channels <= 8:
+        return list(range(n_channels))
+    step = 10 ** math.floor(math.log10(n_channels / 2))
+    step *= next((factor for factor in (1, 2, 5) if n_channels / (step * factor) <= 8), 5)
+    return list(range(0, n_channels, int(step)))

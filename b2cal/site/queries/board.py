@@ -1,0 +1,100 @@
+"""All processings with their steps, for the board."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload
+
+from b2cal.loop import FINISHED
+from b2cal.model import Calibration, Processing, ProcessingState, State, Step
+from b2cal.site.looks import worst
+
+MOST = 100
+
+GOING = frozenset({ProcessingState.ACTIVE, ProcessingState.COMPLETE})
+OVER = frozenset({ProcessingState.PUBLISHED, ProcessingState.CANCELLED})
+
+
+@dataclass(frozen=True)
+class StepCount:
+    """How the calibrations of one step stand; `state` is the one that most needs eyes, None if there are none."""
+
+    step: Step
+    state: State | None
+    counts: dict[State, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def finished(self) -> int:
+        return sum(count for state, count in self.counts.items() if state in FINISHED)
+
+
+@dataclass(frozen=True)
+class BoardRow:
+    """One processing."""
+
+    processing: Processing
+    steps: tuple[StepCount, ...]
+    window_ends_at: datetime | None
+
+    @property
+    def total(self) -> int:
+        return sum(step.total for step in self.steps)
+
+    @property
+    def finished(self) -> int:
+        return sum(step.finished for step in self.steps)
+
+    @property
+    def deciding(self) -> int:
+        """Calibrations for which somebody has to decide."""
+        return sum(step.counts.get(state, 0) for step in self.steps for state in (State.REVIEW, State.FAILED))
+
+
+def board(db: Session) -> list[BoardRow]:
+    """The latest processings, those that are going on first."""
+    processings = db.scalars(
+        select(Processing)
+        .options(joinedload(Processing.release), joinedload(Processing.target_tag))
+        .order_by(Processing.id.desc())
+        .limit(MOST)
+    ).all()
+    of_these = Calibration.processing_id.in_([processing.id for processing in processings])
+    counts: dict[int, dict[Step, dict[State, int]]] = {}
+    for processing_id, step, state, count in db.execute(
+        select(Calibration.processing_id, Calibration.step, Calibration.state, func.count())
+        .where(of_these)
+        .group_by(Calibration.processing_id, Calibration.step, Calibration.state)
+    ):
+        counts.setdefault(processing_id, {}).setdefault(step, {})[state] = count
+    ends: dict[int, datetime | None] = {
+        row[0]: row[1]
+        for row in db.execute(
+            select(Calibration.processing_id, func.max(Calibration.window_ends_at))
+            .where(of_these, Calibration.state == State.OPEN)
+            .group_by(Calibration.processing_id)
+        )
+    }
+    rows = [BoardRow(p, step_counts(counts.get(p.id, {})), ends.get(p.id)) for p in processings]
+    return sorted(rows, key=lambda row: row.processing.state in OVER)
+
+
+def step_counts(counts: dict[Step, dict[State, int]]) -> tuple[StepCount, ...]:
+    """All steps in their order, those without calibrations too."""
+    return tuple(
+        StepCount(step, worst(counts[step]) if counts.get(step) else None, counts.get(step, {})) for step in Step
+    )
+
+
+def counted(calibrations: Sequence[Calibration]) -> tuple[StepCount, ...]:
+    """The steps of one processing whose calibrations are at hand."""
+    counts: dict[Step, dict[State, int]] = {}
+    for it in calibrations:
+        of_step = counts.setdefault(it.step, {})
+        of_step[it.state] = of_step.get(it.state, 0) + 1
+    return step_counts(counts)

@@ -1,0 +1,314 @@
+"""All that the page of one calibration shows: attempt, verdict with plots, configuration, jobs, inputs, payloads."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from b2cal import loop
+from b2cal.data import late_files
+from b2cal.model import (
+    Attempt,
+    AttemptFile,
+    AttemptPayload,
+    Calibration,
+    DataFile,
+    Decision,
+    Grade,
+    Job,
+    JobGroup,
+    Kind,
+    Processing,
+    Stage,
+    Submission,
+)
+from b2cal.site.config_form import Field, fields, texts_of
+from b2cal.site.logs import NOTHING, Excerpt, around_error
+from b2cal.site.looks import GRADE
+from b2cal.site.plots import Plot, plot_of
+
+from .history import decisions_of
+from .progress import Progress, progress
+
+_MOST_PLOTS = 4
+
+
+@dataclass(frozen=True)
+class StreamInput:
+    """Input files of one data name."""
+
+    data_name: str
+    n_files: int
+    n_events: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Failed tries with the same first error.
+
+    Attributes:
+        job: one of them, to look at.
+        n_tries: how many there were.
+        rules: the retry rules that were applied, in words.
+        excerpt: the lines of its log around the error.
+    """
+
+    job: Job
+    n_tries: int
+    rules: tuple[str, ...]
+    excerpt: Excerpt
+
+
+@dataclass(frozen=True)
+class Made:
+    """A payload of the attempt, and whether the base has the same constants for the same runs."""
+
+    payload: AttemptPayload
+    unchanged: bool
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """One calibration. `attempt` is the live one, else the last; `submission` likewise."""
+
+    view: loop.ProcessingView
+    calibration: Calibration
+    attempt: Attempt | None
+    submission: Submission | None
+    decisions: Sequence[Decision]
+    jobs: Progress | None
+    failures: Sequence[Failure]
+    inputs: Sequence[StreamInput]
+    n_late: int
+    late_events: int
+    made: Sequence[Made]
+    config: Sequence[Field]
+    plots: Sequence[Plot]
+    trends: Mapping[str, Sequence[float]]
+
+    @property
+    def checks(self) -> list[dict[str, Any]]:
+        """The verdict's checks, anomalous first."""
+        verdict = self.attempt.verdict if self.attempt is not None else None
+        rows = verdict.checks if verdict is not None else []
+        return sorted(rows, key=lambda row: (-GRADE[Grade(row["grade"])].urgency, -row["n_outside"]))
+
+    @property
+    def anomalous(self) -> list[dict[str, Any]]:
+        return [row for row in self.checks if row["grade"] != Grade.PASS.value]
+
+    @property
+    def left_out(self) -> list[tuple[str, int]]:
+        """Reasons why runs were left out, with their numbers, the most frequent first."""
+        counts: dict[str, int] = {}
+        for run in self.attempt.runs if self.attempt is not None else []:
+            if not run["taken"]:
+                reason = run["reason"].removeprefix("left out: ")
+                counts[reason] = counts.get(reason, 0) + 1
+        return sorted(counts.items(), key=lambda item: -item[1])
+
+    @property
+    def n_taken(self) -> int:
+        return sum(run["taken"] for run in self.attempt.runs) if self.attempt is not None else 0
+
+
+def dossier(db: Session, number: int, attempts_folder: Path) -> Dossier:
+    """Read everything about a calibration.
+
+    Raises:
+        NotFound: there is none of this number.
+    """
+    it = calibration_of(db, number)
+    view = loop.ProcessingView(db, it.processing_id)
+    it = view.calibrations[it.name]
+    attempt = view.attempts.get(it.name) or _last_attempt(db, it.id)
+    submission = last_submission(db, it.id)
+    late = late_files(db, attempt.id) if attempt is not None and attempt.live else []
+    return Dossier(
+        view=view,
+        calibration=it,
+        attempt=attempt,
+        submission=submission,
+        decisions=decisions_of(db, it.id),
+        jobs=progress(db, [attempt.id]).get(attempt.id) if attempt is not None else None,
+        failures=_failures(db, attempt, attempts_folder) if attempt is not None else (),
+        inputs=_inputs(db, attempt.id) if attempt is not None else (),
+        n_late=len(late),
+        late_events=sum(file.n_events for file in late),
+        made=_made(view, attempt) if attempt is not None else (),
+        config=_config(db, it, submission),
+        plots=_plots(db, attempt, attempts_folder) if attempt is not None else (),
+        trends=_trends(db, it, attempt) if attempt is not None and attempt.verdict is not None else {},
+    )
+
+
+def calibration_of(db: Session, number: int) -> Calibration:
+    """The calibration of this number, with its processing.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = db.scalar(
+        select(Calibration)
+        .where(Calibration.id == number)
+        .options(joinedload(Calibration.processing), joinedload(Calibration.definition))
+    )
+    if found is None:
+        raise loop.NotFound(
+            f"There is no calibration number {number}.", hint="Look for it on the page of its processing."
+        )
+    return found
+
+
+def previous_config(db: Session, it: Calibration) -> dict[str, Any]:
+    """What the same calibration was submitted with in the processing before; empty if there is none."""
+    found = db.scalar(
+        select(Submission)
+        .join(Calibration, Calibration.id == Submission.calibration_id)
+        .where(Calibration.name == it.name, Calibration.processing_id < it.processing_id, Submission.live.is_(True))
+        .order_by(Calibration.processing_id.desc())
+        .limit(1)
+    )
+    return found.config if found is not None else {}
+
+
+def previous_processing(db: Session, it: Calibration) -> str:
+    """Name of the processing before that had the same calibration; empty if there is none."""
+    return (
+        db.scalar(
+            select(Processing.name)
+            .join(Calibration, Calibration.processing_id == Processing.id)
+            .where(Calibration.name == it.name, Processing.id < it.processing_id)
+            .order_by(Processing.id.desc())
+            .limit(1)
+        )
+        or ""
+    )
+
+
+def _last_attempt(db: Session, calibration_id: int) -> Attempt | None:
+    return db.scalar(
+        select(Attempt)
+        .where(Attempt.calibration_id == calibration_id)
+        .order_by(Attempt.number.desc())
+        .limit(1)
+        .options(
+            joinedload(Attempt.verdict),
+            joinedload(Attempt.submission),
+            selectinload(Attempt.payloads).joinedload(AttemptPayload.payload),
+        )
+    )
+
+
+def last_submission(db: Session, calibration_id: int) -> Submission | None:
+    """The latest submission of a calibration, whether it still counts or not."""
+    query = select(Submission).where(Submission.calibration_id == calibration_id)
+    return db.scalar(query.order_by(Submission.number.desc()).limit(1))
+
+
+def _config(db: Session, it: Calibration, submission: Submission | None) -> list[Field]:
+    defaults = it.definition.settings["expert_config"]
+    now = texts_of(submission.config) if submission is not None else {}
+    return fields(it.definition.config_schema, defaults, previous_config(db, it), now, {})
+
+
+def _inputs(db: Session, attempt_id: int) -> list[StreamInput]:
+    rows = db.execute(
+        select(DataFile.data_name, func.count(), func.sum(DataFile.n_events), func.sum(DataFile.size_bytes))
+        .join(AttemptFile, AttemptFile.data_file_id == DataFile.id)
+        .where(AttemptFile.attempt_id == attempt_id)
+        .group_by(DataFile.data_name)
+        .order_by(DataFile.data_name)
+    )
+    return [StreamInput(name, n_files, int(n_events), int(size)) for name, n_files, n_events, size in rows]
+
+
+def _failures(db: Session, attempt: Attempt, folder: Path) -> list[Failure]:
+    rows = db.scalars(
+        select(Job)
+        .join(JobGroup, JobGroup.id == Job.group_id)
+        .where(JobGroup.attempt_id == attempt.id, Job.error != "")
+        .order_by(Job.id)
+        .options(joinedload(Job.group))
+    ).all()
+    alike: dict[str, list[Job]] = {}
+    for job in rows:
+        alike.setdefault(job.error, []).append(job)
+    worst_first = sorted(alike.values(), key=len, reverse=True)
+    return [
+        Failure(
+            job=jobs[0],
+            n_tries=len(jobs),
+            rules=tuple(dict.fromkeys(job.retry for job in jobs if job.retry)),
+            excerpt=around_error(log_of(folder, jobs[0]), error) if index == 0 else NOTHING,
+        )
+        for index, jobs in enumerate(worst_first)
+        for error in [jobs[0].error]
+    ]
+
+
+def log_of(attempts_folder: Path, job: Job, stream: str = "stderr") -> Path:
+    """Where the log of a job lies; a job that was never started has none."""
+    return attempts_folder / job.folder / stream if job.folder else attempts_folder / "none"
+
+
+def _made(view: loop.ProcessingView, attempt: Attempt) -> list[Made]:
+    base = {(entry.name, entry.identity) for entry in view.base}
+    return [Made(made, (made.name, made.payload.identity) in base) for made in attempt.payloads]
+
+
+def _plots(db: Session, attempt: Attempt, folder: Path) -> list[Plot]:
+    """The quantities of the validation that are anomalous, else the first ones."""
+    if attempt.verdict is None:
+        return []
+    checks = {row["name"]: row for row in attempt.verdict.checks}
+    measured = [row for row in _measurements(db, attempt, folder) if row.get("name") in checks]
+    measured.sort(key=lambda row: -GRADE[Grade(checks[row["name"]]["grade"])].urgency)
+    anomalous = [row for row in measured if checks[row["name"]]["grade"] != Grade.PASS.value]
+    plots = [plot_of(row, checks[row["name"]]["low"], checks[row["name"]]["high"]) for row in anomalous or measured]
+    return [plot for plot in plots if plot is not None][:_MOST_PLOTS]
+
+
+def _measurements(db: Session, attempt: Attempt, folder: Path) -> list[dict[str, Any]]:
+    place = db.scalar(
+        select(Job.folder)
+        .join(JobGroup, JobGroup.id == Job.group_id)
+        .where(JobGroup.attempt_id == attempt.id, JobGroup.stage == Stage.MEASURE, Job.folder != "")
+        .order_by(Job.id.desc())
+        .limit(1)
+    )
+    if place is None:
+        return []
+    try:
+        rows = json.loads((folder / place / "outputs" / "measurements.json").read_text())["measurements"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # the plots are an extra: the verdict stands in the database
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def _trends(db: Session, it: Calibration, attempt: Attempt) -> dict[str, list[float]]:
+    """The value of each check in earlier processings and in this one, oldest first."""
+    earlier = db.scalars(
+        select(Attempt)
+        .join(Calibration, Calibration.id == Attempt.calibration_id)
+        .where(
+            Calibration.name == it.name,
+            Calibration.kind != Kind.COPY,
+            Calibration.processing_id < it.processing_id,
+            Attempt.live.is_(True),
+        )
+        .order_by(Calibration.processing_id.desc())
+        .limit(30)
+        .options(joinedload(Attempt.verdict))
+    ).all()
+    found: dict[str, list[float]] = {}
+    for one in (*reversed(earlier), attempt):
+        for row in one.verdict.checks if one.verdict is not None else ():
+            if isinstance(row["value"], (int, float)) and not isinstance(row["value"], bool):
+                found.setdefault(row["name"], []).append(float(row["value"]))
+    return {name: values for name, values in found.items() if len(values) > 1}

@@ -1,0 +1,109 @@
+"""What a person has to do: her calibrations that wait for somebody, and what only a manager can end."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, auto
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from b2cal import loop
+from b2cal.model import Calibration, Processing, ProcessingState, PublishPolicy, State
+
+from .board import GOING
+
+
+class Task(StrEnum):
+    """What is to be done, the most urgent kind first."""
+
+    DECIDE = auto()
+    REPAIR = auto()
+    CHOOSE = auto()
+    KEEP = auto()
+    PUBLISH = auto()
+    SUBMIT = auto()
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to do.
+
+    Attributes:
+        calibration: None where it is about the whole processing.
+        why: from the loop.
+        waiting: names of the calibrations that cannot go on before.
+        since: when it began to wait for somebody.
+        until: when it ends by itself; None: never.
+    """
+
+    task: Task
+    processing: Processing
+    calibration: Calibration | None
+    why: loop.Why
+    waiting: tuple[str, ...]
+    since: datetime | None
+    until: datetime | None = None
+
+
+def inbox(db: Session, username: str, *, is_manager: bool, now: datetime) -> list[Item]:
+    """All that waits for this person, the most urgent first."""
+    items = []
+    for processing_id in _concerned(db, username, is_manager=is_manager):
+        view = loop.ProcessingView(db, processing_id)
+        for it in view.calibrations.values():
+            task = _task(view, it, username, is_manager=is_manager)
+            if task is not None:
+                items.append(_item(view, it, task, now))
+        if is_manager and _to_publish(view):
+            sentence = loop.Why("All calibrations are finished; publishing waits for you.")
+            items.append(Item(Task.PUBLISH, view.processing, None, sentence, (), None))
+    return sorted(items, key=_urgency)
+
+
+def n_waiting(db: Session, username: str, *, is_manager: bool, now: datetime) -> int:
+    """How many there are."""
+    return len(inbox(db, username, is_manager=is_manager, now=now))
+
+
+def _concerned(db: Session, username: str, *, is_manager: bool) -> list[int]:
+    """Processings that are going on and have something for this person."""
+    query = select(Processing.id).where(Processing.state.in_(GOING)).order_by(Processing.id)
+    if not is_manager:
+        hers = or_(Calibration.expert == username, Calibration.deputy == username)
+        query = query.where(Processing.id.in_(select(Calibration.processing_id).where(hers)))
+    return list(db.scalars(query))
+
+
+def _task(view: loop.ProcessingView, it: Calibration, username: str, *, is_manager: bool) -> Task | None:
+    mine = username in (it.expert, it.deputy)
+    stale = view.standing(it.name).freshness is loop.Freshness.STALE
+    manages = is_manager and view.processing.manager == username
+    match it.state:
+        case State.REVIEW if mine:
+            return Task.DECIDE
+        case State.FAILED if mine:
+            return Task.REPAIR
+        case State.OPEN if manages and loop.lacks_selection(it):
+            return Task.CHOOSE
+        case State.OPEN if mine:
+            return Task.SUBMIT
+        case State.SIGNED_OFF if manages and stale:
+            return Task.KEEP
+    return None
+
+
+def _item(view: loop.ProcessingView, it: Calibration, task: Task, now: datetime) -> Item:
+    waiting = tuple(other.name for other in view.downstream(it.name) if other.state is State.SUBMITTED)
+    until = it.window_ends_at if task is Task.SUBMIT else None
+    return Item(task, view.processing, it, loop.why(view, it, now), waiting, it.since, until)
+
+
+def _to_publish(view: loop.ProcessingView) -> bool:
+    it = view.processing
+    return it.state is ProcessingState.COMPLETE and it.publish_policy is PublishPolicy.MANUAL
+
+
+def _urgency(item: Item) -> tuple[int, int, float]:
+    if item.task is Task.SUBMIT:
+        return 1, 0, item.until.timestamp() if item.until is not None else 0.0
+    return 0, -len(item.waiting), item.since.timestamp() if item.since is not None else 0.0

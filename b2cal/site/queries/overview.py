@@ -1,0 +1,173 @@
+"""One processing as a whole: rows worst first, the graph, what waits for people, the forecast."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from b2cal import loop
+from b2cal.model import Attempt, Calibration, Kind, Outcome, Run, State, Step
+from b2cal.site.forecast import Forecast, Remaining, forecast
+from b2cal.site.graph import Drawing, draw
+from b2cal.site.looks import CALIBRATION, STEP, Look
+
+from .board import GOING
+from .history import durations
+from .people import full_names
+from .progress import Progress, progress, together
+
+
+@dataclass(frozen=True)
+class Row:
+    """One calibration on the page of its processing."""
+
+    calibration: Calibration
+    look: Look
+    why: loop.Why
+    standing: loop.Standing
+    progress: Progress | None
+    expert: str
+    brief: str
+
+    @property
+    def asks(self) -> bool:
+        """Somebody has to decide, or may still do something."""
+        return self.decides or self.calibration.state is State.OPEN
+
+    @property
+    def decides(self) -> bool:
+        """It does not go on before somebody decides."""
+        return self.calibration.state in (State.REVIEW, State.FAILED) or self.is_stale
+
+    @property
+    def is_stale(self) -> bool:
+        stale = self.standing.freshness is loop.Freshness.STALE
+        return stale and self.calibration.state is State.SIGNED_OFF
+
+    @property
+    def doubt(self) -> str:
+        """`stale` or `in doubt`; empty if fresh."""
+        return "" if self.standing.freshness is loop.Freshness.FRESH else self.standing.freshness.value
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What the page of a processing shows of its calibrations."""
+
+    rows: tuple[Row, ...]
+    drawing: Drawing
+    by_name: dict[str, Row]
+    forecast: Forecast | None
+    n_runs: int
+
+    @property
+    def deciding(self) -> list[Row]:
+        """Those that wait for a decision."""
+        return [row for row in self.rows if row.decides]
+
+    @property
+    def open_until(self) -> list[tuple[datetime | None, list[Row]]]:
+        """Those that may still be changed, by the end of their window, the next first."""
+        groups: dict[datetime | None, list[Row]] = {}
+        for row in self.rows:
+            if row.calibration.state is State.OPEN:
+                groups.setdefault(row.calibration.window_ends_at, []).append(row)
+        return sorted(groups.items(), key=lambda group: (group[0] is None, group[0] and group[0].timestamp()))
+
+    def window_ends_at(self, now: datetime) -> datetime | None:
+        """When the last window of a calibration that is still open ends."""
+        ends = [row.calibration.window_ends_at for row in self.rows if row.calibration.state is State.OPEN]
+        return max((end for end in ends if end is not None and end > now), default=None)
+
+    @property
+    def jobs(self) -> Progress:
+        """All jobs of the live attempts together."""
+        return together(row.progress for row in self.rows if row.progress is not None)
+
+
+def overview(db: Session, view: loop.ProcessingView, now: datetime) -> Overview:
+    """Look at all calibrations of a processing."""
+    names = full_names(db)
+    jobs = progress(db, [attempt.id for attempt in view.attempts.values()])
+    rows = [_row(view, it, jobs, names, now) for it in view.calibrations.values()]
+    rows.sort(key=lambda row: (-row.is_stale, -row.look.urgency, row.calibration.since))
+    upstream = {name: it.upstream for name, it in view.calibrations.items()}
+    steps = {name: it.step.value for name, it in view.calibrations.items()}
+    return Overview(
+        rows=tuple(rows),
+        drawing=draw(upstream, steps, [step.value for step in Step]),
+        by_name={row.calibration.name: row for row in rows},
+        forecast=_forecast(db, view, now),
+        n_runs=db.scalar(
+            select(func.count())
+            .select_from(Run)
+            .where(Run.exprun.between(view.processing.run_first, view.processing.run_last))
+        )
+        or 0,
+    )
+
+
+def heading(step: str) -> str:
+    """The name of a step above its columns."""
+    return STEP[Step(step)]
+
+
+def _row(
+    view: loop.ProcessingView, it: Calibration, jobs: dict[int, Progress], names: dict[str, str], now: datetime
+) -> Row:
+    attempt = view.attempts.get(it.name)
+    own = jobs.get(attempt.id) if attempt is not None else None
+    why = loop.why(view, it, now)
+    return Row(
+        calibration=it,
+        look=CALIBRATION[it.state],
+        why=why,
+        standing=view.standing(it.name),
+        progress=own,
+        expert=names.get(it.expert, it.expert),
+        brief=_brief(view, it, own, why, now),
+    )
+
+
+def _brief(view: loop.ProcessingView, it: Calibration, own: Progress | None, why: loop.Why, now: datetime) -> str:
+    """The few words that fit into a node of the graph."""
+    if it.state is State.OPEN and it.window_ends_at is not None and it.window_ends_at > now:
+        return f"window {loop.spoken(it.window_ends_at - now)}"
+    if it.state is State.SUBMITTED and why.calibration is not None:
+        return f"after {why.calibration}"
+    if it.state is State.RUNNING and own is not None:
+        return f"{own.done:,} of {own.total:,} jobs"
+    if it.state is State.VETOED and it.fallback_tag is not None:
+        return f"from {it.fallback_tag.name}"
+    attempt = view.attempts.get(it.name)
+    return (attempt is not None and _outcome(it, attempt)) or CALIBRATION[it.state].word
+
+
+def _outcome(it: Calibration, attempt: Attempt) -> str:
+    if it.state is State.REVIEW and attempt.verdict is not None:
+        return f"{attempt.verdict.grade.value}: decide"
+    if it.state is not State.SIGNED_OFF or attempt.ended_at is None:
+        return ""
+    if attempt.outcome is Outcome.NOTHING:
+        return "nothing to publish"
+    return "copied" if it.kind is Kind.COPY else loop.spoken(attempt.ended_at - attempt.started_at)
+
+
+def _forecast(db: Session, view: loop.ProcessingView, now: datetime) -> Forecast | None:
+    if view.processing.state not in GOING:
+        return None
+    took = durations(db, list(view.calibrations))
+    return forecast(
+        {
+            name: Remaining(
+                state=it.state,
+                upstream=it.upstream,
+                took=took.get(name, ()),
+                running_since=view.attempts[name].started_at if name in view.attempts else None,
+                window_ends=it.window_ends_at,
+            )
+            for name, it in view.calibrations.items()
+        },
+        now,
+    )

@@ -1,0 +1,59 @@
+"""Global tags and what they hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload
+
+from b2cal import loop
+from b2cal.model import GlobalTag, Processing, TagIov
+
+
+@dataclass(frozen=True)
+class TagRow:
+    """A tag with how much it holds and who publishes to it."""
+
+    tag: GlobalTag
+    n_payloads: int
+    n_iovs: int
+    processings: tuple[str, ...]
+
+
+def all_tags(db: Session) -> list[TagRow]:
+    """The latest first."""
+    tags = db.scalars(select(GlobalTag).order_by(GlobalTag.id.desc()).limit(200)).all()
+    numbers = {
+        tag_id: (names, iovs)
+        for tag_id, names, iovs in db.execute(
+            select(TagIov.tag_id, func.count(TagIov.name.distinct()), func.count()).group_by(TagIov.tag_id)
+        )
+    }
+    targets: dict[int, list[str]] = {}
+    for tag_id, name in db.execute(select(Processing.target_tag_id, Processing.name).order_by(Processing.id.desc())):
+        targets.setdefault(tag_id, []).append(name)
+    return [TagRow(tag, *numbers.get(tag.id, (0, 0)), tuple(targets.get(tag.id, ()))) for tag in tags]
+
+
+def tag_named(db: Session, name: str) -> GlobalTag:
+    """The tag of this name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = db.scalar(select(GlobalTag).where(GlobalTag.name == name))
+    if found is None:
+        raise loop.NotFound(f"There is no global tag {name}.", hint="Look for it in the list of tags.")
+    return found
+
+
+def contents(db: Session, tag: GlobalTag) -> Sequence[TagIov]:
+    """All IoVs of a tag with their payloads, by name and run."""
+    query = select(TagIov).where(TagIov.tag_id == tag.id).options(joinedload(TagIov.payload))
+    return db.scalars(query.order_by(TagIov.name, TagIov.first)).all()
+
+
+def processings_into(db: Session, tag: GlobalTag) -> Sequence[Processing]:
+    """Processings that publish to a tag, the latest first."""
+    query = select(Processing).where(Processing.target_tag_id == tag.id).order_by(Processing.id.desc())
+    return db.scalars(query).all()

@@ -1,0 +1,72 @@
+// What the pages do beyond htmx. All of it is an addition: without this file they work, in UTC and without ageing.
+(() => {
+  "use strict";
+
+  // The reader's zone, told to the server once; a choice in the footer replaces it.
+  if (!/(^|; )zone=/.test(document.cookie)) {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (zone) document.cookie = `zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+  }
+
+  // How old is what you see? Red when the server stopped answering.
+  const age = document.getElementById("age");
+  let seen = Date.now();
+  let answer = 200;
+  const tell = () => {
+    const seconds = Math.round((Date.now() - seen) / 1000);
+    const old = seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`;
+    const late = seconds > 20 || answer === 401;
+    age.classList.toggle("late", late);
+    if (answer === 401) age.textContent = "not live: you were signed out";
+    else if (late) age.textContent = `not live: b2cal has not answered for ${old}`;
+    else age.textContent = `live · data ${old} old`;
+  };
+  if (age && document.querySelector("[data-live]")) setInterval(tell, 1000);
+
+  document.addEventListener("htmx:after:request", (event) => {
+    const { ctx } = event.detail;
+    if (!ctx?.sourceElement?.matches?.("[data-live]")) return;
+    answer = ctx.response?.status ?? 0;
+    if (answer < 300) seen = Date.now();
+  });
+
+  // A page whose forms belong to an earlier state says so; it renews itself unless something was typed in.
+  let typed = false;
+  document.addEventListener("input", () => { typed = true; });
+  document.addEventListener("htmx:after:swap", () => {
+    const current = document.querySelector("[data-live] [data-version]")?.dataset.version;
+    const shown = document.querySelector("[data-shown-version]");
+    if (!current || !shown || current === shown.dataset.shownVersion) return;
+    if (typed) document.getElementById("changed")?.removeAttribute("hidden");
+    else location.reload();
+  });
+
+  // Preferences take effect when chosen; the button is for those without JavaScript.
+  for (const select of document.querySelectorAll("form[data-immediate] select")) {
+    select.addEventListener("change", () => select.form.submit());
+  }
+  for (const button of document.querySelectorAll("form[data-immediate] button")) button.hidden = true;
+
+  // Configuration: mark what differs from its default; put one key back without asking the server.
+  const mark = (input) => {
+    const changed = input.value.replaceAll("\r\n", "\n") !== input.dataset.default;
+    input.closest("tr").querySelector("[data-this]").classList.toggle("changed", changed);
+    input.closest("tr").querySelector(".reset").hidden = !changed;
+  };
+  for (const input of document.querySelectorAll("[data-default]")) {
+    input.addEventListener("input", () => mark(input));
+  }
+  for (const button of document.querySelectorAll(".reset")) {
+    button.addEventListener("click", (event) => {
+      event.preventDefault();
+      const input = button.closest("tr").querySelector("[data-default]");
+      input.value = input.dataset.default;
+      mark(input);
+      input.focus();
+    });
+  }
+
+  // A log opens at its end unless the address names a line.
+  const end = document.getElementById("end");
+  if (end && !location.hash) end.scrollIntoView({ block: "end" });
+})();

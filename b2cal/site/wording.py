@@ -1,0 +1,292 @@
+"""How numbers, runs, identities and findings are written on the pages."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from flask import url_for
+from flask_login import current_user
+from markupsafe import Markup, escape
+
+from b2cal import loop
+from b2cal.core.iov import OPEN, ExpRun
+from b2cal.model import Calibration, Processing, ProcessingState, State
+
+from .desk import at, reading
+from .graph import NODE_HEIGHT, NODE_WIDTH
+from .looks import CALIBRATION, Look
+from .queries.board import StepCount
+from .queries.inbox import Item, Task, n_waiting
+from .queries.overview import Overview, Row
+from .timeline import Share
+from .times import ZONES
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_DONE = {
+    "submit": "Submitted",
+    "withdraw": "Withdrawn",
+    "start": "Started",
+    "ended": "Jobs ended",
+    "judged": "Judged",
+    "sign_off": "Signed off",
+    "reject": "Rejected",
+    "restart": "Restarted",
+    "replace": "Replaced",
+    "veto": "Vetoed",
+    "lift": "Veto lifted",
+    "keep": "Kept",
+    "go_on": "Goes on with what is there",
+    "select": "Selection given",
+    "reassign": "Reassigned",
+    "extend": "Window extended",
+    "activate": "Activated",
+    "complete": "Complete",
+    "reopen": "Reopened",
+    "publish": "Published",
+    "cancel": "Cancelled",
+    "hold": "Held",
+    "release": "Released",
+}
+_TASKS = {
+    Task.DECIDE: ("decide", CALIBRATION[State.REVIEW]),
+    Task.REPAIR: ("failed", CALIBRATION[State.FAILED]),
+    Task.CHOOSE: ("select data", CALIBRATION[State.REVIEW]),
+    Task.KEEP: ("stale", CALIBRATION[State.REVIEW]),
+    Task.PUBLISH: ("publish", CALIBRATION[State.REVIEW]),
+    Task.SUBMIT: ("open", CALIBRATION[State.OPEN]),
+}
+
+
+def run(number: int) -> str:
+    """A run on the number line as `e26r180`; `open` for the open end."""
+    return "open" if number == OPEN else str(ExpRun.from_number(number))
+
+
+def size(n_bytes: int | None) -> str:
+    """`1.2 MB`."""
+    if n_bytes is None:
+        return "–"
+    value, unit = float(n_bytes), _UNITS[0]
+    for unit in _UNITS:
+        if value < 1000 or unit == _UNITS[-1]:
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def count(number: int | None) -> str:
+    """`12,000`."""
+    return "–" if number is None else f"{number:,}"
+
+
+def events(number: int) -> str:
+    """`19.2 M`, `812 k`, `940`."""
+    if number >= 10**6:
+        return f"{number / 1e6:.1f} M"
+    return f"{number / 1e3:.0f} k" if number >= 10**4 else f"{number:,}"
+
+
+def cpu(seconds: float) -> str:
+    """`38 h`, `12 min`, `9 s`."""
+    if seconds >= 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
+
+
+def short(identity: str) -> str:
+    """The beginning of a hash, enough to tell it from others."""
+    return f"{identity[:8]}…"
+
+
+def figure(value: float | None) -> str:
+    """A measured number with the digits that matter: `121.4`, `0.0213`, `3.1e-07`."""
+    if value is None:
+        return "–"
+    text = f"{value:.4g}"
+    return text if "e" in text else text.replace("-", "−")
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """`1 job`, `12 jobs`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def cut(text: str, length: int) -> str:
+    """A text that fits into `length` characters."""
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+def linked(why: loop.Why, known: Mapping[str, Row | Calibration]) -> Markup:
+    """The sentence of a `why`, with a link where it names the calibration to look at."""
+    sentence = escape(why.sentence)
+    if why.calibration is None or why.calibration not in known:
+        return sentence
+    found = known[why.calibration]
+    number = found.id if isinstance(found, Calibration) else found.calibration.id
+    link = Markup('<a href="{}">{}</a>').format(url_for("calibration.page", number=number), why.calibration)
+    return Markup(sentence.replace(escape(why.calibration), link, 1))  # noqa: S704 (both parts are escaped)
+
+
+def measured(check: Mapping[str, Any]) -> str:
+    """The value of a check: a number with its unit, or yes or no."""
+    value = check["value"]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{figure(value)} {check['unit']}".strip()
+
+
+def limit_text(check: Mapping[str, Any]) -> str:
+    """The limits of a check: `< 128`, `−4.2 to 4.2`, `–` for none."""
+    low, high = check["low"], check["high"]
+    if low is not None and high is not None:
+        return f"± {figure(high)}" if low == -high and high > 0 else f"{figure(low)} to {figure(high)}"
+    if high is not None:
+        return f"≤ {figure(high)}"
+    return "–" if low is None else f"≥ {figure(low)}"
+
+
+def finding(anomalous: Sequence[Mapping[str, Any]], checks: Sequence[Mapping[str, Any]]) -> str:
+    """The first sentence of a decision: what is beyond its limit, and where."""
+    if not anomalous:
+        return f"all {plural(len(checks), 'check')} green."
+    worst = anomalous[0]
+    where = f", worst {worst['where']}" if worst["where"] else ""
+    if isinstance(worst["value"], bool):
+        return f"{worst['name']}: no{where}."
+    if worst["n_values"] > 1:
+        return f"{worst['name']}: {worst['n_outside']:,} of {worst['n_values']:,} beyond the limit{where}."
+    return f"{worst['name']} is {measured(worst)}, limit {limit_text(worst)}."
+
+
+def green_text(anomalous: Sequence[Mapping[str, Any]], checks: Sequence[Mapping[str, Any]]) -> str:
+    """What the other checks say."""
+    green = len(checks) - len(anomalous)
+    others = (
+        f" {plural(len(anomalous) - 1, 'more check')} beyond {'its limit' if len(anomalous) == 2 else 'their limits'}."
+    )
+    return (others if len(anomalous) > 1 else "") + f" {green} of {plural(len(checks), 'check')} green."
+
+
+def strip_text(step: StepCount, seen: Overview) -> str:
+    """What stands below a step: `2 of 2`, `3 of 4 · 1 to decide`, `waits for x-t relation`."""
+    if not step.total:
+        return "none"
+    parts = [f"{step.finished} of {step.total}"]
+    for state, word in (
+        (State.FAILED, "failed"),
+        (State.REVIEW, "to decide"),
+        (State.RUNNING, "running"),
+        (State.OPEN, "open"),
+    ):
+        if step.counts.get(state):
+            parts.append(f"{step.counts[state]} {word}")
+    waiting = next(
+        (row.why.calibration for row in seen.rows if row.calibration.step is step.step and row.why.calibration), None
+    )
+    if len(parts) == 1 and step.finished < step.total and waiting is not None:
+        parts.append(f"waits for {waiting}")
+    return " · ".join(parts)
+
+
+def publication_text(preview: loop.Preview, processing: Processing) -> str:
+    """What publishing changes, in one line."""
+    if processing.state is ProcessingState.CANCELLED:
+        return "Nothing: it was cancelled."
+    new = sum(len(change.created) for change in preview.changes)
+    same = sum(bool(change.unchanged) and not change.created for change in preview.changes)
+    closed = sum(change.closed is not None for change in preview.changes)
+    gaps = sum(len(change.gaps) for change in preview.changes)
+    overlaps = sum(len(change.overlaps) for change in preview.changes)
+    parts = [f"{plural(new, 'new IoV')} of {plural(len(preview.changes), 'payload')}"]
+    if closed:
+        parts.append(f"{closed} closed")
+    if same:
+        parts.append(f"{same} go on unchanged")
+    if preview.unknown and processing.state is not ProcessingState.PUBLISHED:
+        parts.append(f"{plural(len(preview.unknown), 'calibration')} not known yet")
+    parts.append(f"{plural(gaps, 'gap')}" if gaps else "no gap")
+    parts.append(f"{plural(overlaps, 'overlap')}" if overlaps else "no overlap")
+    return " · ".join(parts)
+
+
+def verb_done(verb: str) -> str:
+    """A decision's verb as something that happened."""
+    return _DONE.get(verb, verb)
+
+
+def task_look(item: Item) -> tuple[str, Look]:
+    """The word and the shape of something to do."""
+    return _TASKS[item.task]
+
+
+def spent_parts(spent: Sequence[Share]) -> list[tuple[str, float]]:
+    """Shares of time as the parts of a bar."""
+    return [(share.cause.value, share.percent) for share in spent]
+
+
+def sparkline(values: Sequence[float]) -> Markup:
+    """A trend as a small line; the last value, which is this one, as a dot."""
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    points = [(2 + 66 * i / (len(values) - 1), 18 - 14 * (value - low) / span) for i, value in enumerate(values)]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return Markup(
+        '<svg class="spark" width="72" height="22" viewBox="0 0 72 22" role="img" aria-label="{}">'
+        '<polyline points="{}"/><circle cx="{}" cy="{}" r="2.4"/></svg>'
+    ).format(
+        f"the last {len(values)}: {', '.join(map(figure, values))}",
+        line,
+        f"{points[-1][0]:.1f}",
+        f"{points[-1][1]:.1f}",
+    )
+
+
+def gained(row: Any) -> Markup:
+    """How much of the way from the resolution before to the best possible one was made, as a bar."""
+    before, after, best = row.resolution_before, row.resolution_after, row.resolution_true
+    if before is None or after is None or best is None or before == best:
+        return Markup("–")
+    share = max(0.0, min(1.0, (before - after) / (before - best)))
+    return Markup(
+        '<svg class="gain" width="110" height="10" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" '
+        'aria-label="{0}">'
+        '<rect class="fill-idle" width="100" height="10"/><rect class="fill-good" width="{1}" height="10"/></svg> '
+        '<span class="small">{0}</span>'
+    ).format(f"{100 * share:.0f} %", f"{100 * share:.1f}")
+
+
+def zones(current: str) -> dict[str, str]:
+    """Zones to choose from, that of the reader among them."""
+    return {**ZONES, **({} if current in ZONES else {current: current.replace("_", " ")})}
+
+
+def _n_waiting() -> int:
+    return n_waiting(reading(), current_user.username, is_manager=current_user.is_manager, now=at())
+
+
+FILTERS: dict[str, Callable[..., object]] = {
+    "run": run, "size": size, "count": count, "events": events, "short": short, "figure": figure, "quote": quote
+}  # fmt: skip
+GLOBALS: dict[str, object] = {
+    "OPEN": OPEN,
+    "cpu": cpu,
+    "cut": cut,
+    "finding": finding,
+    "gained": gained,
+    "green_text": green_text,
+    "limit_text": limit_text,
+    "linked": linked,
+    "measured": measured,
+    "n_waiting": _n_waiting,
+    "node_height": NODE_HEIGHT,
+    "node_width": NODE_WIDTH,
+    "plural": plural,
+    "publication_text": publication_text,
+    "sparkline": sparkline,
+    "spent_parts": spent_parts,
+    "spoken": loop.spoken,
+    "strip_text": strip_text,
+    "task_look": task_look,
+    "verb_done": verb_done,
+    "zones": zones,
+}
