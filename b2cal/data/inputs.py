@@ -84,7 +84,7 @@ class Inputs:
         if self.files:
             taken = sum(run.taken for run in self.runs)
             events = sum(file.n_events for file in self.files)
-            return f"Complete: {events:,} events in {len(self.files)} files of {taken} of {len(self.runs)} runs."
+            return f"Complete: {taken} of {len(self.runs)} runs taken; events: {events:,}; files: {len(self.files)}."
         if self.runs:
             first = self.runs[0]
             return f"No run was taken; {ExpRun.from_number(first.exprun)} was {first.reason}."

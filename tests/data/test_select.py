@@ -217,7 +217,7 @@ def test_inputs_are_complete_when_all_expected_events_are_there(db):
         file(db, number)
     inputs = chosen(db, {"bhabha": ["Good"]})
     assert inputs.completeness is Completeness.COMPLETE
-    assert str(inputs) == "Complete: 200 events in 2 files of 2 of 2 runs."
+    assert str(inputs) == "Complete: 2 of 2 runs taken; events: 200; files: 2."
 
 
 def test_missing_events_are_named_with_their_run_and_stream(db):
