@@ -31,7 +31,9 @@ def describe(folder: Path) -> dict[str, Any]:
 def _described(folder: Path, module: str) -> dict[str, Any]:
     about = {"script": module, "imports": _imports(folder, module), "error": None, "hint": "", "traceback": ""}
     try:
-        return about | _facts(load(folder, module))
+        facts = _facts(load(folder, module))
+        json.dumps(facts, allow_nan=False)  # what cannot be written is this script's error, not that of all
+        return about | facts
     except (Exception, SystemExit) as error:  # noqa: BLE001 (a script is its author's code and may raise anything)
         return about | {
             "error": f"{type(error).__name__}: {error}{_place(error, folder)}",

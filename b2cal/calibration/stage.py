@@ -105,8 +105,10 @@ class Job:
             raise InvalidJob(f"{path} cannot be understood: {error}") from error
         if (job.stage is Stage.FIT and not job.iovs) or (job.stage is Stage.MEASURE and not job.payloads):
             raise InvalidJob(f"{path} gives the stage {job.stage} nothing to do.")
-        if job.stage is Stage.PRODUCE and len({file.path.name for file in job.inputs}) < len(job.inputs):
-            raise InvalidJob(f"{path} gives two inputs with the same file name, so their outputs would be one.")
+        # A production names its outputs like its inputs.
+        inputs = [file.path.name if job.stage is Stage.PRODUCE else file.path for file in job.inputs]
+        if len(set(inputs)) < len(inputs):
+            raise InvalidJob(f"{path} gives an input file twice.")
         return job
 
 
@@ -227,11 +229,10 @@ def main() -> int:
     except UnreadableInput as error:
         return _refused(error, os.EX_IOERR)
     except OSError as error:
-        if error.errno not in _DISK_TROUBLE:
-            raise
-        return _refused(
-            CannotWrite(f"Cannot write to {Path.cwd()}: {error.strerror}.", hint="Make room there."), os.EX_CANTCREAT
-        )
+        if error.errno in _DISK_TROUBLE:
+            full = CannotWrite(f"{Path.cwd()} cannot be written to: {error.strerror}.", hint="Make room there.")
+            return _refused(full, os.EX_CANTCREAT)
+        raise
     except B2calError as error:
         error.add_note(f"Hint: {error.hint}")
         raise

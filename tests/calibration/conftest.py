@@ -1,11 +1,15 @@
 """What the tests of this room share."""
 
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import b2cal
+from b2cal.calibration.script import PACKAGE
+from b2cal.calibration.stage import main
 from tests.calibration.node import Node
 
 
@@ -22,3 +26,17 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def node(tmp_path: Path, shipped: Path) -> Node:
     return Node(tmp_path, shipped)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], int]:
+    """Run the stage of a folder in this process: a new one costs a second, and test_stage.py pays it."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def run(folder: Path) -> int:
+        monkeypatch.chdir(folder)
+        for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+            del sys.modules[name]
+        return main()
+
+    return run

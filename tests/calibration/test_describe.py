@@ -121,6 +121,7 @@ def test_scripts_that_cannot_be_imported_say_why_and_do_not_hide_the_others(desc
         incomplete=script(rest="class A(Calibration):\n    def fit(self, *_): ...\n"),
         wrong_branches=script(rest=f"class A(Calibration):\n    branches = {{'beam': []}}\n{COLLECT}{FIT}"),
         wrong_strategy=script(rest=f"class A(Calibration):\n    strategy = 'dance'\n{COLLECT}{FIT}"),
+        wrong_schema=script(rest="expert_config_schema = {'type': {'object'}}\n"),
         one="from . import other\n" + script("One", ", depends_on=[other.settings]"),
         other="from . import one\n" + script("Other", ", depends_on=[one.settings]"),
     )
@@ -140,6 +141,7 @@ def test_scripts_that_cannot_be_imported_say_why_and_do_not_hide_the_others(desc
         "incomplete": "InvalidScript: The class A in the script incomplete lacks collect.",
         "wrong_branches": "InvalidScript: The branches are given for beam, but the script reads beam, cosmic.",
         "wrong_strategy": "ValueError: 'dance' is not a valid Strategy",
+        "wrong_schema": "TypeError: Object of type set is not JSON serializable",
         "one": "AttributeError: partially initialized module 'b2cal_release.one' has no attribute 'settings'",
         "other": "AttributeError: partially initialized module 'b2cal_release.other' has no attribute 'settings'",
     }.items():

@@ -1,11 +1,14 @@
 """Stages of a calibration as batch jobs: real processes, real ROOT files, only what is shipped with a job."""
 
+import json
 import os
+import sys
 
 import numpy as np
 import pytest
 import uproot
 
+from b2cal.calibration import job
 from b2cal.core.iov import ExpRun, IoV
 
 RUN_1, RUN_2, RUN_3 = ExpRun(26, 1), ExpRun(26, 2), ExpRun(26, 3)
@@ -96,6 +99,7 @@ def test_constants_are_collected_fitted_iterated_and_measured(gain, nominal):
     assert measured.json("measurements.json")["limits"] == {"spread": {"low": None, "high": 0.1, "beyond": "fail"}}
     for ended, document in ((again, "collected.json"), (last, "result.json"), (measured, "measurements.json")):
         assert ended.json(document)["names_read"] == ["Gain"]
+    assert [path.name for path in (gain.folder / "release").iterdir()] == ["gain.py"], "nothing is added to a release"
 
 
 def test_constants_do_not_depend_on_how_files_are_spread_over_jobs(gain, nominal):
@@ -109,27 +113,6 @@ def test_constants_do_not_depend_on_how_files_are_spread_over_jobs(gain, nominal
         return fit.constants[0]["identity"]
 
     assert identity(inputs) == identity([inputs[2], inputs[0]], [inputs[3], inputs[1]])
-
-
-def test_an_interval_with_too_few_data_is_joined_with_the_next(gain, nominal):
-    inputs = [gain.raw(run, amplitudes(run.run, n)) for run, n in ((RUN_1, 900), (RUN_2, 100), (RUN_3, 900))]
-    paths = [gain.run("collect", inputs, conditions=nominal).collected]
-    iovs = [IoV(RUN_1, RUN_1).to_json(), IoV(RUN_2, RUN_2).to_json(), IoV(RUN_3, None).to_json()]
-
-    def fit(min_events):
-        config = {"tolerance": 10, "min_events": min_events}
-        return gain.run("fit", collected=paths, conditions=nominal, config=config, iovs=iovs)
-
-    some = fit(500)
-    assert [payload.iov for payload in some.payloads] == [IoV(RUN_1, RUN_1), IoV(RUN_2, None)]
-    none = fit(5000)
-    assert none.exit_code == 0
-    assert none.json("result.json") == {
-        "outcome": "not_enough_data",
-        "message": "Experiment 26: Only 1900 events were found, 5000 are needed.",
-        "payloads": [],
-        "names_read": [],
-    }
 
 
 PRODUCTION = """
@@ -185,18 +168,16 @@ def test_a_truncated_root_file_is_an_input_that_cannot_be_read(gain, nominal):
     assert list(ended.outputs.iterdir()) == []
 
 
-def test_an_error_in_the_script_keeps_its_traceback_and_names_the_file_that_was_read(gain):
+def test_an_error_in_the_script_keeps_its_traceback_and_stands_in_the_report(gain, nominal):
     gain.script(GAIN.replace("smeared = amplitude +", "smeared = amplitude[None][1] +"))
     file = gain.raw(RUN_1, amplitudes(1))
-    nominal = [gain.payload("Gain", RANGE, gain=np.ones(4))]
-    ended = gain.run("collect", [file], conditions=nominal)
-    assert ended.exit_code == 1
-    assert "gain.py" in ended.stderr
-    assert "smeared = amplitude[None][1]" in ended.stderr
-    assert "IndexError: index 1 is out of bounds" in ended.stderr
-    assert f"While reading {file.path}." in ended.stderr
-
-
-def test_a_job_adds_nothing_to_its_release(gain, nominal):
-    assert gain.run("collect", [gain.raw(RUN_1, amplitudes(1))], conditions=nominal).exit_code == 0
-    assert [path.name for path in (gain.folder / "release").iterdir()] == ["gain.py"]
+    folder = gain.job("collect", [file], conditions=nominal)
+    command = [sys.executable, "-m", "b2cal.calibration.stage"]
+    (folder / "wrapper.json").write_text(json.dumps({"command": command}))
+    assert gain.start(folder, [job.__file__]).exit_code == 1
+    report, stderr = json.loads((folder / "job_report.json").read_text()), (folder / "stderr").read_text()
+    assert report["exit_code"] == 1
+    assert report["error"] == "IndexError: index 1 is out of bounds for axis 0 with size 1"
+    assert "gain.py" in stderr
+    assert "smeared = amplitude[None][1]" in stderr
+    assert f"While reading {file.path}." in stderr

@@ -1,8 +1,7 @@
-"""Everything that can go wrong in a stage says what it was, and leaves nothing half-written."""
+"""Stages in detail: what can go wrong says what it was, and leaves nothing half-written."""
 
 import json
 import os
-import sys
 
 import numpy as np
 import pytest
@@ -10,9 +9,8 @@ import pytest
 from b2cal.calibration import InvalidPayload, MissingBranch, MissingConstants
 from b2cal.calibration.collected import InvalidCollected, read, total
 from b2cal.calibration.production import InvalidEvents
-from b2cal.calibration.script import PACKAGE, InvalidScript
-from b2cal.calibration.stage import main
-from b2cal.core.iov import ExpRun, IoV
+from b2cal.calibration.script import InvalidScript
+from b2cal.core.iov import ExpRun, IoV, split
 
 RUN = ExpRun(26, 1)
 RANGE = IoV(RUN, None)
@@ -61,20 +59,6 @@ def write_script(node, **parts):
     for name, part in parts.items():
         text = text.replace(f"{{{name}}}", part)
     node.script(text)
-
-
-@pytest.fixture
-def here(monkeypatch):
-    """Run the stage of a folder in this process: a new one costs a second, and test_stage.py pays it."""
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-
-    def run(folder):
-        monkeypatch.chdir(folder)
-        for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
-            del sys.modules[name]
-        return main()
-
-    return run
 
 
 @pytest.fixture
@@ -149,6 +133,31 @@ def test_an_experiment_without_enough_data_does_not_stop_the_others(node, here, 
     exit_code, result = fit(node, here, collected, "return Payload('Mean', iov, {'x': 1})", iovs=iovs)
     assert (exit_code, result["outcome"], len(result["payloads"])) == (0, "ok", 1)
     assert result["message"] == "Experiment 25: Only 0 events were found, 1 are needed."
+
+
+def test_an_interval_with_too_few_data_is_joined_with_the_next(node, here):
+    write_script(node, collect="np.array(events.size)")
+    inputs = [node.raw(ExpRun(26, run), {"x": np.ones(n)}) for run, n in ((1, 900), (2, 100), (3, 900))]
+    folder = node.job("collect", inputs)
+    here(folder)
+    paths = [str(folder / "outputs" / "collected.npz")]
+    iovs = split(RANGE, [ExpRun(26, 2), ExpRun(26, 3)])
+    code = "if collected < config['min']: raise NotEnoughData(config['min'], collected)\n"
+    code += "        return Payload('Mean', iov, {'n': collected})"
+
+    def fitted(minimum):
+        return fit(node, here, paths, code, config={"min": minimum}, iovs=[iov.to_json() for iov in iovs])[1]
+
+    assert [(entry["first"], entry["last"]) for entry in fitted(500)["payloads"]] == [
+        ([26, 1], [26, 1]),
+        ([26, 2], None),
+    ]
+    assert fitted(5000) == {
+        "outcome": "not_enough_data",
+        "message": "Experiment 26: Only 1900 events were found, 5000 are needed.",
+        "payloads": [],
+        "names_read": [],
+    }
 
 
 def test_one_call_cannot_spoil_the_configuration_of_the_next(node, here, collected):
@@ -229,7 +238,8 @@ def test_a_kind_that_does_not_fit_the_script_is_named(node, here):
         ({"inputs": [{"path": "x"}]}, "does not say"),
         ({"conditions": [{"name": "x", "first": [1], "last": None}]}, "cannot be understood"),
         ({"iovs": [[[5, 0], [4, 0]]]}, "before its start"),
-        ({"stage": "produce", "inputs": "twice"}, "two inputs with the same file name"),
+        ({"inputs": "twice"}, "gives an input file twice"),
+        ({"stage": "produce", "inputs": "twice"}, "gives an input file twice"),
     ],
 )
 def test_a_job_that_makes_no_sense_is_refused_before_anything_is_done(node, here, capsys, change, message):
