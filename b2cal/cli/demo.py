@@ -255,7 +255,7 @@ def _show_result(desk: Desk, settings: Settings) -> int:
         raise DemoFailed("The comparison with the truth failed.", rows.stderr.strip())
     write_atomically(settings.folder("result.json"), rows.stdout)
     shown = subprocess.run(command, capture_output=True, text=True, check=False)
-    desk.console.print(f"\n{shown.stdout}", markup=False)
+    desk.console.print(f"\n{shown.stdout}", markup=False, soft_wrap=True)
     return rows.returncode
 
 

@@ -18,13 +18,13 @@ from b2cal.model import (
     JobGroup,
     JobState,
     Kind,
-    ProcessingState,
     SignOffPolicy,
     StartPolicy,
     State,
 )
 
 from .deadlines import spoken
+from .rules import FINISHED, GOING
 from .view import Freshness, ProcessingView
 
 
@@ -126,7 +126,7 @@ def why(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
         return Why(
             f"Stale: {standing.because} changed after it was read. The manager restarts or keeps it.", standing.because
         )
-    if view.processing.state not in (ProcessingState.ACTIVE, ProcessingState.COMPLETE):
+    if view.processing.state not in GOING and calibration.state not in FINISHED:
         return Why(f"{view.processing.name} is {view.processing.state.value}.")
     sentence = _SENTENCES[calibration.state](view, calibration, at)
     if standing.freshness is Freshness.IN_DOUBT:

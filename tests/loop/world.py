@@ -191,7 +191,7 @@ class World:
             calibration = self.view(db, processing).calibration(name)
             act = Act(by, calibration.version, **{"reason": "because", **act_facts})  # type: ignore[arg-type]
             choice = (Choice(),) if verb == "submit" and not args else args
-            if verb in ("veto",):
+            if verb == "veto":
                 loop.veto(db, calibration.id, act, **kwargs)  # type: ignore[arg-type]
             else:
                 getattr(loop, verb)(db, calibration.id, *choice, act)
@@ -202,7 +202,7 @@ class World:
         return loop.advance(self.workplace, processing, name)
 
     def jobs_end(self, name: str, value: object, processing: str = "bucket1") -> None:
-        """The jobs of a running calibration bring back constants with this content; all that they could read was read."""
+        """The jobs of a running calibration bring back constants with this content. They read all of its upstream."""
         with self.database.read() as db:
             view = self.view(db, processing)
             attempt = view.attempts[name]
