@@ -91,7 +91,7 @@ class Inputs:
         return "The run registry knows no run in this range."
 
 
-def select(  # noqa: PLR0917 (what to read, then where from, in the order of a sentence)
+def select(
     db: Session,
     vocabulary: releases.Vocabulary,
     formats: Collection[str],

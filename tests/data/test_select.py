@@ -206,6 +206,7 @@ def test_a_person_sees_which_runs_were_excluded_or_not_chosen(db):
     assert reason(inputs, 1) == "left out: excluded by the selection"
     assert reason(inputs, 3) == "left out: not among the runs that the selection names"
     assert names(inputs) == ["bhabha 2"]
+    assert names(chosen(db, {"bhabha": []}, only=[])) == []
 
 
 # --- completeness ----------------------------------------------------------------------------------------------------
@@ -303,6 +304,7 @@ def test_data_tags_choose_streams_and_a_name_without_one_reads_its_own(db):
     assert names(chosen(db, {"anything": ["bhabha", "cosmic"]})) == ["bhabha 1", "cosmic 1"]
     assert names(chosen(db, {"hadron": ["Good", "NOT cosmic"]})) == ["hadron 1"]
     assert names(chosen(db, {"anything": ["Good"]})) == []
+    assert names(chosen(db, {"hadron": ["NOT hadron"]})) == []
 
 
 def test_a_file_that_two_data_names_read_is_taken_once(db):
