@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import b2cal.calibration
-import b2cal.core
+import b2cal
 from b2cal.core.errors import B2calError
 from b2cal.core.ids import new_token
 
 _STAGE = "b2cal.calibration.stage"
-_SHIPPED = (Path(b2cal.core.__file__).parent, Path(b2cal.calibration.__file__).parent)
+_PACKAGE = Path(b2cal.__file__).parent
+_SHIPPED = ("core", "calibration")
 
 
 class CannotPrepare(B2calError):
@@ -89,8 +89,8 @@ def ship_code(attempt: Path) -> Path:
         return code
     half = attempt / f"code.{new_token()}.tmp"
     try:
-        for package in _SHIPPED:
-            shutil.copytree(package, half / "b2cal" / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+        for room in _SHIPPED:
+            shutil.copytree(_PACKAGE / room, half / "b2cal" / room, ignore=shutil.ignore_patterns("__pycache__"))
         half.rename(code)
     except OSError:
         shutil.rmtree(half, ignore_errors=True)

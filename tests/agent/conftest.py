@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from b2cal.agent import Agent, Handler
 from b2cal.batch import START, LocalBackend
@@ -77,22 +78,16 @@ class Site:
     def group(self, group_id: int) -> dict[str, Any]:
         """A group's row as it stands, with its jobs' rows and its calibration's signal."""
         with self.database.read() as db:
-            row = db.get_one(JobGroup, group_id)
-            jobs = [columns_of(job) for job in row.jobs]
-            signal = db.get_one(Calibration, row.attempt.calibration_id).signal
-            return columns_of(row) | {"jobs": jobs, "signal": signal}
+            return seen(db, db.get_one(JobGroup, group_id))
 
     def rounds(self, group_id: int) -> list[dict[str, Any]]:
-        """The rounds of the group's stage, in order."""
+        """The rounds of the group's stage, in order, at one moment."""
         with self.database.read() as db:
             first = db.get_one(JobGroup, group_id)
-            ids = [
-                row.id
-                for row in db.query(JobGroup)
-                .where(JobGroup.attempt_id == first.attempt_id, JobGroup.stage == first.stage)
-                .order_by(JobGroup.round)
-            ]
-        return [self.group(each) for each in ids]
+            same_stage = db.query(JobGroup).where(
+                JobGroup.attempt_id == first.attempt_id, JobGroup.stage == first.stage
+            )
+            return [seen(db, row) for row in same_stage.order_by(JobGroup.round)]
 
     def executions(self) -> list[int]:
         """How often something ran in each job folder where anything ran, whatever its epoch."""
@@ -118,6 +113,11 @@ class Site:
     def run_until(self, agent: Agent, group_id: int, *states: GroupState) -> dict[str, Any]:
         self.run(agent, lambda: self.group(group_id)["state"] in states, f"the group is {states}")
         return self.group(group_id)
+
+
+def seen(db: Session, row: JobGroup) -> dict[str, Any]:
+    signal = db.get_one(Calibration, row.attempt.calibration_id).signal
+    return columns_of(row) | {"jobs": [columns_of(job) for job in row.jobs], "signal": signal}
 
 
 def columns_of(row: JobGroup | Job) -> dict[str, Any]:
