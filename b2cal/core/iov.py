@@ -6,6 +6,7 @@ experiment's end. Belle II's own tools look for gaps inside one experiment only.
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -155,8 +156,8 @@ def gaps(iovs: Iterable[IoV], within: IoV, runs: Iterable[ExpRun] | None = None)
         found.append(IoV.from_numbers(next_uncovered, within.last_number))
     if runs is None:
         return found
-    known = list(runs)
-    return [gap for gap in found if any(gap.contains(run) for run in known)]
+    known = sorted(run.number for run in runs)
+    return [gap for gap in found if bisect_left(known, gap.first.number) < bisect_right(known, gap.last_number)]
 
 
 def overlaps(iovs: Iterable[IoV]) -> list[IoV]:
