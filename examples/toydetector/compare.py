@@ -2,13 +2,17 @@
 
     python examples/toydetector/compare.py --data DIR --found found.json
 
-DIR is what simulate.py wrote; found.json lists payloads as in a job's conditions: {"name", "first", "last", "path"}, paths
-relative to it. Prints a table and ends with 1 if a type of constants has p <= 0.001.
+DIR is what simulate.py wrote; found.json lists payloads as in a job's conditions: {"name", "first", "last", "path"},
+paths relative to it. Prints a table and ends with 1 if a type of constants has p <= 0.001.
 
-The distance to the truth is the root mean square of the pulls, decorrelated with the full covariance: 1 is what statistical
-errors allow. Of channels that were classified, it is the number of wrong ones. The resolution is how far 68.3 % of values
-lie from where they should be at most, in new events of the last run, reconstructed with nominal, found and true constants.
+The distance to the truth is the root mean square of the pulls, decorrelated with the full covariance: 1 is what
+statistical errors allow. Of channels that were classified, it is the number of wrong ones. The resolution says within
+which distance of the right value 68.3 % of values lie, in new events of the last run; with nominal, found and true
+constants.
 """
+
+# mypy: allow-untyped-calls
+# because calibration scripts are written without annotations
 
 import argparse
 import json
@@ -19,17 +23,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from events import STREAMS
 from numpy.typing import NDArray
+from plants import plant
+from release import calorimeter, cdst, momentum_scale
+from release.beam import BEAM_ENERGY, TOTAL_ENERGY
 from scipy import stats
+from simulate import nominal_constants
+from truth import EXPERIMENT, Truth, make_truth
 
 from b2cal.calibration import Events, Payload
 from b2cal.core.iov import ExpRun, IoV
-from events import STREAMS
-from plants import plant
-from release import calorimeter, cdst, channel_mask, momentum_scale
-from release.beam import BEAM_ENERGY, TOTAL_ENERGY
-from simulate import nominal_constants
-from truth import EXPERIMENT, Truth, make_truth
 
 Floats = NDArray[np.float64]
 Constants = Mapping[str, Mapping[str, NDArray[Any]]]
@@ -98,28 +102,25 @@ def distance(
         if payload.name == nominal.name
         if (own := [run for run in runs if payload.iov.contains(ExpRun(EXPERIMENT, run))])
     ]
-    if nominal.covariance is None and all(payload.covariance is None for payload, _ in pairs):
-        before, after = (sum(_wrong(values, true) for values, true in each) for each in (
-            [(nominal.values, true) for _, true in pairs], [(payload.values, true) for payload, true in pairs]
-        ))
-        n = sum(values.size for _, true in pairs for values in true.values())
-        return n, "wrong", before, after, float(stats.poisson.sf(after - 1, EXPECTED_WRONG_CHANNELS))
-    before, after = (
-        np.concatenate([pulls(payload, true, values) for payload, true, values in each])
-        for each in (
-            [(payload, true, nominal.values) for payload, true in pairs],
-            [(payload, true, payload.values) for payload, true in pairs],
+    if any(payload.covariance is None for payload, _ in pairs):
+        n = sum(states.size for _, true in pairs for states in true.values())
+        wrong_before, wrong_after = (
+            sum(wrong(values, true) for values, (_, true) in zip(each, pairs, strict=True))
+            for each in ([nominal.values] * len(pairs), [payload.values for payload, _ in pairs])
         )
-    )
-    p = float(stats.chi2.sf((after**2).sum(), len(after)))
-    return len(after), "σ", float(np.sqrt(np.mean(before**2))), float(np.sqrt(np.mean(after**2))), p
+        p = stats.poisson.sf(wrong_after - 1, EXPECTED_WRONG_CHANNELS)
+        return n, "wrong", wrong_before, wrong_after, float(p)
+    before = np.concatenate([pulls(payload, true, nominal.values) for payload, true in pairs])
+    after = np.concatenate([pulls(payload, true, payload.values) for payload, true in pairs])
+    p = stats.chi2.sf((after**2).sum(), len(after))
+    return len(after), "σ", _rms(before), _rms(after), float(p)
 
 
 def pulls(payload: Payload, true: Mapping[str, NDArray[Any]], values: Mapping[str, NDArray[Any]]) -> Floats:
     """Decorrelated differences of values to the truth in units of the payload's statistical error.
 
-    Combinations that the covariance fixes exactly, such as the frame of an alignment, and channels that were not measured
-    do not count.
+    Combinations that the covariance fixes exactly, such as the frame of an alignment, and channels that were not
+    measured do not count.
     """
     assert payload.covariance is not None
     keys = sorted(true)
@@ -134,6 +135,11 @@ def pulls(payload: Payload, true: Mapping[str, NDArray[Any]], values: Mapping[st
     fixed = variance < 1e-10 * variance.max(axis=1, keepdims=True)
     projected = np.einsum("nij,ni->nj", direction, each)
     return np.asarray((projected / np.sqrt(np.where(fixed, 1, variance)))[~fixed])
+
+
+def wrong(values: Mapping[str, NDArray[Any]], true: Mapping[str, NDArray[Any]]) -> int:
+    """How many channels were classified wrongly."""
+    return int(sum(np.sum(values[key] != true[key]) for key in true))
 
 
 def resolution(constants: Constants, truth: Truth, run: ExpRun, seed: int) -> dict[str, tuple[str, float]]:
@@ -152,10 +158,10 @@ def resolution(constants: Constants, truth: Truth, run: ExpRun, seed: int) -> di
     reconstructed = cdst.Cdst().produce(dimuon, constants, cdst.settings.expert_config)
     pairs = momentum_scale.Pairs(reconstructed, gain)
     mass = pairs.mass(scale=constants["MomentumScale"]["scale"][0])
-    wrong = 100 * _wrong(mask, truth.at(run.run)["ChannelMask"]) / sum(state.size for state in mask.values())
+    misjudged = 100 * wrong(mask, truth.at(run.run)["ChannelMask"]) / sum(state.size for state in mask.values())
     return {
         "Pedestals": ("noise about the pedestal, counts", _within(noise)),
-        "ChannelMask": ("channels with wrong state, %", wrong),
+        "ChannelMask": ("channels with wrong state, %", misjudged),
         "TimeOffsets": ("time of a cluster, ns", _within(time[timed])),
         "LadderAlignment": ("impact parameter of muons, µm", 1e6 * _within(reconstructed["helix"][:, [0, 5]])),
         "CrystalGains": ("energy of a cluster, %", 100 * _within(energy / BEAM_ENERGY - 1)),
@@ -169,12 +175,12 @@ def _sample(stream: str, truth: Truth, run: ExpRun, seed: int) -> Events:
     return Events(STREAMS[stream](n, truth, run.run, rng), run, stream, n, rng)
 
 
+def _rms(values: Floats) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
 def _within(differences: NDArray[Any]) -> float:
     return float(np.quantile(np.abs(differences), 0.683))
-
-
-def _wrong(values: Mapping[str, NDArray[Any]], true: Mapping[str, NDArray[Any]]) -> int:
-    return int(sum(np.sum(values[key] != true[key]) for key in true))
 
 
 def _of(name: str, *resolutions: Mapping[str, tuple[str, float]]) -> tuple[str, float, float, float]:
@@ -198,7 +204,9 @@ def good_runs(folder: Path) -> list[int]:
 
 def as_text(rows: Sequence[Row]) -> str:
     """The rows as a table."""
-    lines = [f"{'constants':16}{'values':>7}  {'distance to truth':24}{'p':>8}   resolution: nominal, found, true constants"]
+    lines = [
+        f"{'constants':16}{'values':>7}  {'distance to truth':24}{'p':>8}   resolution: nominal, found, true constants"
+    ]
     for row in rows:
         digits = 0 if row.unit == "wrong" else 2
         moved = f"{row.before:.{digits}f} -> {row.after:.{digits}f} {row.unit}"
@@ -212,7 +220,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="what simulate.py wrote")
     parser.add_argument("--found", type=Path, required=True, metavar="FILE", help="JSON list of payloads")
-    parser.add_argument("--runs", metavar="FIRST-LAST", help="the runs they were made from (default: all that are Good)")
+    parser.add_argument(
+        "--runs", metavar="FIRST-LAST", help="the runs they were made from (default: all that are Good)"
+    )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     arguments = parser.parse_args(argv)
     runs = good_runs(arguments.data)

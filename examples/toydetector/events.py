@@ -1,11 +1,10 @@
-"""Simulated events, as the detector's electronics would write them. Everything is vectorised over the events of a run."""
+"""Simulated events, as the detector's electronics would write them; vectorised over the events of a run."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from release import calorimeter, tracker
 from release.beam import ENERGY_SPREAD, MUON_MASS, TOTAL_ENERGY
 from release.calorimeter import CELLS, CRATE, NO_TIME
@@ -91,7 +90,7 @@ def _directions(n: int, max_slope: float, rng: Rng) -> Array:
 
 
 def _radiating_pairs(total: Array, photon_energy: Array, rng: Rng) -> tuple[Array, Array]:
-    """Momenta of two muons (n, 2, 3) and direction of the photon (n, 3) of a collision at rest, all inside the barrel."""
+    """Momenta of two muons (n, 2, 3) and directions of the photon (n, 3), all inside the barrel."""
     n = len(total)
     muons, photon = np.zeros((n, 2, 3)), np.zeros((n, 3))
     todo = np.arange(n)
@@ -180,5 +179,3 @@ def _as_cells(clusters: Columns) -> Columns:
 
 def _hot_pulses(rng: Rng, shape: tuple[int, ...]) -> Array:
     return np.where(rng.random(shape) < 0.3, rng.exponential(300, shape), 0)
-
-

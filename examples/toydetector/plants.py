@@ -1,13 +1,12 @@
 """Deviations that can be planted into the truth, one for each check that a calibration's limits make.
 
-A value of 1 puts the deviation at the check's limit, 2 at twice the limit; for a yes/no check any value but 0 violates it.
+A value of 1 puts the deviation at the check's limit, 2 at twice the limit; a yes/no check is violated by any but 0.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-
 from release import calorimeter, tracker
 from release.alignment import LadderAlignment
 from release.channel_mask import DEAD, ChannelMask
@@ -112,7 +111,7 @@ def _field(truth: Truth, deviation: float) -> None:
 
 
 def _mass_resolution(truth: Truth, excess: float) -> None:
-    truth.extra_energy_spread = 0.05 * np.sqrt((1 + excess) ** 2 - 1)
+    truth.extra_energy_spread = 0.065 * np.sqrt((1 + excess) ** 2 - 1)
 
 
 def _photon_loss(truth: Truth, _: float) -> None:
@@ -138,7 +137,9 @@ PLANTS: Mapping[str, Plant] = {
         "hits become less precise", _high(LadderAlignment.limits, "chi2_excess"), _hit_resolution
     ),
     "alignment.every_ladder_measured": Plant("a ladder is read out too late", 1, _blind_ladder),
-    "energy_scale.deviation": Plant("some crystals are far too bright", _high(CrystalGains.limits, "deviation"), _gains),
+    "energy_scale.deviation": Plant(
+        "some crystals are far too bright", _high(CrystalGains.limits, "deviation"), _gains
+    ),
     "energy_scale.drift": Plant("light yield drops before run 8", _high(CrystalGains.limits, "drift"), _light_yield),
     "energy_scale.resolution_excess": Plant(
         "energies become less precise", _high(CrystalGains.limits, "resolution_excess"), _energy_resolution

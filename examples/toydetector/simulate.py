@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 import uproot
-
-from b2cal.calibration import Payload
-from b2cal.core.iov import ExpRun, IoV
 from events import STREAMS
 from plants import ALWAYS, PLANTS, plant
 from release import calorimeter, tracker
 from truth import BAD_RUN, EXCHANGED_CRATE, EXPERIMENT, PEDESTAL_PERIODS, RUNS, SECOND_WEEK, Truth, make_truth
+
+from b2cal.calibration import Payload
+from b2cal.core.iov import ExpRun, IoV
 
 FIRST_RUN_STARTED = datetime(2026, 11, 2, 6, tzinfo=UTC)
 
@@ -110,7 +110,7 @@ def nominal_constants() -> list[Payload]:
             {"gain": calorimeter.NOMINAL_GAIN * crystals, "measured": never},
             covariance=(0.1 * calorimeter.NOMINAL_GAIN) ** 2 * crystals[:, None, None],
         ),
-        Payload("MomentumScale", always, {"scale": [1.0]}, covariance=[[1e-6]]),
+        Payload("MomentumScale", always, {"scale": [1.0], "pairs": [0]}, covariance=[[1e-6]]),
     ]
 
 
@@ -137,9 +137,7 @@ def _write_constants(folder: Path, payloads: Sequence[Payload]) -> None:
         file = f"{payload.name}_{payload.iov.first}.root"
         payload.write(folder / file)
         first, last = payload.iov.to_json()
-        entries.append(
-            {"name": payload.name, "first": first, "last": last, "path": file, "identity": payload.identity}
-        )
+        entries.append({"name": payload.name, "first": first, "last": last, "path": file, "identity": payload.identity})
     (folder / "constants.json").write_text(json.dumps(entries, indent=1))
 
 

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-
 from release import calorimeter, tracker
 from release.alignment import UNSEEN
 from release.channel_mask import DEAD, HOT
@@ -109,7 +108,7 @@ def make_truth(seed: int) -> Truth:
     offset = crate_offset[calorimeter.CRATE] + rng.normal(0, 0.5, n_crystals)
     offset = offset + np.outer(second_week, crate_change[calorimeter.CRATE])
 
-    shift = np.concatenate([rng.normal(0, 200e-6, tracker.N_LADDERS), rng.normal(0, 500e-6, tracker.N_LADDERS)])
+    shift = np.concatenate([rng.normal(0, 200e-6, tracker.N_LADDERS), rng.normal(0, 400e-6, tracker.N_LADDERS)])
 
     gain = calorimeter.NOMINAL_GAIN * 0.96 * (1 + 0.06 * np.clip(rng.normal(0, 1, n_crystals), -3, 3))
     light_yield = 1 - 0.0005 * np.arange(n_runs)

@@ -46,8 +46,8 @@ class Result:
 class Chain:
     """Calibrations of one set of simulated data, each with the constants of those before it."""
 
-    def __init__(self, data: Path, work: Path, runs: Sequence[int], seed: str = "0" * 64) -> None:
-        self.data, self.work, self.runs, self.seed = data, work, list(runs), seed
+    def __init__(self, data: Path, work: Path, runs: Sequence[int], files_per_job: int = 4) -> None:
+        self.data, self.work, self.runs, self.files_per_job = data, work, list(runs), files_per_job
         self.iov = IoV(ExpRun(EXPERIMENT, self.runs[0]), None)
         self.nominal = constants_in(data / "nominal")
         self.results: dict[str, Result] = {}
@@ -113,34 +113,38 @@ class Chain:
             config = script.settings.expert_config
             runs = {ExpRun(file["exp"], file["run"]) for file in inputs}
             iovs = [iov.to_json() for iov in pieces(calibration.strategy, self.iov, config, runs)]
-        conditions, read = list(base), set()
-        for iteration in range(calibration.max_iterations):
-            halves = [inputs[::2], inputs[1::2]]
-            folders = [self._stage("collect", module, inputs=half, conditions=conditions) for half in halves if half]
-            collected = [str(folder / "outputs/collected.npz") for folder in folders]
+        answer, conditions = Result(outcome="iterate", iterations=0), list(base)
+        while answer.outcome == "iterate" and answer.iterations < calibration.max_iterations:
+            collected = self._collected(module, inputs, conditions, answer)
             fitted = self._stage("fit", module, collected=collected, conditions=conditions, iovs=iovs)
             result = json.loads((fitted / "outputs/result.json").read_text())
-            payloads = [
-                {**{key: entry[key] for key in ("name", "first", "last", "identity")}, "path": str(fitted / "outputs" / entry["file"])}
-                for entry in result["payloads"]
-            ]
-            read |= set(result["names_read"])
-            read |= {name for f in folders for name in json.loads((f / "outputs/collected.json").read_text())["names_read"]}
-            if result["outcome"] != "iterate":
-                break
-            conditions = [*base, *payloads]
-        answer = Result(payloads, outcome=result["outcome"], iterations=iteration + 1, names_read=read)
-        if payloads:
-            folder = self._stage("measure", module, collected=collected, conditions=base, payloads=payloads)
+            for entry in result["payloads"]:
+                entry["path"] = str(fitted / "outputs" / entry.pop("file"))
+            answer.payloads, answer.outcome = result["payloads"], result["outcome"]
+            answer.names_read |= set(result["names_read"])
+            answer.iterations += 1
+            conditions = [*base, *answer.payloads]
+        if answer.payloads:
+            folder = self._stage("measure", module, collected=collected, conditions=base, payloads=answer.payloads)
             measured = json.loads((folder / "outputs/measurements.json").read_text())
             answer.measurements = {entry["name"]: entry for entry in measured["measurements"]}
             answer.limits = measured["limits"]
         return answer
 
+    def _collected(self, module: str, inputs: list[Entry], conditions: list[Entry], answer: Result) -> list[str]:
+        """Results of collect jobs, each with `files_per_job` files; what they read is noted in the answer."""
+        paths = []
+        for first in range(0, len(inputs), self.files_per_job):
+            some = inputs[first : first + self.files_per_job]
+            folder = self._stage("collect", module, inputs=some, conditions=conditions)
+            answer.names_read |= set(json.loads((folder / "outputs/collected.json").read_text())["names_read"])
+            paths.append(str(folder / "outputs/collected.npz"))
+        return paths
+
     def _stage(self, name: str, module: str, **parts: Any) -> Path:
         with release_loaded():
             config = load(RELEASE, module).settings.expert_config
-        job = {"stage": name, "release": str(RELEASE), "module": module, "config": config, "seed": self.seed}
+        job = {"stage": name, "release": str(RELEASE), "module": module, "config": config, "seed": "0" * 64}
         folder = self.work / f"{module}_{name}_{new_token()[:8]}"
         folder.mkdir(parents=True)
         (folder / "job.json").write_text(json.dumps(job | parts))
@@ -196,6 +200,7 @@ def beyond(result: Result) -> set[str]:
 @contextmanager
 def release_loaded() -> Iterator[None]:
     """Give the loader a process in which no other release was loaded, as every job has."""
+
     def ours() -> dict[str, Any]:
         return {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == PACKAGE}
 

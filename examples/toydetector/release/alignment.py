@@ -5,8 +5,9 @@ eliminating the track (Schur complement) leaves normal equations in a alone, sum
 track derivatives H, the matrix is P = W - W H (H'WH)^-1 H'W, and the right-hand side W times the residuals. This is the
 method of Millepede (V. Blobel, Nucl. Instrum. Meth. A 566 (2006) 5). Repeated until no ladder moves any more.
 
-No track can see a rotation of the whole tracker about the beam or its shift along it: both are fixed to zero by Lagrange
-multipliers. Four more combinations are weakly seen, only by cosmic muons that miss the beam; their errors are measured.
+No track can see a rotation of the whole tracker about the beam or its shift along it: both are fixed to zero by
+Lagrange multipliers. Four more combinations are seen weakly, by cosmic muons that miss the beam; their errors are
+measured.
 """
 
 import numpy as np

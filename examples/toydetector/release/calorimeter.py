@@ -71,7 +71,9 @@ def direction_of(crystal: Ints) -> Floats:
     return np.stack([RADIUS * np.cos(phi), RADIUS * np.sin(phi), z], axis=-1) / np.hypot(RADIUS, z)[..., None]
 
 
-def amplitudes(crystal: Ints, adc: Ints, constants: Mapping[str, Mapping[str, Any]]) -> tuple[Floats, NDArray[np.bool_]]:
+def amplitudes(
+    crystal: Ints, adc: Ints, constants: Mapping[str, Mapping[str, Any]]
+) -> tuple[Floats, NDArray[np.bool_]]:
     """Pulse heights above the pedestal, and which of them come from a crystal that exists and is not masked."""
     good = (crystal >= 0) & (constants["ChannelMask"]["crystal"][crystal] == 0)
     return np.where(good, adc - constants["Pedestals"]["pedestal"][crystal], 0.0), good

@@ -10,7 +10,7 @@ from b2cal.calibration import CalibrationSettings, Production
 
 from . import alignment, channel_mask, pedestals, time_offsets
 from .calorimeter import CELLS, NO_TIME, SEED, amplitudes, time_walk
-from .tracker import MIN_HITS, N_LAYERS, fit_tracks, hit_positions, tracks
+from .tracker import MIN_HITS, fit_tracks, hit_positions, tracks
 
 NONE, COMPLETE, INCOMPLETE = range(3)
 """What is known of a cluster's energy; incomplete: a crystal of it is masked."""
@@ -49,7 +49,7 @@ class Cdst(Production):
 
 
 def clusters(events, conditions, time_window):
-    """Crystals and amplitudes (n, 18) of the two clusters of each event, -1 and 0 for masked; and their status (n, 2)."""
+    """Crystals and amplitudes (n, 18) of the two clusters of each event, -1 and 0 if masked; and status (n, 2)."""
     read = events["cell_crystal"]
     amplitude, good = amplitudes(read, events["cell_adc"], conditions)
     seed = slice(SEED, None, CELLS)

@@ -61,8 +61,12 @@ class ChannelMask(Calibration):
         n, hits = int(collected["events"]), collected["hits"]
         good_in_layer = np.bincount(CHANNEL_LAYER, ~channel) / np.bincount(CHANNEL_LAYER)
         return [
-            Measurement("bad_crystals", 100 * crystal.mean(), unit="%", previous=100 * np.mean(before["crystal"] != GOOD)),
-            Measurement("bad_channels", 100 * channel.mean(), unit="%", previous=100 * np.mean(before["channel"] != GOOD)),
+            Measurement(
+                "bad_crystals", 100 * crystal.mean(), unit="%", previous=100 * np.mean(before["crystal"] != GOOD)
+            ),
+            Measurement(
+                "bad_channels", 100 * channel.mean(), unit="%", previous=100 * np.mean(before["channel"] != GOOD)
+            ),
             Measurement("good_in_layer", 100 * good_in_layer, unit="%", axis="layer"),
             Measurement("every_layer_reads_out", bool(len(good_in_layer) == N_LAYERS and np.all(good_in_layer > 0.5))),
             Measurement("hit_rate", 100 * hits / n, 100 * np.sqrt(hits) / n, unit="%", axis="tracker channel"),

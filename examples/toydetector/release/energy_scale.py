@@ -1,8 +1,10 @@
 """Gain of each crystal (ADC counts per GeV), from electrons and positrons of known energy in Bhabha events.
 
-The fitted track says where the particle entered, hence which share of the beam energy each crystal should see. The gain is
-the slope of amplitude against that energy. Light yield falls slowly: new gains from each of `payload_boundaries` on.
+The fitted track says where the particle entered, hence which share of the beam energy each crystal should see. The gain
+is the slope of amplitude against that energy. Light yield falls slowly: new gains from each of `payload_boundaries` on.
 """
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,7 +12,17 @@ from b2cal.calibration import Calibration, CalibrationSettings, Limit, Measureme
 
 from . import cdst
 from .beam import BEAM_ENERGY
-from .calorimeter import CELLS, CRATE, ENERGY_SIGMA, N_CRYSTALS, NOMINAL_GAIN, RADIUS, SEED, shower_shares
+from .calorimeter import (
+    CELLS,
+    CRATE,
+    ENERGY_SIGMA,
+    N_CRYSTALS,
+    NOMINAL_GAIN,
+    NOMINAL_NOISE,
+    RADIUS,
+    SEED,
+    shower_shares,
+)
 from .tracker import IMPACT_SIGMA_U, IMPACT_SIGMA_Z, crossing
 
 settings = CalibrationSettings(
@@ -44,15 +56,14 @@ class CrystalGains(Calibration):
         used = in_time & (crystal >= 0) & (energy > config["min_share"] * BEAM_ENERGY)
         crystal, amplitude, energy, blur2 = crystal[used], amplitude[used], energy[used], blur2[used]
         spread2 = ENERGY_SIGMA**2 * energy + blur2
-        noise2 = conditions["Pedestals"]["noise"][crystal] ** 2
-        weight = 1 / (NOMINAL_GAIN**2 * spread2 + noise2)
+        weight = 1 / (NOMINAL_GAIN**2 * spread2 + NOMINAL_NOISE**2)
         sums = {
             "pulses": np.ones_like(energy),
             "ee": weight * (energy**2 - blur2 / 2),  # an inexact abscissa flattens a fitted line: half of it shows here
             "ea": weight * energy * amplitude,
             "aa": weight * amplitude**2,
             "spread": (weight * energy) ** 2 * spread2,
-            "noise": (weight * energy) ** 2 * noise2,
+            "noise": (weight * energy * NOMINAL_NOISE) ** 2,
         }
         return {name: np.bincount(crystal, each, N_CRYSTALS) for name, each in sums.items()}
 
@@ -71,7 +82,7 @@ class CrystalGains(Calibration):
     def measure(self, payloads, collected, conditions, config):
         last, previous = payloads[-1], conditions["CrystalGains"]
         gain = np.where(last.values["measured"], last.values["gain"], np.nan) / NOMINAL_GAIN
-        steps = [mean_ratio(after, before) - 1 for before, after in zip(payloads, payloads[1:], strict=False)]
+        steps = [mean_ratio(after, before) - 1 for before, after in pairwise(payloads)]
         ee = np.where(collected["ee"] > 0, collected["ee"], 1)
         chi2 = (collected["aa"] - collected["ea"] ** 2 / ee).sum()
         measured_in_crate = np.bincount(CRATE, last.values["measured"]) / np.bincount(CRATE)

@@ -1,9 +1,9 @@
 """Momentum scale by blocks of runs, from the mass peak of muon pairs.
 
-The invariant mass of two muons, and of the photon that they may have radiated, must be the known energy of the collision.
-The scale is what all momenta are to be multiplied with so that the mean mass agrees. A mean mass is not the mass of mean
-momenta: curvatures have Gaussian errors, momenta are their inverse. The excess is taken from the size of each track's own
-error. The magnet drifts: a new scale from each of `payload_boundaries` on.
+The invariant mass of two muons, and of the photon that they may have radiated, must be the energy of the collision. The
+scale is what all momenta are to be multiplied with so that the mean mass agrees. A mean mass is not the mass of mean
+momenta: curvatures have Gaussian errors, momenta are their inverse. The excess is found from the errors of each event.
+The magnet drifts: a new scale from each of `payload_boundaries` on.
 """
 
 import numpy as np
@@ -57,10 +57,11 @@ class MomentumScale(Calibration):
         return {name: np.bincount(with_photon[inside], each[inside], 2) for name, each in sums.items()}
 
     def fit(self, collected, conditions, config, iov):
-        if collected["pairs"].sum() < config["min_pairs"]:
-            raise NotEnoughData(needed=config["min_pairs"], found=int(collected["pairs"].sum()), what="muon pairs")
+        n_pairs = int(collected["pairs"].sum())
+        if n_pairs < config["min_pairs"]:
+            raise NotEnoughData(needed=config["min_pairs"], found=n_pairs, what="muon pairs")
         scale, error = scale_and_error({name: each.sum() for name, each in collected.items()})
-        return Payload("MomentumScale", iov, {"scale": [scale]}, covariance=[[error**2]])
+        return Payload("MomentumScale", iov, {"scale": [scale], "pairs": [n_pairs]}, covariance=[[error**2]])
 
     def measure(self, payloads, collected, conditions, config):
         scale = np.array([payload.values["scale"][0] for payload in payloads])
@@ -68,11 +69,10 @@ class MomentumScale(Calibration):
         previous = [conditions.at(payload.iov.first)["MomentumScale"]["scale"][0] for payload in payloads]
         (without, photon), (without_error, photon_error) = scale_and_error(collected)
         agree = abs(without - photon) < 5 * np.hypot(without_error, photon_error)
-        mean = collected["difference"].sum() / collected["pairs"].sum()
-        width2 = collected["pull2"].sum() / collected["pairs"].sum() * (1 - mean**2 * collected["pairs"].sum() / collected["square"].sum())
+        width = np.sqrt(collected["pull2"].sum() / collected["pairs"].sum())
         return [
             Measurement("deviation", scale - 1, error, axis="block of runs", previous=np.array(previous) - 1),
-            Measurement("resolution_excess", np.sqrt(width2) - 1),
+            Measurement("resolution_excess", width - 1),
             Measurement("photon_events_agree", bool(agree)),
         ]
 
@@ -94,24 +94,30 @@ class Pairs:
         crystal = events["cell_crystal"].reshape(-1, 2, CELLS).astype(int)
         cluster = (events["cluster_status"] == cdst.COMPLETE)[:, :, None]
         energy = np.where(cluster, events["cell_amplitude"].reshape(-1, 2, CELLS) / gain[crystal], 0.0).sum(axis=2)
-        self.has_photon = cluster.any(axis=(1, 2))
         self.photon_energy = energy.sum(axis=1)
+        self.has_photon = self.photon_energy > 0
         self.photon_momentum = (energy[:, :, None] * direction_of(crystal[:, :, SEED])).sum(axis=1)
 
-    def mass(self, curvature_shift=0.0, scale=1.0):
-        """Invariant mass with both curvatures shifted by (n, 2)."""
-        pt = scale * CURVATURE_OF_1_GEV / (self.curvature + curvature_shift)
+    def mass(self, scale=1.0, curvature=0.0, photon=0.0):
+        """Invariant mass; curvatures are shifted by (n, 2), the photon's energy by (n,) of itself."""
+        pt = scale * CURVATURE_OF_1_GEV / (self.curvature + curvature)
         muons = np.stack([pt * np.cos(self.phi), pt * np.sin(self.phi), pt * self.tanl], axis=-1)
-        energy = np.sqrt((muons**2).sum(axis=-1) + MUON_MASS**2).sum(axis=1) + self.photon_energy
-        momentum = muons.sum(axis=1) + self.photon_momentum
+        energy = np.sqrt((muons**2).sum(axis=-1) + MUON_MASS**2).sum(axis=1) + self.photon_energy * (1 + photon)
+        momentum = muons.sum(axis=1) + self.photon_momentum * (1 + np.reshape(photon, (-1, 1)))
         return np.sqrt(np.maximum(energy**2 - (momentum**2).sum(axis=1), 0))
 
     def mass_and_sigma(self):
         """The mass without the excess from finite resolution, and its expected resolution."""
         central = self.mass()
-        excess, variance = np.zeros_like(central), (ENERGY_SPREAD**2 + (ENERGY_SIGMA**2 * self.photon_energy))
-        for track in ([1, 0], [0, 1]):
-            up, down = (self.mass(sign * self.curvature_sigma * track) for sign in (1, -1))
-            excess += (up + down) / 2 - central
+        photon_sigma = ENERGY_SIGMA / np.sqrt(np.where(self.has_photon, self.photon_energy, np.inf))
+        mass, variance = central.copy(), np.full_like(central, ENERGY_SPREAD**2)
+        for errors in (
+            {"curvature": self.curvature_sigma * [1, 0]},
+            {"curvature": self.curvature_sigma * [0, 1]},
+            {"photon": photon_sigma},
+        ):
+            up = self.mass(**errors)
+            down = self.mass(**{name: -error for name, error in errors.items()})
+            mass -= (up + down) / 2 - central
             variance += ((up - down) / 2) ** 2
-        return central - excess, np.sqrt(np.maximum(variance, ENERGY_SPREAD**2))
+        return mass, np.sqrt(variance)

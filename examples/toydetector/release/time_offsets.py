@@ -1,9 +1,11 @@
 """Time offset of each crystal, from electrons and positrons of Bhabha events.
 
-They reach the calorimeter at a known time. What a crystal's clock shows then, after correction for the time walk of small
-pulses, is its offset: the mean over its pulses, weighted with their expected resolution. Cables and crates are exchanged
-from time to time: `payload_boundaries` names the runs at which offsets may have changed.
+They reach the calorimeter at a known time. What a crystal's clock shows then, after correction for the time walk of
+small pulses, is its offset: the mean over its pulses, weighted with their expected resolution. Crates are exchanged now
+and then: `payload_boundaries` names the runs from which on offsets may have changed.
 """
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -58,7 +60,9 @@ class TimeOffsets(Calibration):
         step, step_error = largest_step([previous, *payloads])
         seen = collected["pulses"] >= config["min_pulses"]
         pulses, weight, time, square = (collected[key][seen] for key in ("pulses", "weight", "time", "square"))
-        excess = np.median(np.sqrt((square - time**2 / weight) / (pulses - 1))) - 1  # a few crystals that step do not count
+        excess = (
+            np.median(np.sqrt((square - time**2 / weight) / (pulses - 1))) - 1
+        )  # a few crystals that step do not count
         measured_in_crate = np.bincount(CRATE, last.values["measured"]) / np.bincount(CRATE)
         return [
             Measurement("step", step, step_error, unit="ns", axis="crystal"),
@@ -82,7 +86,7 @@ def largest_step(payloads):
     NaN where no two successive payloads have measured it: a nominal value is no measurement.
     """
     step, error = np.full(N_CRYSTALS, np.nan), np.full(N_CRYSTALS, np.nan)
-    for before, after in zip(payloads, payloads[1:], strict=False):
+    for before, after in pairwise(payloads):
         change = after.values["offset"] - before.values["offset"]
         both = after.values["measured"] & before.values["measured"]
         larger = both & ~(np.abs(change) <= np.abs(step))

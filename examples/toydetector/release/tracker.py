@@ -159,7 +159,9 @@ def _parabola(radius: Floats, phi: Floats, good: Bools) -> Floats:
     x, y = x * np.cos(chord) + y * np.sin(chord), y * np.cos(chord) - x * np.sin(chord)
     powers = np.stack([np.ones_like(x), x, x**2], axis=2) * good[:, :, None]
     normal = powers.transpose(0, 2, 1) @ powers
-    offset, slope, half_curvature = np.linalg.solve(normal, powers.transpose(0, 2, 1) @ (y * good)[:, :, None])[:, :, 0].T
+    offset, slope, half_curvature = np.linalg.solve(normal, powers.transpose(0, 2, 1) @ (y * good)[:, :, None])[
+        :, :, 0
+    ].T
     curvature = 2 * half_curvature / (1 + slope**2) ** 1.5
     curvature = np.where(np.abs(curvature) < 1e-6, 1e-6, curvature)
     angle = np.arctan(slope)
