@@ -45,7 +45,7 @@ def prepare(settings: Settings, ours: Mapping[str, str]) -> None:
 
 
 def main() -> None:
-    """Make configuration and metadata database ready, then be replaced by Airflow: same process, same number."""
+    """Make configuration and metadata database ready, then become Airflow: the process stays the same."""
     parser = argparse.ArgumentParser(prog="python -m b2cal.airflow", description=__doc__)
     parser.add_argument("component", choices=OPTIONS)
     component = parser.parse_args().component
@@ -55,7 +55,15 @@ def main() -> None:
         prepare(settings, ours)
     except B2calError as problem:
         sys.exit(f"{problem}\n{problem.hint}")
-    os.execve(sys.executable, [sys.executable, "-m", "airflow", component, *OPTIONS[component]], ours)  # noqa: S606
+    os.environ.clear()
+    os.environ.update(ours)
+    if component == "scheduler":
+        # Its workers and their tasks are forks of it: what it has imported costs a task neither time nor memory.
+        import b2cal.loop  # noqa: F401
+    from airflow.__main__ import main as become_airflow
+
+    sys.argv = ["airflow", component, *OPTIONS[component]]
+    become_airflow()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":
