@@ -59,7 +59,7 @@ class Plot:
     image: str = ""
 
 
-def write_report(  # noqa: PLR0917  title and verdict, then what they are about
+def write_report(
     folder: Path,
     title: str,
     judgement: Judgement,
@@ -226,7 +226,7 @@ def number(value: float | None) -> str:
 def limits(check: Check) -> str:
     """The limits of a check as people read them."""
     if isinstance(check.value, bool):
-        return "yes"
+        return "must be yes"
     if check.low is None and check.high is None:
         return "–"
     if check.low is None:
@@ -234,19 +234,22 @@ def limits(check: Check) -> str:
     if check.high is None:
         return f"≥ {number(check.low)}"
     if check.low == -check.high:
-        return f"within ± {number(check.high)}"
+        return f"within ±{number(check.high)}"
     return f"{number(check.low)} to {number(check.high)}"
 
 
 def sentence(check: Check) -> str:
     """What is wrong with it, in one sentence."""
     if check.value is None or isinstance(check.value, bool):
-        return check.note or f"{check.name}: no."
+        return check.note or "The answer is no."
     unit = f" {check.unit}" if check.unit else ""
-    many = f"{check.n_outside} of {check.n_values} channels are outside; " if check.n_values > 1 else ""
-    most = f"{check.where} has" if check.where else "It has"
-    text = f"{many}{most} {number(check.value)}{unit}, the limit is {limits(check)}{unit}."
-    return f"{text[0].upper()}{text[1:]} {check.note}".strip()
+    value = f"{number(check.value)}{unit}"
+    limit = f"limit: {limits(check)}{unit}"
+    if check.n_values > 1:
+        text = f"{check.n_outside} of {check.n_values} are outside ({limit}). The worst is {check.where}: {value}."
+    else:
+        text = f"{check.where or 'The value'} is {value} ({limit})."
+    return f"{text} {check.note}".strip()
 
 
 def worst_channels(check: Check) -> list[tuple[str, str]]:
