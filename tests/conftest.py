@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -47,3 +48,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         terminalreporter.write_line(f"NOT TESTED {report.nodeid}: {reason}", yellow=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data of the small profile, simulated once."""
+    from b2cal.cli.data import run_simulation
+
+    folder = tmp_path_factory.mktemp("simulated") / "data"
+    run_simulation(folder, "small", seed=1)
+    (folder / "complete").touch()
+    return folder

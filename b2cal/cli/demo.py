@@ -120,7 +120,7 @@ def _begin(settings: Settings, profile: Profile, seed: int) -> dict[str, Any]:
     return begun
 
 
-def _prepare(workplace: Workplace, profile: Profile, seed: int) -> list[str]:
+def prepare(workplace: Workplace, profile: Profile, seed: int) -> list[str]:
     """Data, release, tags, people and the processing; each step only where it was not done before. Gives the logins."""
     settings, database = workplace.settings, workplace.database
     simulated = settings.folder("data")
