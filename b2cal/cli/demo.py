@@ -78,7 +78,7 @@ def demo(desk: Desk, *, profile: Profile, and_exit: bool, seed: int) -> None:
     try:
         with running(settings):
             desk.console.print(addresses(settings))
-            desk.console.print(f"  log in as {', '.join(_prepare(open_workplace(settings), profile, begun['seed']))}")
+            desk.console.print(f"  log in as {', '.join(prepare(open_workplace(settings), profile, begun['seed']))}")
             desk.console.print("  (each with its name as password)\n")
             _follow(Desk(MANAGER, as_json=False), profile)
             exit_code = _show_result(desk, settings)

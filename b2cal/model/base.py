@@ -1,6 +1,6 @@
 """The declarative base with the names of its constraints."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
@@ -18,4 +18,4 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    __table_args__: ClassVar[Any] = {"mysql_charset": "utf8mb4", "mysql_engine": "InnoDB"}
+    __table_args__: Any = {"mysql_charset": "utf8mb4", "mysql_engine": "InnoDB"}

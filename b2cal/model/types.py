@@ -31,7 +31,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 def text(length: int) -> String:
     """A string compared byte by byte on every database."""
-    return String(length).with_variant(mysql.VARCHAR(length, collation=_COLLATION), *MARIADB)  # type: ignore[no-untyped-call]
+    return String(length).with_variant(mysql.VARCHAR(length, collation=_COLLATION), *MARIADB)
 
 
 def enum(kind: type[StrEnum]) -> Enum:
@@ -46,7 +46,7 @@ def enum(kind: type[StrEnum]) -> Enum:
     )
 
 
-_LONG = Text().with_variant(mysql.LONGTEXT(collation=_COLLATION), *MARIADB)  # type: ignore[no-untyped-call]
+_LONG = Text().with_variant(mysql.LONGTEXT(collation=_COLLATION), *MARIADB)
 _BIG = BigInteger().with_variant(Integer, "sqlite")
 
 Id = Annotated[int, mapped_column(_BIG, primary_key=True, autoincrement=True)]

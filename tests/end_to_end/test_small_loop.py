@@ -65,7 +65,7 @@ def test_without_the_scheduler_only_people_change_states_and_batch_jobs_go_on(tm
             for process in stopped:
                 process.suspend()
             before = count(small, Decision)
-        wait_for("the end of the jobs", lambda: small.read(lambda view: True) and open_jobs(small) == 0, 60)
+        wait_for("the end of the jobs", lambda: open_jobs(small) == 0, 60)
         time.sleep(5)  # long enough for what must not happen: a scheduler that lives would act within a second
         assert count(small, Decision) == before
         for process in stopped:
@@ -106,7 +106,7 @@ def open_jobs(small: SmallLoop) -> int:
 
 def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as reply:
+        with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310 (the address is ours)
             return bool(reply.status == 200)
     except OSError:
         return False
