@@ -110,7 +110,8 @@ def test_the_arrows_between_the_rooms_hold():
 
 
 PLANTED = {
-    "core/planted.py": "import b2cal.model, airflow, click, matplotlib\n",
+    "core/planted.py": "import b2cal.model, airflow, click, flask, matplotlib\n",
+    "runtime/planted.py": "import sqlalchemy\n",
     "airflow/builder.py": "\nimport b2cal.settings\n",
 }
 
