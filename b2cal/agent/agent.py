@@ -77,8 +77,10 @@ class Agent:
             adopted = step(self._desk, order)
             if adopted:
                 self._cursors.pop(order.centre, None)
-        except (B2calError, OSError) as error:
-            log.warning("a group has to wait", token=order.token, step=step.__name__, error=str(error))
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever is wrong with one group must not stop the others)
+            log.warning("a group has to wait", token=order.token, step=step.__name__, error=repr(error))
             pause_s = min(self._desk.settings.batch.retry_delay_s, LONGEST_PAUSE_S)
             self._resting[order.group_id] = self._desk.now() + timedelta(seconds=pause_s)
             message = str(error)

@@ -69,7 +69,12 @@ def collect_events(desk: Desk, backend: Backend, since: Cursor) -> Cursor:
     with desk.database.read() as db:
         groups = _groups(db, {event.handle.token for event in latest.values() if not event.handle.state.ended})
         known = [event for event in latest.values() if event.handle.token in groups]
-        jobs = _open_jobs(db, desk.settings.attempts, {groups[event.handle.token].id for event in known})
+        jobs = _open_jobs(
+            db,
+            desk.settings.attempts,
+            {groups[event.handle.token].id for event in known},
+            {event.handle.number for event in known},
+        )
     changes = [
         change
         for event in known
@@ -94,11 +99,11 @@ def _groups(db: Session, with_living_jobs: set[str]) -> dict[str, _Group]:
     return {token: _Group(group_id, epoch, state) for token, group_id, epoch, state in rows}
 
 
-def _open_jobs(db: Session, attempts: Path, group_ids: set[int]) -> dict[tuple[int, int], _OpenJob]:
+def _open_jobs(db: Session, attempts: Path, group_ids: set[int], numbers: set[int]) -> dict[tuple[int, int], _OpenJob]:
     rows = db.execute(
         select(Job.id, Job.group_id, Job.number, JobGroup.stage, Job.state, Job.folder)
         .join(JobGroup, Job.group_id == JobGroup.id)
-        .where(Job.group_id.in_(group_ids), Job.state.in_(_UNFINISHED))
+        .where(Job.group_id.in_(group_ids), Job.number.in_(numbers), Job.state.in_(_UNFINISHED))
     )
     return {
         (group_id, number): _OpenJob(job_id, group_id, stage, state, attempts / folder)

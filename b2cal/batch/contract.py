@@ -111,5 +111,5 @@ class Backend(Protocol):
         """What a job has printed so far, at least the last `tail` bytes of it.
 
         Raises:
-            BatchError: the job is unknown, or its output is gone.
+            BatchError: the job is unknown.
         """

@@ -91,7 +91,7 @@ class LocalBackend:
         return iter(events)
 
     def cancel(self, jobs: Sequence[BatchId]) -> None:
-        ids = [int(job) for job in jobs]
+        ids = [_row_id(job) for job in jobs]
         with self._database.read() as db:
             live = LocalJob.state.in_((JobState.QUEUED, JobState.RUNNING))
             folders = {
@@ -107,7 +107,7 @@ class LocalBackend:
 
     def log(self, job: BatchId, tail: int | None = None) -> bytes:
         with self._database.read() as db:
-            folder = db.scalar(select(LocalJob.folder).where(LocalJob.id == int(job)))
+            folder = db.scalar(select(LocalJob.folder).where(LocalJob.id == _row_id(job)))
         if folder is None:
             raise BatchError(f"There is no local job {job}.", hint="It may belong to another database.")
         return b"".join(_end_of(Path(folder, name), tail) for name in ("wrapper.log", "stdout", "stderr"))
@@ -132,7 +132,11 @@ class LocalBackend:
 
     def _ended_as(self, row_id: int, folder: Path) -> JobState | None:
         """The state in which a running job has ended; None if it has not. One that did not come up is started again."""
-        standing = local_process.look(folder)
+        try:
+            standing = local_process.look(folder)
+        except OSError as error:
+            log.warning("a job cannot be looked at, others go on", folder=str(folder), error=str(error))
+            return None
         if standing is Standing.NOT_STARTED and self._is_overdue(row_id):
             self._start(row_id, folder)
         return _ENDED_AS.get(standing)
@@ -193,6 +197,11 @@ def _end(folder: Path) -> None:
                 hint="It hangs in the kernel, most often on a file system that does not answer.",
             )
         time.sleep(0.01)
+
+
+def _row_id(job: BatchId) -> int:
+    """The row of a job; none has the number -1."""
+    return int(job) if job.isdecimal() else -1
 
 
 def _handle(row: LocalJob) -> Handle:

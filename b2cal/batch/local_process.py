@@ -19,11 +19,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from pathlib import Path
 
-from b2cal.core.files import write_atomically
+from b2cal.core.files import CannotWrite, write_atomically
 from b2cal.core.processes import ProcessIdentity
 
 from .report import NAME, JobReport
@@ -67,7 +67,7 @@ def look(folder: Path) -> Standing:
     """How the job in this folder stands; one that is lost is given up."""
     report = JobReport.read(folder)
     if report is not None:
-        return Standing.DONE if report.exit_code == 0 else Standing.FAILED
+        return _ended_as(report)
     if not folder.is_dir():
         return Standing.FAILED
     wrapper = _wrapper(folder)
@@ -75,7 +75,7 @@ def look(folder: Path) -> Standing:
         return Standing.NOT_STARTED
     if wrapper.is_alive() or not give_up(folder, LOST):
         return Standing.RUNNING
-    return look(folder)
+    return _ended_as(JobReport.read(folder))
 
 
 def kill(folder: Path) -> None:
@@ -105,10 +105,16 @@ def give_up(folder: Path, error: str) -> bool:
     try:
         with _lock(folder) as is_ours:
             if is_ours and JobReport.read(folder) is None:
-                write_atomically(folder / NAME, json.dumps({"exit_code": None, "error": error}))
+                # On a full disk it remains unwritten: better than a job that cannot be given up.
+                with suppress(CannotWrite):
+                    write_atomically(folder / NAME, json.dumps({"exit_code": None, "error": error}))
             return is_ours
     except FileNotFoundError:
         return True
+
+
+def _ended_as(report: JobReport | None) -> Standing:
+    return Standing.DONE if report is not None and report.exit_code == 0 else Standing.FAILED
 
 
 @contextmanager

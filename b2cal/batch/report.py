@@ -30,7 +30,7 @@ class JobReport:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """The report in a job's folder; None if there is none. One that makes no sense has no exit code."""
+        """The report in a job's folder; None if there is none. One that cannot be used has no exit code."""
         try:
             content = json.loads((folder / NAME).read_bytes())
             exit_code = content["exit_code"]
@@ -47,8 +47,8 @@ class JobReport:
             )
         except FileNotFoundError:
             return None
-        except (KeyError, TypeError, ValueError) as error:
-            return cls(None, f"{NAME} cannot be understood: {error!r}.")
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            return cls(None, f"{NAME} cannot be used: {error!r}.")
 
 
 def _moment(text: str) -> datetime:

@@ -173,6 +173,13 @@ def test_when_a_group_cannot_be_prepared_it_says_why_others_go_on_and_it_follows
     assert [job.epoch for job in site.backend.find(done["token"])] == [done["epoch"]]
 
 
+def test_a_group_that_can_never_be_prepared_stops_no_other(site):
+    poison = site.want({"no JSON": float("nan")})
+    other = site.want({})
+    assert site.run_until(site.agent(), other, DONE, FAILED)["state"] is DONE
+    assert "JSON compliant" in site.group(poison)["jobs"][0]["error"]
+
+
 def test_a_group_for_a_centre_that_nobody_knows_waits_and_says_which_are_known(site):
     group_id = site.want({}, centre="kekcc")
     site.agent().round()

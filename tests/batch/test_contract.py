@@ -106,7 +106,7 @@ def test_to_cancel_what_has_ended_or_is_unknown_or_cancelled_does_not_matter(cen
     group = centre.submitted("pass")
     centre.wait_until_ended(group)
     centre.backend.cancel([])
-    centre.backend.cancel([*centre.ids(group), "987654"])
+    centre.backend.cancel([*centre.ids(group), "987654", "a job of another system"])
     assert centre.wait_until_ended(group) == {0: JobState.DONE}
     gone = centre.submitted(FOREVER)
     for _ in range(2):
@@ -168,9 +168,10 @@ def test_the_log_of_a_running_and_of_an_ended_job_can_be_read(centre):
     assert b"x" * 100 not in tail
 
 
-def test_the_log_of_an_unknown_job_is_refused(centre):
-    with pytest.raises(BatchError, match="987654"):
-        centre.backend.log("987654")
+@pytest.mark.parametrize("unknown", ["987654", "", "a job of another system"])
+def test_the_log_of_an_unknown_job_is_refused(centre, unknown):
+    with pytest.raises(BatchError, match=f"job {unknown}"):
+        centre.backend.log(unknown)
 
 
 def _log_or_nothing(centre, job: str) -> bytes:

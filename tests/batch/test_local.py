@@ -3,9 +3,11 @@
 import fcntl
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,6 +30,20 @@ FOREVER = "time.sleep(600)"
 
 def lock_of(folder: Path) -> dict:
     return json.loads((folder / "job.lock").read_text())
+
+
+@pytest.fixture
+def full_disk():
+    """Within its context no file may grow: what this process writes fails as on a full disk."""
+
+    @contextmanager
+    def full():
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        yield
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return full
 
 
 def crash_at(database, tmp_path, point: str, *cancelled: str) -> None:
@@ -188,6 +204,18 @@ def test_a_job_that_does_not_end_is_not_called_cancelled(local, monkeypatch):
         with pytest.raises(BatchError, match="does not end"):
             local.backend.cancel(local.ids(group))
         assert local.states(group) == {0: JobState.RUNNING}
+
+
+def test_a_lost_job_on_a_full_disk_has_failed_all_the_same(local, full_disk):
+    group = local.submitted(FOREVER)
+    local.wait_until_running(group)
+    folder = group.jobs[0].folder
+    os.kill(lock_of(folder)["pid"], signal.SIGKILL)
+    wait_for(lambda: ProcessIdentity.of(pid_of(group.jobs[0])) is None, "its processes are gone")
+    with full_disk():
+        wait_for(lambda: module.local_process.look(folder) is module.Standing.FAILED, "it is given up")
+    assert JobReport.read(folder) is None
+    assert local.wait_until_ended(group) == {0: JobState.FAILED}
 
 
 def test_a_report_that_makes_no_sense_is_a_failure(local):
