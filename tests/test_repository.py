@@ -12,6 +12,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,16 @@ def test_every_requirement_is_locked_with_hashes_and_without_an_address():
     for text in (*project["dependencies"], *project["optional-dependencies"]["dev"]):
         wanted = Requirement(text)
         assert locked[canonicalize_name(wanted.name)] in wanted.specifier, f"{text}: run make lock"
+
+
+def test_every_package_that_is_imported_is_declared_and_the_other_way_round():
+    distributions = packages_distributions()
+    declared = {canonicalize_name(Requirement(text).name) for text in PYPROJECT["project"]["dependencies"]}
+    imported = {name.split(".")[0] for path in tracked("b2cal/*.py", "examples/*.py") for name in imports(path)}
+    provided = {name: {canonicalize_name(it) for it in distributions.get(name, [])} for name in imported}
+    foreign = {name: providers for name, providers in provided.items() if providers - {"b2cal"}}
+    assert not {name for name, providers in foreign.items() if not providers & declared}
+    assert declared - set.union(*foreign.values()) == {"gunicorn"}  # started, not imported
 
 
 def test_vendored_files_are_what_their_checksums_say_and_nothing_else_is_there():
