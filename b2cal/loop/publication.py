@@ -102,13 +102,14 @@ def publish(db: Session, processing_id: int, act: Act) -> list[Change]:
         raise Conflict(
             f"{view.processing.name} cannot be published: {preview.obstacle}", hint="Look at what it waits for."
         )
-    processing = processing_transition(db, processing_id, ProcessingVerb.PUBLISH, act)
+    changes = [str(change) for change in preview.changes]
+    processing = processing_transition(db, processing_id, ProcessingVerb.PUBLISH, act, changes=changes)
     processing.ended_at = now(db)
-    changes = conditions.publish(db, processing.target_tag_id, new_entries(view))
+    conditions.publish(db, processing.target_tag_id, new_entries(view))
     raise_signals(db, processing_id)
     want_graph(db, processing)
     _pass_on_to_later(db, processing)
-    return changes
+    return preview.changes
 
 
 def _pass_on_to_later(db: Session, published: Processing) -> None:

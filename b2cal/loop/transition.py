@@ -115,8 +115,8 @@ def refuse_repetition(db: Session, act: Act) -> None:
         raise Repeated("This was done already by the same click.", hint="Nothing is to be done.")
 
 
-def processing_transition(db: Session, processing_id: int, verb: ProcessingVerb, act: Act) -> Processing:
-    """Carry out a processing's verb: guard, new state, decision, signals. The caller adds the rest and commits.
+def processing_transition(db: Session, processing_id: int, verb: ProcessingVerb, act: Act, **facts: Any) -> Processing:
+    """Carry out a processing's verb: guard, new state, decision with facts, signals. The caller adds the rest.
 
     Raises:
         Conflict, NotAllowed, InvalidChoice, Repeated, NotFound: as in `transition`.
@@ -154,7 +154,7 @@ def processing_transition(db: Session, processing_id: int, verb: ProcessingVerb,
             to_state=after.value,
             reason=act.reason,
             seen="",
-            details={},
+            details=facts,
             request_key=act.request_key,
         )
     )
