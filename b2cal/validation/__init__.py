@@ -2,7 +2,7 @@
 
 from .check import Check, Limits, Origin, Quantity
 from .generic import ConstantsFile, generic_checks, not_converged
-from .report import write_report
+from .report import Provenance, write_report
 from .verdict import Judgement, judge
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Judgement",
     "Limits",
     "Origin",
+    "Provenance",
     "Quantity",
     "generic_checks",
     "judge",

@@ -37,9 +37,12 @@ class Limits:
         Raises:
             ValueError: it is no limit.
         """
+        if not isinstance(limit, Mapping):
+            raise ValueError("a limit that has no low and high")  # noqa: TRY004  it comes from a file, not from a caller
         low, high = (None if limit.get(side) is None else float(limit[side]) for side in ("low", "high"))
-        if any(side is not None and math.isnan(side) for side in (low, high)):
-            raise ValueError("a limit that is not a number")
+        low, high = None if low == -math.inf else low, None if high == math.inf else high
+        if any(side is not None and not math.isfinite(side) for side in (low, high)):
+            raise ValueError("a limit that is not a finite number")
         if low is not None and high is not None and low > high:
             raise ValueError(f"a lower limit of {low:g} above the upper one of {high:g}")
         return cls(low, high, Origin.SCRIPT, Grade(limit.get("beyond", Grade.FAIL)))
@@ -52,11 +55,12 @@ class Limits:
         """
         if values.dtype == np.bool_:
             return np.where(values, -1.0, 1.0)
+        finite = np.where(np.isinf(values), 0.0, values)
         if self.low is None and self.high is None:
-            beyond = -1 / (1 + np.abs(values))
+            beyond = -1 / (1 + np.abs(finite))
         else:
-            below = -np.inf if self.low is None else self.low - values
-            above = -np.inf if self.high is None else values - self.high
+            below = -np.inf if self.low is None else self.low - finite
+            above = -np.inf if self.high is None else finite - self.high
             beyond = np.maximum(below, above)
         return np.where(np.isinf(values), np.inf, beyond)
 

@@ -69,7 +69,7 @@ class Piece:
 
 def _of_payload(item: dict[str, Any]) -> Iterator[Plot]:
     pieces = [Piece(piece) for piece in item["pieces"]]
-    for key in pieces[0].new.values:
+    for key in (key for key, array in pieces[0].new.values.items() if array.size):
         low, high = item["limits"].get(key, (None, None))
         having = [piece for piece in pieces if key in piece.new.values]
         yield key, partial(_constants, key, having, (low, high))

@@ -16,6 +16,8 @@ from .comparison import FLAGS_AT_LEAST, LIMIT, SHARE_OF_FLAGS, Manner
 
 _CHANGE = Path(__file__).with_name("change.py")
 _YES = Limits(None, None, Origin.GENERIC)
+TOLD = 5
+"""How many problems of one kind a note tells; the number of all is in the check."""
 
 
 class ConstantsFile(Protocol):
@@ -104,20 +106,22 @@ def _unreadable(answer: Answer) -> str:
 
 
 def _not_finite(answer: Answer) -> str:
-    return "It does not open." if _unreadable(answer) else _get(answer, "not_finite")
+    return "it does not open" if _unreadable(answer) else _get(answer, "not_finite")
 
 
 def _yes(name: str, problems: Sequence[tuple[str, str]]) -> Check:
-    """A yes/no per payload, yes where there is no problem; the first problem is the note."""
+    """A yes/no per payload, yes where there is no problem; the note tells the problems."""
     good = np.array([not problem for _, problem in problems], dtype=bool)
     quantity = Quantity(name, good, [label for label, _ in problems])
-    return Check.of(quantity, _YES, next((problem for _, problem in problems if problem), ""))
+    bad = [f"{label}: {problem}" if label else problem for label, problem in problems if problem]
+    more = [f"and {len(bad) - TOLD} more"] if len(bad) > TOLD else []
+    return Check.of(quantity, _YES, "; ".join([*bad[:TOLD], *more]))
 
 
 def _covers(new: Sequence[ConstantsFile], requested: IoV) -> Check:
     entries = [Entry(it.name, it.first, it.last, 0, it.identity) for it in new]
     problems = [("", problem) for problem in coverage_problems(entries, requested)]
-    return _yes(f"IoVs cover {requested}", problems or [("", "")])
+    return _yes("IoVs cover the runs asked for", problems or [("", "")])
 
 
 def _changes(found: Sequence[tuple[Pair, Answer]]) -> Iterator[Check]:

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from b2cal.conditions import Entry, NoConstants, at, clipped, coverage_problems, effective
@@ -21,6 +21,7 @@ def entry(first: int, last: int = OPEN, letter: str = "a", name: str = "Gains") 
     return Entry(name, first, last, "abc".index(letter) + 1, identity(letter))
 
 
+@settings(max_examples=50)
 @given(st.lists(a_result(NAMES), max_size=5))
 def test_later_entries_take_the_place_of_earlier_ones_run_by_run(layers: list[list[Entry]]) -> None:
     expected: dict[tuple[str, int], str] = {}
@@ -29,6 +30,7 @@ def test_later_entries_take_the_place_of_earlier_ones_run_by_run(layers: list[li
     assert as_map(effective([], *layers)) == expected
 
 
+@settings(max_examples=50)
 @given(st.lists(a_result(NAMES), max_size=5))
 def test_the_effective_entries_are_sorted_and_as_few_as_possible(layers: list[list[Entry]]) -> None:
     found = effective([], *layers)
@@ -38,6 +40,7 @@ def test_the_effective_entries_are_sorted_and_as_few_as_possible(layers: list[li
         assert not (joins and one.identity == following.identity)
 
 
+@settings(max_examples=50)
 @given(a_result(NAMES), st.lists(a_result(NAMES), max_size=3), st.randoms())
 def test_the_order_inside_a_layer_does_not_matter(base: list[Entry], later: list[list[Entry]], random) -> None:
     expected = effective(base, *later)
@@ -45,6 +48,7 @@ def test_the_order_inside_a_layer_does_not_matter(base: list[Entry], later: list
     assert effective(base, *later) == expected
 
 
+@settings(max_examples=50)
 @given(a_result(NAMES), an_entry())
 def test_clipped_entries_are_valid_exactly_where_both_are(entries: list[Entry], range_of_runs: Entry) -> None:
     inside = set(runs_of(range_of_runs))
@@ -52,6 +56,7 @@ def test_clipped_entries_are_valid_exactly_where_both_are(entries: list[Entry], 
     assert as_map(clipped(entries, range_of_runs.iov)) == expected
 
 
+@settings(max_examples=50)
 @given(st.lists(an_entry(NAMES), max_size=4), an_entry())
 def test_coverage_is_complete_exactly_if_each_payload_has_one_set_for_each_run_asked_for(
     entries: list[Entry], asked: Entry
@@ -84,6 +89,7 @@ def test_no_payloads_at_all_are_a_problem() -> None:
     assert coverage_problems([], iov(2)) == ["there are no payloads"]
 
 
+@settings(max_examples=50)
 @given(a_result(), st.sampled_from(UNIVERSE))
 def test_the_entry_at_a_run_is_the_one_of_the_dictionary(entries: list[Entry], run: int) -> None:
     expected = as_map(entries).get(("Gains", run))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
@@ -87,6 +87,7 @@ def test_any_sequence_of_publications_gives_exactly_what_the_dictionary_says(
         database.write(unit)
 
 
+@settings(max_examples=40)
 @given(results=st.lists(a_result(), min_size=2, max_size=5))
 def test_the_preview_names_what_is_closed_what_is_created_and_which_runs_stay_without_constants(
     database: Database, results: list[list[Entry]]
