@@ -55,7 +55,7 @@ def _compared(new: Payload, previous: Payload) -> dict[str, Any]:
         key: {
             "shape": new.values[key].shape,
             "manner": comparison.manner,
-            "own": [] if comparison.manner is Manner.NOMINAL else comparison.own.tolist(),
+            "own": comparison.own.tolist() if comparison.manner in (Manner.NUMBERS, Manner.FLAGS) else [],
             "common": comparison.common,
         }
         for key, comparison in compare_payloads(new, previous).items()

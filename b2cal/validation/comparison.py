@@ -18,7 +18,8 @@ than 8 times what its neighbours and its error allow, and a whole array when it 
 
 Booleans, and integers of at most 8 different values, are **flags**: their measure is the share of channels that
 changed. Nothing can be said where the previous constants are **nominal**: all zero, or one value for several channels;
-and nothing about the flags of a payload whose numbers are all nominal.
+nothing about the flags of a payload whose numbers are all nominal; and nothing about integers of fewer than 8 channels,
+which are **counts**: how many events there were is no constant.
 """
 
 import math
@@ -36,7 +37,7 @@ LIMIT = 8.0
 MANY = 8
 ALONE, TOGETHER = 0.01, 0.025
 MOST_FLAG_VALUES = 8
-SHARE_OF_FLAGS, FLAGS_AT_LEAST = 0.05, 3
+SHARE_OF_FLAGS, FLAGS_AT_LEAST, MOST_OF_FLAGS = 0.05, 3, 0.5
 
 
 class Manner(StrEnum):
@@ -45,6 +46,7 @@ class Manner(StrEnum):
     NUMBERS = "numbers"
     FLAGS = "flags"
     NOMINAL = "nominal"
+    COUNTS = "counts"
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def compare_payloads(new: Payload, previous: Payload) -> dict[str, Comparison]:
         if before is not None and before.shape == array.shape:
             known = [it[key] for it in (e_new, e_previous) if key in it]
             found[key] = compare(array, before, np.sqrt(sum(e**2 for e in known)) if known else None)
-    numbers = [it for it in found.values() if it.manner is not Manner.FLAGS]
+    numbers = [it for it in found.values() if it.manner in (Manner.NUMBERS, Manner.NOMINAL)]
     if numbers and all(it.manner is Manner.NOMINAL for it in numbers):
         return {key: replace(it, manner=Manner.NOMINAL) for key, it in found.items()}
     return found
@@ -84,6 +86,8 @@ def compare(new: Array, previous: Array, error: Array | None = None) -> Comparis
         previous: those before, finite.
         error: standard deviation of each change.
     """
+    if new.dtype.kind in "iu" and new.size < MANY:
+        return Comparison(Manner.COUNTS, np.zeros(new.size))
     if _are_flags(new) and _are_flags(previous):
         return Comparison(Manner.FLAGS, (new != previous).ravel().astype(float))
     before = previous.astype(float).ravel()

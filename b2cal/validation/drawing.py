@@ -136,15 +136,17 @@ def _pulls(key: str, piece: Piece) -> str:
     return f" Statistical pulls: mean {written(pulls.mean(), '+.2f')}, width {pulls.std(ddof=1):.2f}."
 
 
-def _without_reference(key: str, new: Array, nominal: Array | None, error: Array | None) -> tuple[Figure, str]:
-    """New constants alone: there were none before, or only nominal ones, drawn as a line."""
+def _without_reference(key: str, new: Array, previous: Array | None, error: Array | None) -> tuple[Figure, str]:
+    """New constants where changes are not judged: there were none before, nominal ones (a line), or counts."""
     values = new.astype(float).ravel()
     figure, (axis,) = axes.rows([2.3])
     entries = [NEW]
-    if nominal is not None:
-        line = float(nominal.ravel()[0])
-        axis.axhline(line, color=GREY, lw=1.2, dashes=(4, 3), zorder=1)
-        entries.append(("_", GREY, f"nominal {written(line)}"))
+    if previous is not None and np.all(previous == previous.flat[0]):
+        axis.axhline(float(previous.flat[0]), color=GREY, lw=1.2, dashes=(4, 3), zorder=1)
+        entries.append(("_", GREY, f"nominal {written(previous.flat[0])}"))
+    elif previous is not None:
+        axes.points(axis, previous.astype(float).ravel(), None, GREY, hollow=True)
+        entries.append(BEFORE)
     axes.points(axis, values, error, BLUE)
     axis.set_ylabel(key)
     axis.set_xlabel("channel")
@@ -152,7 +154,7 @@ def _without_reference(key: str, new: Array, nominal: Array | None, error: Array
     axes.key(axis, entries)
     axes.distribution(axis, [(values, BLUE)])
     spread = f"median {written(np.median(values))}, from {written(values.min())} to {written(values.max())}"
-    return figure, f"{values.size} channels: {spread}. Nothing to compare with."
+    return figure, f"{values.size} channels: {spread}. Changes are not judged."
 
 
 def _flags(new: Array, previous: Array) -> tuple[Figure, str]:

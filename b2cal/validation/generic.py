@@ -12,7 +12,7 @@ from b2cal.core.iov import ExpRun, IoV
 from b2cal.model import Grade
 
 from .check import Check, Limits, Origin, Quantity
-from .comparison import FLAGS_AT_LEAST, LIMIT, SHARE_OF_FLAGS, Manner
+from .comparison import FLAGS_AT_LEAST, LIMIT, MOST_OF_FLAGS, SHARE_OF_FLAGS, Manner
 
 _CHANGE = Path(__file__).with_name("change.py")
 _YES = Limits(None, None, Origin.GENERIC)
@@ -157,7 +157,9 @@ def _changes_of_key(name: str, key: str, found: Sequence[tuple[Pair, dict[str, A
     if own[Manner.FLAGS]:
         yield _flags(title, own[Manner.FLAGS])
     if not own[Manner.NUMBERS] and not own[Manner.FLAGS]:
-        yield _nothing_to_say(f"change of {title}", "The previous constants are nominal.")
+        counts = all(change["manner"] == Manner.COUNTS for _, change in found)
+        why = "Counts are not compared." if counts else "The previous constants are nominal."
+        yield _nothing_to_say(f"change of {title}", why)
 
 
 def _channel(key: str, index: tuple[int, ...]) -> str:
@@ -169,7 +171,7 @@ def _within(name: str, values: Sequence[float], labels: Sequence[str]) -> Check:
 
 
 def _flags(title: str, changed: Sequence[float]) -> Check:
-    high = max(SHARE_OF_FLAGS, FLAGS_AT_LEAST / len(changed))
+    high = max(SHARE_OF_FLAGS, min(FLAGS_AT_LEAST / len(changed), MOST_OF_FLAGS))
     quantity = Quantity(f"share of changed {title}", np.array([np.mean(changed)]), [""])
     return Check.of(quantity, Limits(None, high, Origin.GENERIC), f"{sum(changed):.0f} of {len(changed)} changed.")
 

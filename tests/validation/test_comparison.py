@@ -116,6 +116,10 @@ def test_flags_are_counted_and_integers_with_many_values_are_numbers() -> None:
     assert compare(changed, status).own.sum() == 7
 
 
+def test_how_many_events_there_were_is_no_constant() -> None:
+    assert compare(np.array([1200]), np.array([400])).manner is Manner.COUNTS
+
+
 def test_flags_of_a_payload_whose_numbers_are_all_nominal_say_nothing() -> None:
     seen = np.ones(30, dtype=bool)
     offsets = np.random.default_rng(1).normal(0, 1, 30)
