@@ -66,6 +66,7 @@ class Supervisor:
         self._thread.join()
         for watch in self._watches:
             watch.ask_to_end()
+        log.info("All were asked to end")
         give_up_at = monotonic() + END_WITHIN_S
         while not all(watch.has_ended for watch in self._watches) and monotonic() < give_up_at:
             if hurry.wait(0.05):

@@ -100,7 +100,8 @@ class Watch:
             self._worked = self._worked or self.component.is_mute
         elif (sign := signs[name]) is not None and sign >= self._started:
             self._worked = True
-            self._last_sign_at = max(self._last_sign_at, monotonic() - (datetime.now(UTC) - sign).total_seconds())
+            age = max(0.0, (datetime.now(UTC) - sign).total_seconds())
+            self._last_sign_at = max(self._last_sign_at, monotonic() - age)
         limit = SILENT_AFTER_S if self._worked else FIRST_SIGN_WITHIN_S
         if monotonic() - self._last_sign_at > limit:
             self._end_and_restart(f"showed no sign of life for {limit:.0f} s")
@@ -186,7 +187,7 @@ class Watch:
         try:
             now = self.component.rests_on.stat().st_ino
         except FileNotFoundError:
-            return self._rests_on is not None  # before its first sight it is only being made
+            return self._worked  # before that it is only being made
         self._rests_on = self._rests_on or now
         return now != self._rests_on
 

@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import pytest
+
+from b2cal.cli.components import Address, components
+from b2cal.settings import AirflowSettings, BatchSettings, LoopSettings, Settings, SiteSettings
+
+NAMES = {"site", "agent", "api-server", "scheduler", "dag-processor", "triggerer"}
+
+
+def test_every_component_has_exactly_the_settings_of_who_started_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(
+        home=tmp_path / "home",
+        database_url="sqlite:////tmp/a%20b.db",
+        site=SiteSettings(port=18401),
+        airflow=AirflowSettings(port=18481, parallelism=2),
+        batch=BatchSettings(slots=3, retry_delay_s=2.5),
+        loop=LoopSettings(window_s=5.0, reminders=(0.25, 0.5)),
+    )
+    (tmp_path / "b2cal.toml").write_text("[site]\nport = 1\n")  # edited after the start
+    monkeypatch.chdir(tmp_path)
+    for component in components(settings):
+        with pytest.MonkeyPatch.context() as theirs:
+            for name, value in component.environment.items():
+                theirs.setenv(name, value)
+            assert Settings() == settings
+
+
+def test_another_pythons_packages_do_not_leak_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/cvmfs/other/python")
+    monkeypatch.setenv("PYTHONHOME", "/cvmfs/other")
+    for component in components(Settings(home=tmp_path)):
+        assert not {"PYTHONPATH", "PYTHONHOME"} & set(component.environment)
+
+
+def test_all_that_listens_is_checked_and_says_which_setting_moves_it(tmp_path: Path) -> None:
+    listening = {one.name: one.address for one in components(Settings(home=tmp_path)) if one.address is not None}
+    assert {name: address.setting for name, address in listening.items()} == {
+        "site": "site.port",
+        "api-server": "airflow.port",
+    }
+    assert {component.name for component in components(Settings(home=tmp_path))} == NAMES
+
+
+def test_only_airflow_on_sqlite_rests_on_a_file(tmp_path: Path) -> None:
+    postgres = AirflowSettings(database_url="postgresql+psycopg://airflow@db/airflow")
+    for airflow, resting in ((AirflowSettings(), NAMES - {"site", "agent"}), (postgres, set[str]())):
+        found = components(Settings(home=tmp_path, airflow=airflow))
+        assert {component.name for component in found if component.rests_on is not None} == resting
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::", ""])
+def test_a_component_that_listens_everywhere_is_reached_here(host: str) -> None:
+    assert Address(host, 8400, "site.port").url == "http://127.0.0.1:8400"
