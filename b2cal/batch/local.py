@@ -93,17 +93,18 @@ class LocalBackend:
     def cancel(self, jobs: Sequence[BatchId]) -> None:
         ids = [_row_id(job) for job in jobs]
         with self._database.read() as db:
-            live = LocalJob.state.in_((JobState.QUEUED, JobState.RUNNING))
-            folders = {
-                row.id: Path(row.folder) for row in db.scalars(select(LocalJob).where(LocalJob.id.in_(ids), live))
-            }
+            folders = _folders(db, _JOBS.where(LocalJob.id.in_(ids), LocalJob.state.in_(_LIVE)))
         waiting = self._change(dict.fromkeys(folders, JobState.CANCELLED), JobState.QUEUED)
         running = {row_id: folder for row_id, folder in folders.items() if row_id not in waiting}
-        for folder in running.values():
-            _end(folder)
-        if running:
+        gone = [row_id for row_id, folder in running.items() if _end(folder)]
+        if gone:
             crashpoint("killed-to-row")
-        self._change(dict.fromkeys(running, JobState.CANCELLED), JobState.RUNNING)
+            self._change(dict.fromkeys(gone, JobState.CANCELLED), JobState.RUNNING)
+        if len(gone) < len(running):
+            raise BatchError(
+                f"{len(running) - len(gone)} of {len(jobs)} jobs do not end, although they were killed.",
+                hint="They hang in the kernel, most often on a file system that does not answer.",
+            )
 
     def log(self, job: BatchId, tail: int | None = None) -> bytes:
         with self._database.read() as db:
@@ -182,21 +183,15 @@ def _moments(db: Session) -> Iterator[datetime]:
         moment += _TICK
 
 
-def _end(folder: Path) -> None:
-    """Kill a job and wait until none of its processes is left.
-
-    Raises:
-        BatchError: some are left.
-    """
+def _end(folder: Path) -> bool:
+    """Kill a job and wait until none of its processes is left; False if some stay."""
     patience_ends = time.monotonic() + CANCEL_PATIENCE_S
     while not local_process.give_up(folder, CANCELLED):
         local_process.kill(folder)
         if time.monotonic() > patience_ends:
-            raise BatchError(
-                f"The job in {folder} does not end, although it was killed.",
-                hint="It hangs in the kernel, most often on a file system that does not answer.",
-            )
+            return False
         time.sleep(0.01)
+    return True
 
 
 def _row_id(job: BatchId) -> int:
