@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from plants import plant
 from release import calorimeter, cdst, momentum_scale
 from release.beam import BEAM_ENERGY, TOTAL_ENERGY
-from scipy import stats
+from scipy import special
 from simulate import nominal_constants
 from truth import EXPERIMENT, Truth, make_truth
 
@@ -36,12 +36,15 @@ from b2cal.calibration import Events, Payload
 from b2cal.core.iov import ExpRun, IoV
 
 Floats = NDArray[np.float64]
-Constants = Mapping[str, Mapping[str, NDArray[Any]]]
+Values = Mapping[str, NDArray[Any]]
+Constants = Mapping[str, Values]
 
 MIN_P = 0.001
-EXPECTED_WRONG_CHANNELS = 0.1
-"""Good channels that pass for dead or hot, or the reverse, by chance: the limits of the mask are chosen so."""
-_SAMPLE = 10_000  # events of each stream
+CLASSIFIED = {"ChannelMask"}
+"""Constants that are states: right or wrong, without errors."""
+EXPECTED_WRONG = 0.1
+"""Channels that pass for something else by chance: the mask's own limits are chosen so."""
+_SAMPLE = 4_000  # events of each stream
 _SAMPLE_STREAM = 100  # random numbers that no simulated data have
 
 
@@ -71,7 +74,7 @@ class Row:
 
 
 def compare(truth: Truth, found: Sequence[Payload], runs: Sequence[int], seed: int) -> list[Row]:
-    """Compare found constants with the truth.
+    """Compare found constants with the truth, one row for each type that was made from data.
 
     Args:
         truth: of the simulated detector.
@@ -81,42 +84,43 @@ def compare(truth: Truth, found: Sequence[Payload], runs: Sequence[int], seed: i
     """
     nominal = nominal_constants()
     last = ExpRun(EXPERIMENT, runs[-1])
-    by_name = {payload.name: payload.values for payload in nominal}
-    after = by_name | {payload.name: payload.values for payload in found if payload.iov.contains(last)}
-    true = by_name | truth.at(last.run)
-    resolutions = [resolution(constants, truth, last, seed) for constants in (by_name, after, true)]
-    return [
-        Row(payload.name, *distance(payload, found, truth, runs), *(_of(payload.name, *resolutions)))
-        for payload in nominal
-        if any(each.name == payload.name for each in found)
-    ]
+    before = {payload.name: payload.values for payload in nominal}
+    after = before | {payload.name: payload.values for payload in found if payload.iov.contains(last)}
+    true = before | truth.at(last.run)
+    resolutions = [resolution(constants, truth, last, seed) for constants in (before, after, true)]
+    rows = []
+    for payload in nominal:
+        pairs = with_truth([each for each in found if each.name == payload.name], truth, runs)
+        if pairs:
+            shown, spreads = resolutions[0][payload.name][0], [each[payload.name][1] for each in resolutions]
+            rows.append(Row(payload.name, *distance(payload, pairs), shown, *spreads))
+    return rows
 
 
-def distance(
-    nominal: Payload, found: Sequence[Payload], truth: Truth, runs: Sequence[int]
-) -> tuple[int, str, float, float, float]:
+def with_truth(payloads: Sequence[Payload], truth: Truth, runs: Sequence[int]) -> list[tuple[Payload, Values]]:
+    """Payloads that were made from data of the runs, with the mean of the truth over them."""
+    pairs: list[tuple[Payload, Values]] = []
+    for payload in payloads:
+        own = [run for run in runs if payload.iov.contains(ExpRun(EXPERIMENT, run))]
+        if own and np.any(payload.values.get("measured", True)):
+            pairs.append((payload, truth.mean(own)[payload.name]))
+    return pairs
+
+
+def distance(nominal: Payload, pairs: Sequence[tuple[Payload, Values]]) -> tuple[int, str, float, float, float]:
     """Number of values, unit, distance of nominal and of found constants, and p."""
-    pairs = [
-        (payload, truth.mean(own)[payload.name])
-        for payload in found
-        if payload.name == nominal.name
-        if (own := [run for run in runs if payload.iov.contains(ExpRun(EXPERIMENT, run))])
-    ]
-    if any(payload.covariance is None for payload, _ in pairs):
+    if nominal.name in CLASSIFIED:
         n = sum(states.size for _, true in pairs for states in true.values())
-        wrong_before, wrong_after = (
-            sum(wrong(values, true) for values, (_, true) in zip(each, pairs, strict=True))
-            for each in ([nominal.values] * len(pairs), [payload.values for payload, _ in pairs])
-        )
-        p = stats.poisson.sf(wrong_after - 1, EXPECTED_WRONG_CHANNELS)
+        wrong_before = sum(wrong(nominal.values, true) for _, true in pairs)
+        wrong_after = sum(wrong(payload.values, true) for payload, true in pairs)
+        p = special.pdtrc(wrong_after - 1, EXPECTED_WRONG) if wrong_after else 1.0
         return n, "wrong", wrong_before, wrong_after, float(p)
     before = np.concatenate([pulls(payload, true, nominal.values) for payload, true in pairs])
     after = np.concatenate([pulls(payload, true, payload.values) for payload, true in pairs])
-    p = stats.chi2.sf((after**2).sum(), len(after))
-    return len(after), "σ", _rms(before), _rms(after), float(p)
+    return len(after), "σ", _rms(before), _rms(after), float(special.chdtrc(len(after), (after**2).sum()))
 
 
-def pulls(payload: Payload, true: Mapping[str, NDArray[Any]], values: Mapping[str, NDArray[Any]]) -> Floats:
+def pulls(payload: Payload, true: Values, values: Values) -> Floats:
     """Decorrelated differences of values to the truth in units of the payload's statistical error.
 
     Combinations that the covariance fixes exactly, such as the frame of an alignment, and channels that were not
@@ -137,7 +141,7 @@ def pulls(payload: Payload, true: Mapping[str, NDArray[Any]], values: Mapping[st
     return np.asarray((projected / np.sqrt(np.where(fixed, 1, variance)))[~fixed])
 
 
-def wrong(values: Mapping[str, NDArray[Any]], true: Mapping[str, NDArray[Any]]) -> int:
+def wrong(values: Values, true: Values) -> int:
     """How many channels were classified wrongly."""
     return int(sum(np.sum(values[key] != true[key]) for key in true))
 
@@ -181,11 +185,6 @@ def _rms(values: Floats) -> float:
 
 def _within(differences: NDArray[Any]) -> float:
     return float(np.quantile(np.abs(differences), 0.683))
-
-
-def _of(name: str, *resolutions: Mapping[str, tuple[str, float]]) -> tuple[str, float, float, float]:
-    before, after, true = (each[name][1] for each in resolutions)
-    return resolutions[0][name][0], before, after, true
 
 
 def true_detector(folder: Path) -> tuple[Truth, int]:

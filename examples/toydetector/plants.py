@@ -15,6 +15,8 @@ from release.momentum_scale import MomentumScale
 from release.time_offsets import TimeOffsets
 from truth import EXCHANGED_CRATE, RUNS, SECOND_WEEK, Truth, in_frame
 
+from b2cal.calibration import Calibration
+
 _IN_SECOND_WEEK = np.array([run >= SECOND_WEEK for run in RUNS])
 _SOME_CRYSTALS = slice(1700, 1720)
 _SOME_LADDER = 100
@@ -28,20 +30,25 @@ class Plant:
 
     Attributes:
         what: what happens to the detector.
-        limit: of the check, in the unit of `put`; 1 for a yes/no check.
         put: changes the truth by a deviation.
+        limit: of the check, in the unit of `put`; None for a yes/no check.
     """
 
     what: str
-    limit: float
     put: Callable[[Truth, float], None]
+    limit: float | None = None
+
+    @property
+    def numeric(self) -> bool:
+        """Whether its check compares a number with a limit."""
+        return self.limit is not None
 
 
 def plant(truth: Truth, planted: Mapping[str, float]) -> None:
     """Put deviations, given in units of their limits, into the truth."""
     for name, value in planted.items():
         if value:
-            PLANTS[name].put(truth, value * PLANTS[name].limit)
+            PLANTS[name].put(truth, value * (PLANTS[name].limit or 1.0))
 
 
 def _dead_crystals(truth: Truth, percent: float) -> None:
@@ -118,40 +125,36 @@ def _photon_loss(truth: Truth, _: float) -> None:
     truth.photon_loss = 0.1
 
 
-def _high(limits: Mapping[str, object], name: str) -> float:
-    return float(limits[name].high)  # type: ignore[attr-defined]
+def _limit(calibration: type[Calibration], name: str) -> float | None:
+    return calibration.limits[name].high
 
 
 PLANTS: Mapping[str, Plant] = {
-    "channel_mask.bad_crystals": Plant("crystals die", _high(ChannelMask.limits, "bad_crystals"), _dead_crystals),
-    "channel_mask.bad_channels": Plant("tracker chips die", _high(ChannelMask.limits, "bad_channels"), _dead_channels),
-    "channel_mask.every_layer_reads_out": Plant("most chips of a layer die", 1, _dead_layer),
-    "time_offsets.step": Plant("a crate's clock jumps before run 8", _high(TimeOffsets.limits, "step"), _time_step),
+    "channel_mask.bad_crystals": Plant("crystals die", _dead_crystals, _limit(ChannelMask, "bad_crystals")),
+    "channel_mask.bad_channels": Plant("tracker chips die", _dead_channels, _limit(ChannelMask, "bad_channels")),
+    "channel_mask.every_layer_reads_out": Plant("most chips of a layer die", _dead_layer),
+    "time_offsets.step": Plant("a crate's clock jumps before run 8", _time_step, _limit(TimeOffsets, "step")),
     "time_offsets.resolution_excess": Plant(
-        "times become less precise", _high(TimeOffsets.limits, "resolution_excess"), _time_resolution
+        "times become less precise", _time_resolution, _limit(TimeOffsets, "resolution_excess")
     ),
-    "time_offsets.every_crate_measured": Plant("a crate gives no times", 1, _timeless_crate),
-    "alignment.shift_u": Plant("a ladder moves sideways", _high(LadderAlignment.limits, "shift_u"), _shift_u),
-    "alignment.shift_z": Plant("a ladder moves along the beam", _high(LadderAlignment.limits, "shift_z"), _shift_z),
-    "alignment.chi2_excess": Plant(
-        "hits become less precise", _high(LadderAlignment.limits, "chi2_excess"), _hit_resolution
-    ),
-    "alignment.every_ladder_measured": Plant("a ladder is read out too late", 1, _blind_ladder),
-    "energy_scale.deviation": Plant(
-        "some crystals are far too bright", _high(CrystalGains.limits, "deviation"), _gains
-    ),
-    "energy_scale.drift": Plant("light yield drops before run 8", _high(CrystalGains.limits, "drift"), _light_yield),
+    "time_offsets.every_crate_measured": Plant("a crate gives no times", _timeless_crate),
+    "alignment.shift_u": Plant("a ladder moves sideways", _shift_u, _limit(LadderAlignment, "shift_u")),
+    "alignment.shift_z": Plant("a ladder moves along the beam", _shift_z, _limit(LadderAlignment, "shift_z")),
+    "alignment.chi2_excess": Plant("hits become less precise", _hit_resolution, _limit(LadderAlignment, "chi2_excess")),
+    "alignment.every_ladder_measured": Plant("a ladder is read out too late", _blind_ladder),
+    "energy_scale.deviation": Plant("some crystals are far too bright", _gains, _limit(CrystalGains, "deviation")),
+    "energy_scale.drift": Plant("light yield drops before run 8", _light_yield, _limit(CrystalGains, "drift")),
     "energy_scale.resolution_excess": Plant(
-        "energies become less precise", _high(CrystalGains.limits, "resolution_excess"), _energy_resolution
+        "energies become less precise", _energy_resolution, _limit(CrystalGains, "resolution_excess")
     ),
-    "energy_scale.every_crate_measured": Plant("a crate gives no amplitudes in collisions", 1, _blind_crate),
+    "energy_scale.every_crate_measured": Plant("a crate gives no amplitudes in collisions", _blind_crate),
     "momentum_scale.deviation": Plant(
-        "the magnet's current is wrong from run 8 on", _high(MomentumScale.limits, "deviation"), _field
+        "the magnet's current is wrong from run 8 on", _field, _limit(MomentumScale, "deviation")
     ),
     "momentum_scale.resolution_excess": Plant(
-        "the energy of collisions spreads", _high(MomentumScale.limits, "resolution_excess"), _mass_resolution
+        "the energy of collisions spreads", _mass_resolution, _limit(MomentumScale, "resolution_excess")
     ),
-    "momentum_scale.photon_events_agree": Plant("photons lose energy on their way", 1, _photon_loss),
+    "momentum_scale.photon_events_agree": Plant("photons lose energy on their way", _photon_loss),
 }
 
 ALWAYS: Mapping[str, float] = {"time_offsets.step": 2.0}

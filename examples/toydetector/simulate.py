@@ -36,7 +36,7 @@ FIRST_RUN_STARTED = datetime(2026, 11, 2, 6, tzinfo=UTC)
 class Profile:
     """Which runs, and how many events of each stream in a run."""
 
-    runs: range
+    runs: Sequence[int]
     events: Mapping[str, int]
 
 
@@ -168,7 +168,7 @@ def _story(seed: int, planted: Mapping[str, float]) -> dict[str, Any]:
             "crate": EXCHANGED_CRATE,
             "crystals": np.flatnonzero(calorimeter.CRATE == EXCHANGED_CRATE).tolist(),
             "first_run": [EXPERIMENT, SECOND_WEEK],
-            "ns": planted["time_offsets.step"] * PLANTS["time_offsets.step"].limit,
+            "ns": planted["time_offsets.step"] * (PLANTS["time_offsets.step"].limit or 0.0),
             "why": "The crate was exchanged in the night before this run. The jump is real: signing off is right.",
         },
         "not_good": [[EXPERIMENT, BAD_RUN]],

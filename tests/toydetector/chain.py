@@ -62,7 +62,7 @@ class Chain:
         if module == "pedestals":
             return Result(payloads=self._copied())
         conditions = self.conditions(module, withheld)
-        inputs = self._inputs(module) if files is None else files
+        inputs = self.inputs(module) if files is None else files
         if module == "cdst":
             return self._produced(inputs, conditions)
         return self._calibrated(module, inputs, conditions)
@@ -84,7 +84,8 @@ class Chain:
                 clipped.append({**entry, "first": first, "last": last})
         return clipped
 
-    def _inputs(self, module: str) -> list[Entry]:
+    def inputs(self, module: str) -> list[Entry]:
+        """The raw or cDST files that a script reads."""
         with release_loaded():
             settings = load(RELEASE, module).settings
         names = settings.input_data_names

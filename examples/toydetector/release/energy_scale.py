@@ -34,7 +34,12 @@ settings = CalibrationSettings(
     input_data_names=["bhabha"],
     input_data_filters={"bhabha": ["Good", "On"]},
     depends_on=[cdst.settings],
-    expert_config={"min_share": 0.1, "min_pulses": 5, "min_crystals": 1000, "payload_boundaries": [[26, 8]]},
+    expert_config={
+        "min_share": 0.1,
+        "min_pulses": 5,
+        "min_crystals": 1000,
+        "payload_boundaries": [[26, 4], [26, 8], [26, 11]],
+    },
 )
 
 
