@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from b2cal import loop
 from b2cal.core.errors import B2calError
 from b2cal.loop import Act, ProcessingVerb, Verb
-from b2cal.model import Calibration, State
+from b2cal.model import State
 
 Form = Mapping[str, str]
 
@@ -112,17 +112,6 @@ def selection(form: Form) -> dict[str, Any]:
 def request_key(verb: str, number: int, version: int, username: str) -> str:
     """One key for all sendings of one form: the same person, the same verb, the same version seen."""
     return f"{verb}:{number}:{version}:{username}"
-
-
-def wording_of(it: Calibration, verb: Verb) -> Wording:
-    """What the form of this verb says.
-
-    Raises:
-        NotFound: it is not for people.
-    """
-    if verb not in WORDING:
-        raise loop.NotFound(f"Nobody can do {verb.value!r} to {it.name} on a page.", hint="Look at its buttons.")
-    return WORDING[verb]
 
 
 class NotAForm(B2calError):

@@ -41,7 +41,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
 
 
 def _recognise_visitors(app: Flask) -> None:
-    manager = LoginManager(app)
+    manager = LoginManager(app, add_context_processor=False)  # a page without people asks for none
     manager.session_protection = None  # the visit's token is the protection; an address may change under way
 
     @manager.user_loader  # type: ignore[untyped-decorator]
@@ -68,7 +68,7 @@ def _furnish_templates(app: Flask) -> None:
     app.jinja_env.globals.update(looks=looks, theme=lambda: _theme(request.cookies.get("theme")))
     app.jinja_env.globals.update(wording.GLOBALS)
     app.jinja_env.filters.update(wording.FILTERS)
-    app.context_processor(lambda: {"reader": desk.reader()})
+    app.context_processor(lambda: {"reader": desk.reader(), "me": desk.whoever()})
     app.jinja_env.globals["here"] = lambda **changes: url_for(
         request.endpoint or "", **{**(request.view_args or {}), **request.args.to_dict(), **changes}
     )

@@ -165,8 +165,20 @@ def _means(text: str, types: Sequence[str], default: Any) -> bool:
 
 
 def _same(value: Any, default: Any) -> bool:
-    # 5 and 5.0 are the same number to JSON Schema, true and 1 are not.
-    return bool(value == default) and isinstance(value, bool) == isinstance(default, bool)
+    return _plain(value) == _plain(default)
+
+
+def _plain(value: Any) -> str:
+    """JSON in which 5 and 5.0 are the same number, as to JSON Schema; true and 1 are not."""
+
+    def whole(inner: Any) -> Any:
+        if isinstance(inner, list):
+            return [whole(item) for item in inner]
+        if isinstance(inner, dict):
+            return {key: whole(item) for key, item in inner.items()}
+        return int(inner) if isinstance(inner, float) and inner.is_integer() else inner
+
+    return json.dumps(whole(value), sort_keys=True)
 
 
 def _help(schema: Mapping[str, Any]) -> str:

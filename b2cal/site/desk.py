@@ -58,6 +58,11 @@ def visitor() -> Visitor:
     return found
 
 
+def whoever() -> Visitor | None:
+    """Who asked, for the frame of a page; nobody where the page tells that nothing works."""
+    return None if g.get("is_broken") or not current_user.is_authenticated else visitor()
+
+
 def reading() -> Session:
     """The session of this request: one snapshot for the whole page, closed with the request."""
     if "db" not in g:

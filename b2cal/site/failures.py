@@ -1,7 +1,7 @@
 """What goes wrong, as a page: what happened, why, what to do next, and what was typed in; never a traceback."""
 
 import structlog
-from flask import Flask, render_template, request
+from flask import Flask, g, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
@@ -99,6 +99,7 @@ def _unexpected(error: Exception) -> Answer:
 
 def _page(status: int, what: str, hint: str) -> Answer:
     stop_reading()
+    g.is_broken = status >= 500  # then the page asks for nothing, not even who looks at it
     title = _TITLES.get(status, "Something went wrong")
     text = render_template("failure.html", title=title, what=what, hint=hint, status=status, kept=kept_input())
     return text, status

@@ -100,4 +100,5 @@ def own_page(address: str) -> str:
     """A page of this site to go on with: never an address that leads elsewhere."""
     parts = urlsplit(address)
     inside = address.startswith("/") and not address.startswith(("//", "/\\")) and not parts.netloc
+    inside = inside and address.isprintable()  # browsers leave out tabs and line ends: then "/\t/" is "//"
     return address if inside else url_for("inbox.page")

@@ -5,14 +5,13 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import url_for
-from flask_login import current_user
 from markupsafe import Markup, escape
 
 from b2cal import loop
 from b2cal.core.iov import OPEN, ExpRun
 from b2cal.model import Calibration, Processing, ProcessingState, State
 
-from .desk import at, reading
+from .desk import reading, visitor
 from .graph import NODE_HEIGHT, NODE_WIDTH
 from .looks import CALIBRATION, Look
 from .queries.board import StepCount
@@ -261,7 +260,8 @@ def zones(current: str) -> dict[str, str]:
 
 
 def _n_waiting() -> int:
-    return n_waiting(reading(), current_user.username, is_manager=current_user.is_manager, now=at())
+    me = visitor()
+    return n_waiting(reading(), me.username, is_manager=me.is_manager)
 
 
 FILTERS: dict[str, Callable[..., object]] = {

@@ -91,13 +91,12 @@ def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
     it = calibration_of(db, number)
     view = loop.ProcessingView(db, it.processing_id)
     buttons = {button.verb: button for button in loop.buttons(db, it, visitor().username)}
-    wording = acts.wording_of(it, verb)
     page = render_template(
         "act.html",
         it=it,
         verb=verb,
         label=next(rule.label for rule in loop.RULES if rule.verb is verb),
-        wording=wording,
+        wording=acts.WORDING[verb],
         button=buttons.get(verb),
         others=list(buttons.values()),
         consequences=loop.consequences(view, it.name) if verb in acts.CONSEQUENCES else [],
@@ -132,10 +131,9 @@ def _processing_form(name: str, verb: str, error: B2calError | None = None) -> A
 
 
 def _verb(text: str) -> Verb:
-    try:
-        return Verb(text)
-    except ValueError:
-        raise loop.NotFound(f"There is nothing called {text!r} to do.", hint="Use the buttons of the page.") from None
+    if text not in acts.WORDING:
+        raise loop.NotFound(f"There is nothing called {text!r} to do.", hint="Use the buttons of the page.")
+    return Verb(text)
 
 
 def _processing_wording(verb: str) -> acts.Wording:

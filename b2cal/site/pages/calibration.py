@@ -10,7 +10,7 @@ from b2cal.model import Calibration, State
 from b2cal.site.acts import DIRECT
 from b2cal.site.desk import at, desk, reading, visitor
 from b2cal.site.live import live
-from b2cal.site.queries.dossier import Dossier, calibration_of, dossier, previous_processing
+from b2cal.site.queries.dossier import Dossier, calibration_of, dossier, late, previous_processing
 from b2cal.site.queries.people import full_names
 
 pages = Blueprint("calibration", __name__)
@@ -46,7 +46,7 @@ def inputs(number: int) -> str:
     else:
         selection = it.selection or {"filters": it.definition.settings.get("input_data_filters") or {}}
         rows = [choice.to_json() for choice in loop.inputs_of(view, it, selection).runs]
-    return render_template("inputs.html", it=it, attempt=attempt, rows=rows)
+    return render_template("inputs.html", it=it, attempt=attempt, rows=rows, late=late(db, attempt))
 
 
 @pages.get("/calibrations/<int:number>/report")

@@ -58,7 +58,7 @@ def log(number: int, stream: str) -> Response:
     if not path.is_file():
         raise loop.NotFound("This job has written no log.", hint="It may not have started yet, or its folder is gone.")
     name = f"job-{it.id}-{stream}.txt"
-    return send_file(path, mimetype="text/plain; charset=utf-8", as_attachment=True, download_name=name)
+    return send_file(path, mimetype="text/plain", as_attachment=True, download_name=name)
 
 
 def _stream(name: str) -> str:

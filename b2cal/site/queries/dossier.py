@@ -74,7 +74,11 @@ class Made:
 
 @dataclass(frozen=True)
 class Dossier:
-    """One calibration. `attempt` is the live one, else the last; `submission` likewise."""
+    """One calibration. `attempt` is the live one, else the last; `submission` likewise.
+
+    `n_later` files of its data names were registered after the attempt began; whether it would take them is told by
+    the page of its inputs.
+    """
 
     view: loop.ProcessingView
     calibration: Calibration
@@ -84,8 +88,7 @@ class Dossier:
     jobs: Progress | None
     failures: Sequence[Failure]
     inputs: Sequence[StreamInput]
-    n_late: int
-    late_events: int
+    n_later: int
     made: Sequence[Made]
     config: Sequence[Field]
     plots: Sequence[Plot]
@@ -128,7 +131,6 @@ def dossier(db: Session, number: int, attempts_folder: Path) -> Dossier:
     it = view.calibrations[it.name]
     attempt = view.attempts.get(it.name) or _last_attempt(db, it.id)
     submission = last_submission(db, it.id)
-    late = late_files(db, attempt.id) if attempt is not None and attempt.live else []
     return Dossier(
         view=view,
         calibration=it,
@@ -138,8 +140,7 @@ def dossier(db: Session, number: int, attempts_folder: Path) -> Dossier:
         jobs=progress(db, [attempt.id]).get(attempt.id) if attempt is not None else None,
         failures=_failures(db, attempt, attempts_folder) if attempt is not None else (),
         inputs=_inputs(db, attempt.id) if attempt is not None else (),
-        n_late=len(late),
-        late_events=sum(file.n_events for file in late),
+        n_later=_n_later(db, it, attempt) if attempt is not None and attempt.live else 0,
         made=_made(view, attempt) if attempt is not None else (),
         config=_config(db, it, submission),
         plots=_plots(db, attempt, attempts_folder) if attempt is not None else (),
@@ -163,6 +164,15 @@ def calibration_of(db: Session, number: int) -> Calibration:
             f"There is no calibration number {number}.", hint="Look for it on the page of its processing."
         )
     return found
+
+
+def late(db: Session, attempt: Attempt | None) -> list[DataFile]:
+    """Files that an attempt would take now but does not have; none before there is an attempt."""
+    if attempt is None:
+        return []
+    own = select(AttemptFile).where(AttemptFile.attempt_id == attempt.id).options(joinedload(AttemptFile.file))
+    at_hand = db.scalars(own).all()  # else each of them is asked for on its own
+    return late_files(db, attempt.id) if at_hand else []
 
 
 def previous_config(db: Session, it: Calibration) -> dict[str, Any]:
@@ -226,6 +236,17 @@ def _inputs(db: Session, attempt_id: int) -> list[StreamInput]:
         .order_by(DataFile.data_name)
     )
     return [StreamInput(name, n_files, int(n_events), int(size)) for name, n_files, n_events, size in rows]
+
+
+def _n_later(db: Session, it: Calibration, attempt: Attempt) -> int:
+    within = DataFile.exprun.between(it.processing.run_first, it.processing.run_last)
+    query = select(func.count()).where(
+        DataFile.data_name.in_(it.definition.settings["input_data_names"]),
+        DataFile.format.in_(it.definition.settings["input_data_formats"]),
+        DataFile.registered_at > attempt.started_at,
+        within,
+    )
+    return db.scalar(query) or 0
 
 
 def _failures(db: Session, attempt: Attempt, folder: Path) -> list[Failure]:

@@ -1,5 +1,6 @@
 """What a person has to do: her calibrations that wait for somebody, and what only a manager can end."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, auto
@@ -47,22 +48,27 @@ class Item:
 
 def inbox(db: Session, username: str, *, is_manager: bool, now: datetime) -> list[Item]:
     """All that waits for this person, the most urgent first."""
-    items = []
+    found = _tasks(db, username, is_manager=is_manager)
+    return sorted((_item(view, it, task, now) for view, it, task in found), key=_urgency)
+
+
+def n_waiting(db: Session, username: str, *, is_manager: bool) -> int:
+    """How many there are."""
+    return sum(1 for _ in _tasks(db, username, is_manager=is_manager))
+
+
+def _tasks(
+    db: Session, username: str, *, is_manager: bool
+) -> Iterator[tuple[loop.ProcessingView, Calibration | None, Task]]:
     for processing_id in _concerned(db, username, is_manager=is_manager):
         view = loop.ProcessingView(db, processing_id)
+        manages = is_manager and view.processing.manager == username
         for it in view.calibrations.values():
-            task = _task(view, it, username, is_manager=is_manager)
+            task = _task(view, it, mine=username in (it.expert, it.deputy), manages=manages)
             if task is not None:
-                items.append(_item(view, it, task, now))
-        if is_manager and _to_publish(view):
-            sentence = loop.Why("All calibrations are finished; publishing waits for you.")
-            items.append(Item(Task.PUBLISH, view.processing, None, sentence, (), None))
-    return sorted(items, key=_urgency)
-
-
-def n_waiting(db: Session, username: str, *, is_manager: bool, now: datetime) -> int:
-    """How many there are."""
-    return len(inbox(db, username, is_manager=is_manager, now=now))
+                yield view, it, task
+        if manages and _to_publish(view):
+            yield view, None, Task.PUBLISH
 
 
 def _concerned(db: Session, username: str, *, is_manager: bool) -> list[int]:
@@ -74,10 +80,7 @@ def _concerned(db: Session, username: str, *, is_manager: bool) -> list[int]:
     return list(db.scalars(query))
 
 
-def _task(view: loop.ProcessingView, it: Calibration, username: str, *, is_manager: bool) -> Task | None:
-    mine = username in (it.expert, it.deputy)
-    stale = view.standing(it.name).freshness is loop.Freshness.STALE
-    manages = is_manager and view.processing.manager == username
+def _task(view: loop.ProcessingView, it: Calibration, *, mine: bool, manages: bool) -> Task | None:
     match it.state:
         case State.REVIEW if mine:
             return Task.DECIDE
@@ -87,12 +90,15 @@ def _task(view: loop.ProcessingView, it: Calibration, username: str, *, is_manag
             return Task.CHOOSE
         case State.OPEN if mine:
             return Task.SUBMIT
-        case State.SIGNED_OFF if manages and stale:
+        case State.SIGNED_OFF if manages and view.standing(it.name).freshness is loop.Freshness.STALE:
             return Task.KEEP
     return None
 
 
-def _item(view: loop.ProcessingView, it: Calibration, task: Task, now: datetime) -> Item:
+def _item(view: loop.ProcessingView, it: Calibration | None, task: Task, now: datetime) -> Item:
+    if it is None:
+        sentence = loop.Why("All calibrations are finished; publishing waits for you.")
+        return Item(task, view.processing, None, sentence, (), None)
     waiting = tuple(other.name for other in view.downstream(it.name) if other.state is State.SUBMITTED)
     until = it.window_ends_at if task is Task.SUBMIT else None
     return Item(task, view.processing, it, loop.why(view, it, now), waiting, it.since, until)

@@ -1,0 +1,198 @@
+"""Deciding on the pages: the verbs of the loop, with their answers."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import func, select
+
+from b2cal.model import Calibration, Database, Decision, Processing, State
+
+from .conftest import Browser
+
+Find = Callable[..., Calibration]
+
+
+def n_decisions(database: Database) -> int:
+    with database.read() as db:
+        return db.scalar(select(func.count()).select_from(Decision)) or 0
+
+
+def test_an_expert_signs_off_with_a_reason_and_is_told(expert: Browser, find: Find, database: Database) -> None:
+    it = find("x-t relation")
+    assert "You decide" in expert.get(f"/calibrations/{it.id}").text
+    answer = expert.post(f"/calibrations/{it.id}/do/sign_off", seen=str(it.version), reason="sector 8 is known")
+    assert answer.status_code == 303
+    assert answer.location == f"/calibrations/{it.id}"
+    page = expert.get(answer.location).text
+    assert "x-t relation is signed off." in page
+    assert "sector 8 is known" in page
+    assert find("x-t relation").state is State.SIGNED_OFF
+    with database.read() as db:
+        latest = db.scalars(select(Decision).order_by(Decision.id.desc())).first()
+    assert latest is not None
+    assert (latest.actor, latest.verb, latest.reason) == ("tracking", "sign_off", "sector 8 is known")
+    assert latest.seen
+
+
+def test_a_reject_without_a_reason_is_refused_and_says_what_to_do(expert: Browser, find: Find) -> None:
+    it = find("x-t relation")
+    answer = expert.post(f"/calibrations/{it.id}/do/reject", seen=str(it.version), reason="  ")
+    assert answer.status_code == 422
+    assert "Reject needs a reason." in answer.text
+    assert "Say in a few words why" in answer.text
+    assert find("x-t relation").state is State.REVIEW
+
+
+def test_who_comes_second_is_told_who_did_what_and_keeps_her_words(
+    expert: Browser, manager: Browser, find: Find
+) -> None:
+    it = find("x-t relation")
+    manager.post(f"/calibrations/{it.id}/do/reject", seen=str(it.version), reason="wait for more cosmics")
+    answer = expert.post(f"/calibrations/{it.id}/do/reject", seen=str(it.version), reason="my long reason")
+    assert answer.status_code == 409
+    assert "reject by manager" in answer.text
+    assert "my long reason" in answer.text
+    assert find("x-t relation").state is State.OPEN
+
+
+def test_a_conflict_reaches_htmx_as_the_part_that_it_replaces(expert: Browser, manager: Browser, find: Find) -> None:
+    it = find("x-t relation")
+    manager.post(f"/calibrations/{it.id}/do/reject", seen=str(it.version), reason="no")
+    answer = expert.post(
+        f"/calibrations/{it.id}/do/reject", headers={"HX-Request": "true"}, seen=str(it.version), reason="mine"
+    )
+    assert answer.status_code == 409
+    assert 'id="act"' in answer.text
+
+
+def test_the_same_form_sent_twice_acts_once(expert: Browser, find: Find, database: Database) -> None:
+    it = find("x-t relation")
+    fields = {"seen": str(it.version), "reason": "fine"}
+    before = n_decisions(database)
+    first = expert.post(f"/calibrations/{it.id}/do/sign_off", **fields)
+    second = expert.post(f"/calibrations/{it.id}/do/sign_off", **fields)
+    assert first.status_code == second.status_code == 303
+    assert n_decisions(database) == before + 1
+    assert "done already" in expert.get(second.location).text
+
+
+def test_htmx_is_sent_to_the_page_to_go_on_with(expert: Browser, find: Find) -> None:
+    it = find("x-t relation")
+    answer = expert.post(f"/calibrations/{it.id}/do/sign_off", headers={"HX-Request": "true"}, seen=str(it.version))
+    assert answer.status_code == 200
+    assert answer.headers["HX-Redirect"] == f"/calibrations/{it.id}"
+
+
+def test_an_expert_cannot_act_on_what_is_not_hers(
+    signed_in: Callable[[str], Browser], find: Find, database: Database
+) -> None:
+    muon, it = signed_in("muon"), find("x-t relation")
+    before = n_decisions(database)
+    for verb in ("sign_off", "reject", "restart", "veto", "withdraw", "reassign", "extend", "select", "keep", "lift"):
+        answer = muon.post(f"/calibrations/{it.id}/do/{verb}", seen=str(it.version), reason="because", hours="1")
+        assert answer.status_code == 403, verb
+        assert "not responsible" in answer.text, verb
+    assert muon.post(f"/calibrations/{it.id}/submit", seen=str(it.version)).status_code == 403
+    assert n_decisions(database) == before
+    page = muon.get(f"/calibrations/{it.id}").text
+    assert "E. Expert decides" in page
+    assert "/do/" not in page
+
+
+def test_a_deputy_may_act(signed_in: Callable[[str], Browser], find: Find) -> None:
+    it = find("x-t relation")
+    answer = signed_in("second").post(f"/calibrations/{it.id}/do/sign_off", seen=str(it.version))
+    assert answer.status_code == 303
+
+
+def test_an_expert_has_no_button_for_what_is_the_managers(expert: Browser, manager: Browser, find: Find) -> None:
+    it = find("x-t relation")
+    assert "Veto" not in expert.get(f"/calibrations/{it.id}").text
+    assert "Veto…" in manager.get(f"/calibrations/{it.id}").text
+    answer = expert.post(f"/calibrations/{it.id}/do/veto", seen=str(it.version), reason="no data")
+    assert answer.status_code == 403
+    assert "It is for: manager" in answer.text
+
+
+def test_a_manager_vetoes_with_a_fallback_after_seeing_who_is_affected(manager: Browser, find: Find) -> None:
+    it = find("Time offsets")
+    form = manager.get(f"/calibrations/{it.id}/do/veto").text
+    assert "x-t relation (review)" in form
+    assert "its payloads from local-23" in form
+    answer = manager.post(
+        f"/calibrations/{it.id}/do/veto", seen=str(it.version), reason="crate off", fallback="local-23"
+    )
+    assert answer.status_code == 303
+    now = find("Time offsets")
+    assert now.state is State.VETOED
+    assert now.fallback_tag_id is not None
+    assert (
+        "in doubt" in manager.get("/processings/bucket23").text or "stale" in manager.get("/processings/bucket23").text
+    )
+
+
+def test_a_manager_reassigns_and_extends(manager: Browser, find: Find) -> None:
+    it = find("dE/dx gain")
+    assert manager.post(f"/calibrations/{it.id}/do/extend", seen=str(it.version), hours="12").status_code == 303
+    later = find("dE/dx gain")
+    assert later.window_ends_at is not None
+    assert it.window_ends_at is not None
+    assert (later.window_ends_at - it.window_ends_at).total_seconds() == 12 * 3600
+    answer = manager.post(f"/calibrations/{it.id}/do/reassign", seen=str(later.version), expert="muon")
+    assert answer.status_code == 303
+    assert find("dE/dx gain").expert == "muon"
+
+
+@pytest.mark.parametrize("hours", ["soon", "", "-3", "nan", "1e9"])
+def test_hours_that_are_none_are_refused_and_kept(manager: Browser, find: Find, hours: str) -> None:
+    it = find("dE/dx gain")
+    answer = manager.post(f"/calibrations/{it.id}/do/extend", seen=str(it.version), hours=hours)
+    assert answer.status_code == 422
+    if hours:
+        assert f'value="{hours}"' in answer.text
+    assert find("dE/dx gain").window_ends_at == it.window_ends_at
+
+
+def test_a_form_that_does_not_say_what_was_seen_does_nothing(manager: Browser, find: Find) -> None:
+    it = find("x-t relation")
+    answer = manager.post(f"/calibrations/{it.id}/do/sign_off", reason="fine")
+    assert answer.status_code == 409
+    assert find("x-t relation").state is State.REVIEW
+
+
+@pytest.mark.parametrize("verb", ["ended", "judged", "start", "submit", "explode"])
+def test_what_is_not_for_people_is_not_found(manager: Browser, find: Find, verb: str) -> None:
+    it = find("x-t relation")
+    assert manager.get(f"/calibrations/{it.id}/do/{verb}").status_code == 404
+    assert manager.post(f"/calibrations/{it.id}/do/{verb}", seen=str(it.version)).status_code == 404
+
+
+def test_a_manager_holds_releases_and_extends_a_processing(manager: Browser, database: Database, find: Find) -> None:
+    def now() -> Processing:
+        with database.read() as db:
+            return db.scalars(select(Processing).where(Processing.name == "bucket23")).one()
+
+    ends = find("Crystal time").window_ends_at
+    assert manager.post("/processings/bucket23/do/extend", seen=str(now().version), hours="6").status_code == 303
+    later = find("Crystal time").window_ends_at
+    assert ends is not None
+    assert later is not None
+    assert (later - ends).total_seconds() == 6 * 3600
+    held = manager.post("/processings/bucket23/do/hold", seen=str(now().version), reason="power cut")
+    assert held.status_code == 303
+    assert now().held
+    assert "held" in manager.get("/processings/bucket23").text
+    assert manager.post("/processings/bucket23/do/release", seen=str(now().version)).status_code == 303
+    assert not now().held
+
+
+def test_publishing_too_early_says_what_is_missing(manager: Browser, database: Database) -> None:
+    with database.read() as db:
+        version = db.scalars(select(Processing.version).where(Processing.name == "bucket23")).one()
+    answer = manager.post("/processings/bucket23/do/publish", seen=str(version))
+    assert answer.status_code == 409
+    assert "are not finished" in answer.text
+
+
+def test_an_expert_cannot_act_on_a_processing(expert: Browser) -> None:
+    assert expert.post("/processings/bucket23/do/cancel", seen="1", reason="no").status_code == 403

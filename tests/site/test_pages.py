@@ -1,0 +1,297 @@
+"""What the pages say."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from b2cal import loop
+from b2cal.model import Calibration, Database, Job, Processing, ProcessingState, State
+from b2cal.settings import Settings
+
+from .conftest import Browser, Page
+from .sample import NOW
+
+Find = Callable[..., Calibration]
+
+
+def test_every_page_of_the_sample_is_there(pages: list[Page]) -> None:
+    assert {page.where: page.status for page in pages if page.status != 200} == {"/nothing-here": 404}
+
+
+def test_the_inbox_holds_what_an_expert_must_do_with_what_blocks_most_first(expert: Browser) -> None:
+    text = expert.get("/").text
+    assert "3 things" in text
+    places = [text.index(name) for name in ("Channel masks", "x-t relation", "dE/dx gain")]
+    assert places == sorted(places)
+    assert "Look and decide" in text
+    assert "calibrations wait for you" in text
+    assert '<span class="tally">3</span>' in text
+
+
+def test_an_empty_inbox_is_normal_and_says_so(signed_in: Callable[[str], Browser]) -> None:
+    text = signed_in("data").get("/").text
+    assert "Nothing needs you." in text
+    assert "tally" not in text
+
+
+def test_a_deputy_sees_what_she_may_do(signed_in: Callable[[str], Browser]) -> None:
+    text = signed_in("second").get("/").text
+    assert "x-t relation" in text
+    assert "expert E. Expert" in text
+
+
+def test_a_complete_processing_asks_its_manager_to_publish(manager: Browser, database: Database) -> None:
+    assert "Nothing needs you." in manager.get("/").text
+    database.write(
+        lambda db: db.execute(
+            update(Processing).where(Processing.name == "bucket23").values(state=ProcessingState.COMPLETE)
+        )
+    )
+    text = manager.get("/").text
+    assert "Look and publish" in text
+    assert "/processings/bucket23/publication" in text
+
+
+def test_a_signed_off_result_that_became_stale_is_put_to_the_manager(
+    manager: Browser, database: Database, find: Find
+) -> None:
+    upstream = find("Channel masks")
+    manager.post(f"/calibrations/{upstream.id}/do/veto", seen=str(upstream.version), reason="crate off")
+    text = manager.get("/").text
+    assert "Time offsets" in text
+    assert "Keep…" in text
+    it = find("Time offsets")
+    answer = manager.post(f"/calibrations/{it.id}/do/keep", seen=str(it.version), reason="no difference seen")
+    assert answer.status_code == 303
+    assert f'/calibrations/{it.id}/do/keep"' not in manager.get("/").text
+
+
+def test_sentences_are_those_of_the_loop(expert: Browser, database: Database) -> None:
+    text = expert.get("/processings/bucket23").text
+    with database.read() as db:
+        view = loop.ProcessingView.of(db, "bucket23")
+        for it in view.calibrations.values():
+            why = loop.why(view, it, NOW)
+            start = why.sentence.split(why.calibration)[0] if why.calibration else why.sentence
+            assert start in text, it.name
+
+
+def test_buttons_are_those_of_the_loop(manager: Browser, database: Database) -> None:
+    with database.read() as db:
+        one_of_each = {it.state: it for it in db.scalars(select(Calibration).order_by(Calibration.id))}
+        assert set(one_of_each) == set(State)
+        for it in one_of_each.values():
+            buttons = {button.verb.value for button in loop.buttons(db, it, "manager")}
+            text = manager.get(f"/calibrations/{it.id}").text
+            shown = {verb for verb in loop.Verb if f'/calibrations/{it.id}/do/{verb.value}"' in text}
+            shown |= {"submit"} if f'action="/calibrations/{it.id}/submit"' in text else set()
+            assert shown == buttons, it.name
+
+
+def test_a_processing_shows_steps_graph_forecast_and_what_publishing_changes(expert: Browser) -> None:
+    text = expert.get("/processings/bucket23").text
+    for expected in (
+        "3 of 4 · 1 to decide",
+        "waits for x-t relation",
+        "if x-t relation is decided now",
+        "Where did the time go?",
+        "5 new IoVs of 5 payloads",
+        "412 runs",
+    ):
+        assert expected in text
+    assert text.count('<text class="name"') == 16
+
+
+@pytest.mark.parametrize(
+    ("show", "present", "absent"),
+    [
+        ("mine", "x-t relation", "Beam spot"),
+        ("asking", "Beam spot", "Pedestals"),
+        ("failed", "None.", "x-t relation</a></b></td>"),
+    ],
+)
+def test_the_table_shows_what_is_asked_for(expert: Browser, show: str, present: str, absent: str) -> None:
+    text = expert.get(f"/processings/bucket23?show={show}").text
+    table = text[text.index('id="calibrations"') :]
+    assert present in table
+    assert absent not in table
+
+
+def test_a_decision_comes_with_its_evidence(expert: Browser, find: Find) -> None:
+    text = expert.get(f"/calibrations/{find('x-t relation').id}").text
+    assert "board shift against previous: 14 of 299 beyond the limit, worst board 8/64." in text
+    assert "11 of 12 checks green" in text
+    assert "14 of 299 beyond the limit" in text
+    assert 'class="outside"' in text  # the plot
+    assert "6 calibrations wait for it" in text
+    assert "[ERROR] Operation expired (errno 206) after 600 s" in text
+    assert "storage did not answer" in text
+    assert "first error of 1,204 lines" in text
+
+
+def test_inputs_say_why_each_run_was_left_out(expert: Browser, find: Find) -> None:
+    text = expert.get(f"/calibrations/{find('x-t relation').id}/inputs").text
+    assert "397 of 412 runs taken" in text
+    assert "magnet is Off, asked for On" in text
+    assert "26 files came later" in text
+    assert "Frozen when attempt 2 started" in text
+
+
+def test_before_an_attempt_the_inputs_are_those_of_now(expert: Browser, find: Find) -> None:
+    text = expert.get(f"/calibrations/{find('Crystal time').id}/inputs").text
+    assert "would take now" in text
+
+
+def test_the_log_of_a_job_opens_at_its_end_and_leads_to_the_first_error(expert: Browser, database: Database) -> None:
+    with database.read() as db:
+        job = db.scalars(select(Job).where(Job.error.contains("Operation expired")).order_by(Job.id)).first()
+    assert job is not None
+    text = expert.get(f"/jobs/{job.id}").text
+    assert "1,204 lines" in text
+    assert 'id="L1204"' in text
+    assert 'id="L1"' not in text
+    assert "First error: line 1188" in text
+    assert 'id="L1188" class="mono error"' in text
+    assert 'id="L1"' in expert.get(f"/jobs/{job.id}?line=1").text
+    assert expert.get(f"/jobs/{job.id}?stream=stdout").text.count("hello") == 1
+    download = expert.get(f"/jobs/{job.id}/log/stderr")
+    assert "attachment" in download.headers["Content-Disposition"]
+    assert download.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert expert.get(f"/jobs/{job.id}/log/..%2fjob.json").status_code == 404
+
+
+def test_jobs_are_filtered_and_the_failed_stand_first(expert: Browser, find: Find) -> None:
+    it = find("x-t relation")
+    text = expert.get(f"/calibrations/{it.id}/jobs").text
+    assert text.index("✕</span> failed") < text.index("✓</span> done")
+    only = expert.get(f"/calibrations/{it.id}/jobs?state=failed").text
+    assert only.count("Operation expired") == 5
+    assert "201 to" in expert.get(f"/calibrations/{it.id}/jobs?from=200").text
+
+
+def test_a_payload_is_downloaded_by_its_identity(app: Flask, expert: Browser, find: Find, database: Database) -> None:
+    with database.read() as db:
+        attempt = loop.ProcessingView.of(db, "bucket23").attempts["x-t relation"]
+        payload = attempt.payloads[0].payload
+    path = app.extensions["b2cal"].workplace.store.path(payload.identity)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"root file")
+    answer = expert.get(f"/payloads/{payload.identity}")
+    assert answer.data == b"root file"
+    assert f"{payload.name}_{payload.identity[:8]}.root" in answer.headers["Content-Disposition"]
+
+
+def test_a_tag_shows_gaps_and_open_ends(expert: Browser) -> None:
+    text = expert.get("/tags/prompt").text
+    assert 'class="gap"' in text
+    assert "gap e25r651 to e25r699" in text
+    assert "open" in text
+
+
+def test_data_names_what_is_missing_and_what_cannot_be_read(expert: Browser) -> None:
+    text = expert.get("/data").text
+    assert "▲ not all" in text
+    assert "16,000" in text
+    assert "The file ends in the middle of a basket" in text
+    older = expert.get("/data?from=e26r1000").text
+    assert "e26r1967" not in older
+    assert expert.get("/data?from=nonsense").status_code == 200
+
+
+def test_decisions_can_be_looked_through(expert: Browser) -> None:
+    people = expert.get("/decisions?processing=bucket23&who=people").text
+    assert "Readout crate off since run 210" in people
+    assert ">b2cal<" not in people.split("<tbody>")[1]
+    hers = expert.get("/decisions?actor=manager").text
+    assert "Published" in hers
+    assert "too few hadrons" not in hers
+    assert "older decisions" in expert.get("/decisions").text or expert.get("/decisions").text.count("<tr>") < 102
+
+
+def test_the_result_page_explains_itself_and_shows_what_the_demo_found(expert: Browser, settings: Settings) -> None:
+    assert "No result yet." in expert.get("/result").text
+    row = {
+        "type": "time offsets", "n": 512, "chi2": 501.2, "p": 0.62, "pull_before": 41.2, "pull_after": 0.79,
+        "resolution_before": 2.4, "resolution_after": 0.31, "resolution_true": 0.30,
+    }  # fmt: skip
+    path = settings.folder("result.json")
+    path.write_text(json.dumps([row, {**row, "type": "scale", "p": 1e-9}]))
+    text = expert.get("/result").text
+    assert "time offsets" in text
+    assert "✓ yes" in text
+    assert "✕ no" in text
+    assert "100 %" in text
+    path.write_text("{")
+    assert "cannot be read" in expert.get("/result").text
+
+
+def test_times_are_in_the_readers_zone_with_its_name(expert: Browser) -> None:
+    assert "as of" in expert.get("/").text
+    assert "03:40 UTC" in expert.get("/").text
+    expert.post("/preferences", zone="Asia/Tokyo", theme="dark", next="/processings")
+    text = expert.get("/processings/bucket23").text
+    assert "12:40 JST" in text
+    assert 'datetime="2026-11-27T03:40:00+00:00"' in text
+    assert 'data-theme="dark"' in text
+    expert.client.set_cookie("zone", "Nowhere/Land")
+    assert "03:40 UTC" in expert.get("/").text
+
+
+def test_a_page_renews_only_the_part_that_changed(expert: Browser, manager: Browser, find: Find) -> None:
+    text = expert.get("/processings/bucket23").text
+    seen = text.split("seen=")[1].split('"')[0]
+    headers = {"HX-Request": "true"}
+    assert expert.get(f"/processings/bucket23?seen={seen}", headers=headers).status_code == 204
+    it = find("x-t relation")
+    manager.post(f"/calibrations/{it.id}/do/sign_off", seen=str(it.version))
+    renewed = expert.get(f"/processings/bucket23?seen={seen}", headers=headers)
+    assert renewed.status_code == 200
+    assert "<html" not in renewed.text
+    assert renewed.text.lstrip().startswith('<div id="live"')
+    assert "4 of 4" in renewed.text
+
+
+def test_the_inbox_with_forms_is_not_new_each_time(expert: Browser) -> None:
+    seen = expert.get("/").text.split("seen=")[1].split('"')[0]
+    assert expert.get(f"/?seen={seen}", headers={"HX-Request": "true"}).status_code == 204
+
+
+def test_whoever_asks_for_news_after_the_visit_is_told_so(anonymous: Browser) -> None:
+    assert anonymous.get("/processings/bucket23", headers={"HX-Request": "true"}).status_code == 401
+
+
+def test_a_fault_of_ours_shows_a_reference_and_no_traceback(app: Flask, expert: Browser) -> None:
+    app.extensions["b2cal"].workplace.settings.__dict__["home"] = None  # nothing works without it
+    answer = expert.get("/result")
+    assert answer.status_code == 500
+    assert "This is a fault of b2cal." in answer.text
+    assert "reference" in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_without_its_database_the_site_says_so(app: Flask, expert: Browser, settings: Settings) -> None:
+    app.extensions["b2cal"].database.dispose()
+    settings.folder("b2cal.db").rename(settings.folder("gone"))
+    settings.folder("b2cal.db").mkdir()
+    answer = expert.get("/processings")
+    assert answer.status_code == 503
+    assert "The calibration database does not answer." in answer.text
+    assert expert.get("/health").status_code == 503
+
+
+def test_health_is_for_everybody(anonymous: Browser) -> None:
+    answer = anonymous.get("/health")
+    assert answer.status_code == 200
+    assert answer.json == {"status": "ok", "time": NOW.isoformat()}
+
+
+def test_states_have_a_shape_and_a_word_each() -> None:
+    from b2cal.site import looks
+
+    assert set(looks.CALIBRATION) == set(State)
+    for table in (looks.CALIBRATION, looks.JOB, looks.GRADE, looks.PROCESSING):
+        assert len({look.shape for look in table.values()}) == len(table)
+        assert len({look.word for look in table.values()}) == len(table)

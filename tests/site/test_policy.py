@@ -1,0 +1,90 @@
+"""Who gets in where: every route against everybody."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from werkzeug.routing import Rule
+
+from b2cal.model import Calibration, Database, Job, Payload
+from b2cal.site.policy import POLICY, Access
+
+from .conftest import Browser
+
+SAFE = {"GET", "HEAD", "OPTIONS"}
+
+
+@pytest.fixture
+def address(app: Flask, database: Database, find: Callable[..., Calibration]) -> Callable[[Rule], str]:
+    """An address that a route answers, with things that exist."""
+    with database.read() as db:
+        job = db.query(Job).filter(Job.error != "").first()
+        payload = db.query(Payload).first()
+    assert job is not None
+    assert payload is not None
+    values = {
+        "number": find("x-t relation").id,
+        "name": "bucket23",
+        "verb": "reject",
+        "run": "e26r180",
+        "stream": "stderr",
+        "identity": payload.identity,
+        "filename": "site.css",
+    }
+
+    def build(rule: Rule) -> str:
+        known = {**values, **({"number": job.id} if rule.endpoint.startswith("jobs.") else {})}
+        known |= {"name": "prompt"} if rule.endpoint.startswith("tags.") else {}
+        known |= {"verb": "hold"} if rule.endpoint.startswith("processing_acting.") else {}
+        known |= {"number": values["number"]} if rule.endpoint == "jobs.of_calibration" else {}
+        with app.test_request_context():
+            return app.url_map.bind("localhost").build(rule.endpoint, {name: known[name] for name in rule.arguments})
+
+    return build
+
+
+def test_every_route_has_a_row_and_every_row_a_route(app: Flask) -> None:
+    assert {rule.endpoint for rule in app.url_map.iter_rules()} == set(POLICY)
+
+
+def test_a_route_without_a_row_is_closed_to_managers_too(
+    app: Flask, manager: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(POLICY, "data.runs")
+    assert manager.get("/data").status_code == 403
+
+
+def test_nobody_sees_anything_without_signing_in(
+    app: Flask, address: Callable[[Rule], str], anonymous: Browser
+) -> None:
+    for rule in app.url_map.iter_rules():
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            where = address(rule)
+            data = {"csrf_token": anonymous.token()} if method not in SAFE else None
+            answer = anonymous.client.open(where, method=method, data=data, buffered=True)
+            if POLICY[rule.endpoint] is Access.ANYONE:
+                assert answer.status_code in (200, 302, 401), (rule, method)
+            elif method in SAFE:
+                assert answer.status_code == 302, (rule, method)
+                assert answer.location.startswith("/login?next="), (rule, method)
+            else:
+                assert answer.status_code == 401, (rule, method)
+
+
+def test_pages_are_open_as_the_policy_says(
+    app: Flask, address: Callable[[Rule], str], expert: Browser, manager: Browser
+) -> None:
+    for rule in app.url_map.iter_rules():
+        if "GET" not in (rule.methods or set()):
+            continue
+        where = address(rule)
+        missing = 404 if rule.endpoint == "payloads.download" else 200  # the sample has no payload files
+        assert manager.get(where).status_code == missing, rule
+        managers_only = POLICY[rule.endpoint] is Access.MANAGER
+        assert expert.get(where).status_code == (403 if managers_only else missing), rule
+
+
+def test_no_address_changes_anything_by_being_looked_at(app: Flask) -> None:
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.endswith((".act", ".submit", ".sign_in", ".sign_out", ".change")):
+            assert "GET" not in (rule.methods or set()), rule

@@ -1,0 +1,161 @@
+"""Submitting on the pages: two clicks with the defaults, changed keys, and nothing typed is ever lost."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from html import unescape
+
+from sqlalchemy import select
+
+from b2cal.core.clock import ManualClock
+from b2cal.model import Calibration, Database, State, Submission
+
+from .conftest import Browser
+
+Find = Callable[..., Calibration]
+
+
+def fields_of(text: str) -> dict[str, str]:
+    """The fields of the submission form as a browser would send them."""
+    form = text[text.index('<section id="act">') :]
+    inputs = re.findall(r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"', form)
+    areas = re.findall(r'<textarea[^>]*name="([^"]+)"[^>]*>\n?(.*?)</textarea>', form, re.DOTALL)
+    selects = re.findall(r'<select[^>]*name="([^"]+)"[^>]*>.*?<option selected>([^<]*)', form, re.DOTALL)
+    fields = {name: unescape(value) for name, value in [*inputs, *areas, *selects]}
+    fields.pop("csrf_token")
+    return fields
+
+
+def submission(database: Database, number: int) -> Submission:
+    with database.read() as db:
+        found = db.scalars(select(Submission).where(Submission.calibration_id == number, Submission.live)).one()
+        db.expunge_all()
+        return found
+
+
+def reopened(browser: Browser, find: Find) -> Calibration:
+    """The calibration with many keys, open again."""
+    it = find("x-t relation")
+    browser.post(f"/calibrations/{it.id}/do/reject", seen=str(it.version), reason="again")
+    return find("x-t relation")
+
+
+def test_from_the_inbox_it_is_one_click_to_submit_with_the_defaults(
+    expert: Browser, find: Find, database: Database
+) -> None:
+    it = find("dE/dx gain")
+    inbox = expert.get("/").text
+    form = inbox[inbox.index("Submit with defaults") - 600 : inbox.index("Submit with defaults")]
+    assert f'action="/calibrations/{it.id}/submit"' in form
+    answer = expert.post(f"/calibrations/{it.id}/submit", seen=str(it.version), defaults="yes")
+    assert answer.status_code == 303
+    assert "is submitted with the defaults" in expert.get(answer.location).text
+    made = submission(database, it.id)
+    assert made.config == it.definition.settings["expert_config"] if "definition" in it.__dict__ else made.config
+    assert not made.automatic
+    assert find("dE/dx gain").state is State.SUBMITTED
+
+
+def test_the_form_untouched_submits_what_it_shows(expert: Browser, find: Find, database: Database) -> None:
+    it = find("dE/dx gain")
+    fields = fields_of(expert.get(f"/calibrations/{it.id}/submit").text)
+    assert expert.post(f"/calibrations/{it.id}/submit", **fields).status_code == 303
+    made = submission(database, it.id)
+    assert made.config == {"min_events": 5000, "iterations": 5}
+    assert made.selection == {"filters": {"cosmic": ["Good", "On"], "hadron": ["Good", "On"]}}
+
+
+def test_changed_keys_and_a_changed_selection_are_submitted(expert: Browser, find: Find, database: Database) -> None:
+    it = reopened(expert, find)
+    page = expert.get(f"/calibrations/{it.id}/submit").text
+    fields = fields_of(page)
+    assert fields["config.max_events_hadron"] == "20000"  # as submitted last
+    fields |= {
+        "config.mode": "full",
+        "config.fractions": '{"hadron": 1}',
+        "exclude": "e26r200, e26r204",
+        "reason": "all of it",
+    }
+    assert expert.post(f"/calibrations/{it.id}/submit", **fields).status_code == 303
+    made = submission(database, it.id)
+    assert made.config["max_events_hadron"] == 20000
+    assert made.config["mode"] == "full"
+    assert made.config["fractions"] == {"hadron": 1}
+    assert made.config["min_hits"] == 20
+    assert made.selection["exclude"] == ["e26r200", "e26r204"]
+    assert made.comment == "all of it"
+    assert "max_events_hadron" in expert.get(f"/calibrations/{it.id}").text
+
+
+def test_a_value_of_the_wrong_type_is_explained_at_its_key_and_everything_is_kept(
+    expert: Browser, find: Find, database: Database
+) -> None:
+    it = reopened(expert, find)
+    fields = fields_of(expert.get(f"/calibrations/{it.id}/submit").text)
+    fields |= {"config.iterations": "many", "config.fractions": '{"hadron": ', "config.comment": "a <long> text"}
+    answer = expert.post(f"/calibrations/{it.id}/submit", **fields)
+    assert answer.status_code == 422
+    assert "iterations must be a whole number" in answer.text
+    assert "fractions must be an object" in answer.text
+    kept = fields_of(answer.text)
+    assert {name: kept[name] for name in fields} == fields
+    assert find("x-t relation").state is State.OPEN
+
+
+def test_a_value_out_of_range_is_explained_at_its_key(expert: Browser, find: Find) -> None:
+    it = reopened(expert, find)
+    fields = fields_of(expert.get(f"/calibrations/{it.id}/submit").text) | {"config.iterations": "99"}
+    answer = expert.post(f"/calibrations/{it.id}/submit", **fields)
+    assert answer.status_code == 422
+    assert "must be at most 20" in answer.text
+    assert fields_of(answer.text)["config.iterations"] == "99"
+
+
+def test_a_selection_that_the_release_does_not_know_is_refused_and_kept(expert: Browser, find: Find) -> None:
+    it = find("dE/dx gain")
+    fields = fields_of(expert.get(f"/calibrations/{it.id}/submit").text) | {"filters.hadron": "Goood, On"}
+    answer = expert.post(f"/calibrations/{it.id}/submit", **fields)
+    assert answer.status_code == 422
+    assert "Goood" in answer.text
+    assert fields_of(answer.text)["filters.hadron"] == "Goood, On"
+
+
+def test_one_key_goes_back_to_its_default_without_javascript(expert: Browser, find: Find) -> None:
+    it = reopened(expert, find)
+    fields = fields_of(expert.get(f"/calibrations/{it.id}/submit").text) | {"config.mode": "full"}
+    answer = expert.post(f"/calibrations/{it.id}/submit", **fields, reset="max_events_hadron")
+    assert answer.status_code == 200
+    kept = fields_of(answer.text)
+    assert kept["config.max_events_hadron"] == "12000"
+    assert kept["config.mode"] == "full"
+    assert find("x-t relation").state is State.OPEN
+
+
+def test_who_submits_after_somebody_else_is_told_and_keeps_the_form(
+    expert: Browser, manager: Browser, find: Find
+) -> None:
+    it = reopened(expert, find)
+    fields = fields_of(expert.get(f"/calibrations/{it.id}/submit").text) | {"config.comment": "hours of thought"}
+    manager.post(f"/calibrations/{it.id}/submit", seen=str(it.version))
+    answer = expert.post(f"/calibrations/{it.id}/submit", **fields)
+    assert answer.status_code == 409
+    assert "submit by manager" in answer.text
+    assert fields_of(answer.text)["config.comment"] == "hours of thought"
+
+
+def test_what_was_typed_survives_the_end_of_the_visit(expert: Browser, find: Find, clock: ManualClock) -> None:
+    it = reopened(expert, find)
+    fields = fields_of(expert.get(f"/calibrations/{it.id}/submit").text) | {"config.comment": "hours of <thought>"}
+    clock.advance(timedelta(hours=9))
+    answer = expert.post(f"/calibrations/{it.id}/submit", **fields)
+    assert answer.status_code == 401
+    assert "hours of &lt;thought&gt;" in answer.text
+    without_token = expert.client.post(f"/calibrations/{it.id}/submit", data=fields)
+    assert without_token.status_code == 400
+    assert "hours of &lt;thought&gt;" in without_token.text
+
+
+def test_the_three_ways_of_a_key_stand_side_by_side(expert: Browser, find: Find) -> None:
+    text = expert.get(f"/calibrations/{find('x-t relation').id}").text
+    row = text[text.index("<td>max_events_hadron</td>") :][:400]
+    assert re.findall(r">(\d+)<", row) == ["12000", "12000", "20000"]
