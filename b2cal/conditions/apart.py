@@ -4,6 +4,7 @@ The process is this very file, run as a script with the path of a module that de
 item by one line of JSON. Whatever one item does to the process, the others still get their answer.
 """
 
+import ctypes
 import json
 import os
 import resource
@@ -18,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 _START_S = 120.0
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _PASSED_ON = ("HOME", "LD_LIBRARY_PATH", "MPLCONFIGDIR", "PATH", "TMPDIR", "XDG_CACHE_HOME")
 _ROOT = Path(__file__).parents[2]
 
@@ -62,7 +64,7 @@ def work_apart(module: Path, items: Sequence[Any], allowance: Allowance) -> list
 
 def _one_process(module: Path, items: Sequence[Any], allowance: Allowance) -> tuple[list[str], str]:
     """Lines of a process that works until it is through or dies, and how it died."""
-    command = [sys.executable, "-P", __file__, str(module), json.dumps(vars(allowance))]
+    command = [sys.executable, "-P", __file__, str(module), json.dumps(vars(allowance)), str(os.getpid())]
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment |= {"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
@@ -92,7 +94,8 @@ def _how_it_died(code: int, stderr: bytes, allowance: Allowance) -> str:
     return f"the process that worked on it ended with code {code}: {last_words}"
 
 
-def _serve(module: str, allowance: Allowance) -> None:
+def _serve(module: str, allowance: Allowance, parent: int) -> None:
+    _end_with(parent)
     # Answers have a channel of their own: what libraries print goes to stderr.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -107,6 +110,13 @@ def _serve(module: str, allowance: Allowance) -> None:
         signal.alarm(allowance.seconds)
         answers.write(json.dumps(_answer(handle, item, allowance)) + "\n")
         signal.alarm(0)
+
+
+def _end_with(parent: int) -> None:
+    """Let the kernel end this process when its parent is gone: nobody would hear the answers."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was gone before the kernel was asked
+        sys.exit(1)
 
 
 def _enter_package(folder: Path) -> None:
@@ -127,4 +137,4 @@ def _answer(handle: Any, item: Any, allowance: Allowance) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], Allowance(**json.loads(sys.argv[2])))
+    _serve(sys.argv[1], Allowance(**json.loads(sys.argv[2])), int(sys.argv[3]))

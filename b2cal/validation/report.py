@@ -118,13 +118,13 @@ def _measurement_items(measurements: Sequence[Mapping[str, Any]], judgement: Jud
 
 
 def _payload_items(pairs: Sequence[Pair], judgement: Judgement) -> Iterator[dict[str, Any]]:
-    checks = {check.name: check for check in judgement.checks}
     for name in sorted({pair.new.name for pair in pairs}):
-        changes = {check.removeprefix(f"change of {name}/"): it for check, it in checks.items()}
+        change = f"change of {name}/"
+        changes = [check for check in judgement.checks if check.name.startswith(change)]
         yield {
             "stem": f"payload_{_slug(name)}",
             "name": name,
-            "limits": {key: (it.low, it.high) for key, it in changes.items() if it.name == f"change of {name}/{key}"},
+            "limits": {check.name.removeprefix(change): (check.low, check.high) for check in changes},
             "pieces": [_piece(pair) for pair in pairs if pair.new.name == name],
         }
 

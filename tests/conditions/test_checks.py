@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from b2cal.calibration import Payload
 from b2cal.conditions import Allowance, check_files, work_apart
 from b2cal.core.checksums import sha256_file
 from b2cal.core.iov import ExpRun, IoV
+from b2cal.core.processes import ProcessIdentity
 
 ANY = IoV(ExpRun(0, 0), None)
 
@@ -256,3 +259,29 @@ def test_a_module_that_cannot_be_loaded_is_a_failure_of_every_item(tmp_path: Pat
     broken.write_text("import nothing_of_this_name\n")
     answers = work_apart(broken, [1, 2], Allowance())
     assert ["No module named 'nothing_of_this_name'" in answer.failure for answer in answers] == [True, True]
+
+
+def test_the_process_ends_with_its_parent(module: Path, tmp_path: Path) -> None:
+    module.write_text(
+        "import os, time\n"
+        "def handle(path):\n"
+        "    open(path, 'w').write(str(os.getpid()))\n"
+        "    os.rename(path, path + '.pid')\n"
+        "    time.sleep(60)\n"
+    )
+    program = (
+        "from pathlib import Path; from b2cal.conditions import Allowance, work_apart\n"
+        f"work_apart(Path({str(module)!r}), [{str(tmp_path / 'child')!r}], Allowance(seconds=60))\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program])
+    while not (tmp_path / "child.pid").exists():
+        assert parent.poll() is None
+        time.sleep(0.01)
+    child = ProcessIdentity.of(int((tmp_path / "child.pid").read_text()))
+    assert child is not None
+    parent.kill()
+    parent.wait()
+    give_up_at = time.monotonic() + 30
+    while child.is_alive():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)

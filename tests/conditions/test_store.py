@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,7 @@ def test_a_writer_killed_in_the_middle_leaves_no_payload_and_the_next_one_succee
         feed.write(content[:1000])
         while not any(name.endswith(".tmp") for name in files(store)):
             assert writer.poll() is None
+            time.sleep(0.01)
         writer.send_signal(signal.SIGKILL)
         writer.wait()
     assert not store.has(IDENTITY)
