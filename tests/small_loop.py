@@ -111,6 +111,15 @@ class SmallLoop:
 
         self.workplace.database.write(unit)
 
+    def act(self, name: str, verb: Callable[[Session, int, Act], object], reason: str) -> None:
+        """A verb of the manager, who has just looked."""
+
+        def unit(db: Session) -> None:
+            calibration = ProcessingView.of(db, BUCKET).calibration(name)
+            verb(db, calibration.id, Act(MANAGER, calibration.version, reason))
+
+        self.workplace.database.write(unit)
+
     def until_published(self, within_s: float = PUBLISHED_WITHIN_S) -> None:
         """Wait for the end of the loop, deciding what asks for a person."""
 

@@ -242,7 +242,7 @@ def main() -> int:
 
 
 def _refused(error: B2calError, exit_code: int) -> int:
-    sys.stderr.write(f"{type(error).__name__}: {error}\n{error.hint}\n")
+    sys.stderr.write(f"Error: {error}\n{error.hint}\n")
     return exit_code
 
 

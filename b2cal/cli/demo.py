@@ -145,6 +145,11 @@ def seed_tag(workplace: Workplace, name: str, folder: Path) -> None:
             return
     listed = json.loads((folder / "constants.json").read_text())
     checks = conditions.check_files([folder / entry["path"] for entry in listed])
+    problems = [problem for check in checks for problem in check.problems]
+    if problems:
+        raise DemoFailed(
+            f"The tag {name} cannot be made. {' '.join(problems)}", f"Remove {folder.parent} and try again."
+        )
     stored = [workplace.store.put(check.path, check.identity, check.checksum) for check in checks]
 
     def unit(db: Session) -> None:

@@ -265,7 +265,7 @@ def test_a_changed_input_or_condition_is_no_fault_of_the_script(node, here, caps
     folder = node.job("collect", [file])
     node.raw(RUN, {"x": np.arange(4.0)})
     assert here(folder) == os.EX_IOERR
-    assert f"UnreadableInput: The input {file.path} cannot be read: its SHA-256 is" in capsys.readouterr().err
+    assert f"Error: The input {file.path} cannot be read: its SHA-256 is" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_no_fault_of_the_script(node, here, capsys):

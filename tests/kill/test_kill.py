@@ -62,7 +62,7 @@ def cases() -> Iterator[object]:
             yield pytest.param(part, moment, marks=[mark, pytest.mark.kill], id=f"{part} at {moment}")
 
 
-@pytest.mark.parametrize(("part", "moment"), cases())
+@pytest.mark.parametrize(("part", "moment"), list(cases()))
 def test_the_loop_ends_as_if_nothing_had_been_killed(
     small: SmallLoop, undisturbed: list[tuple[str, int, int, str]], part: str, moment: str
 ) -> None:
