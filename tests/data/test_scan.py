@@ -95,7 +95,7 @@ def test_the_same_folder_by_another_name_is_the_same(database, folder, tmp_path)
 def test_a_changed_file_keeps_its_row_and_gets_the_new_checksum_and_time(database, folder):
     data.scan(database, folder)
     with database.read() as db:
-        before = {row.path: (row.id, row.sha256) for row in db.scalars(select(DataFile))}
+        before = {row.path: (row.id, row.sha256, row.registered_at) for row in db.scalars(select(DataFile))}
     path = root_file(folder, "bhabha_e0026_r00001.root", 55)
     report = data.scan(database, folder)
     assert (report.files_changed, report.files_unchanged) == (1, 2)
@@ -104,6 +104,7 @@ def test_a_changed_file_keeps_its_row_and_gets_the_new_checksum_and_time(databas
         row = db.scalars(select(DataFile).where(DataFile.path == str(path))).one()
         assert row.id == before[row.path][0]
         assert row.sha256 != before[row.path][1]
+        assert row.registered_at > before[row.path][2]
         assert row.n_events == 55
 
 

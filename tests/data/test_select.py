@@ -321,6 +321,7 @@ def test_cdst_comes_only_from_the_given_attempts_and_raw_only_from_the_detector(
     mine, other = factories.attempt(db), factories.attempt(db)
     cdst = file(db, 1, path="/a/1.root", format=DataFormat.CDST, attempt_id=mine.id, n_events=7)
     file(db, 1, path="/a/2.root", format=DataFormat.CDST, attempt_id=other.id)
+    file(db, 1, path="/a/3.root", format=DataFormat.RAW, attempt_id=mine.id)
     assert chosen(db, {"bhabha": []}, formats=["cdst"], produced_by=[mine.id]).files == [cdst]
     assert chosen(db, {"bhabha": []}, formats=["cdst"], produced_by=[mine.id]).completeness is Completeness.COMPLETE
     assert chosen(db, {"bhabha": []}, formats=["cdst"]).completeness is Completeness.MISSING
