@@ -240,20 +240,6 @@ def sparkline(values: Sequence[float]) -> Markup:
     )
 
 
-def gained(row: Any) -> Markup:
-    """How much of the way from the resolution before to the best possible one was made, as a bar."""
-    before, after, best = row.resolution_before, row.resolution_after, row.resolution_true
-    if before is None or after is None or best is None or before == best:
-        return Markup("–")
-    share = max(0.0, min(1.0, (before - after) / (before - best)))
-    return Markup(
-        '<svg class="gain" width="110" height="10" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" '
-        'aria-label="{0}">'
-        '<rect class="fill-idle" width="100" height="10"/><rect class="fill-good" width="{1}" height="10"/></svg> '
-        '<span class="small">{0}</span>'
-    ).format(f"{100 * share:.0f} %", f"{100 * share:.1f}")
-
-
 def zones(current: str) -> dict[str, str]:
     """Zones to choose from, that of the reader among them."""
     return {**ZONES, **({} if current in ZONES else {current: current.replace("_", " ")})}
@@ -272,7 +258,6 @@ GLOBALS: dict[str, object] = {
     "cpu": cpu,
     "cut": cut,
     "finding": finding,
-    "gained": gained,
     "green_text": green_text,
     "limit_text": limit_text,
     "linked": linked,

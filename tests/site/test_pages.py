@@ -214,16 +214,17 @@ def test_decisions_can_be_looked_through(expert: Browser) -> None:
 def test_the_result_page_explains_itself_and_shows_what_the_demo_found(expert: Browser, settings: Settings) -> None:
     assert "No result yet." in expert.get("/result").text
     row = {
-        "type": "time offsets", "n": 512, "chi2": 501.2, "p": 0.62, "pull_before": 41.2, "pull_after": 0.79,
-        "resolution_before": 2.4, "resolution_after": 0.31, "resolution_true": 0.30,
+        "payload": "TimeOffsets", "values": 6880, "unit": "σ", "before": 69.1, "after": 1.01, "p": 0.62,
+        "resolution": "time of a cluster, ns", "resolution_before": 4.66, "resolution_after": 0.507,
+        "resolution_true": 0.506,
     }  # fmt: skip
     path = settings.folder("result.json")
-    path.write_text(json.dumps([row, {**row, "type": "scale", "p": 1e-9}]))
+    path.write_text(json.dumps([row, {**row, "payload": "MomentumScale", "p": 1e-9}]))
     text = expert.get("/result").text
-    assert "time offsets" in text
+    assert "TimeOffsets" in text
+    assert "time of a cluster, ns" in text
     assert "✓ yes" in text
     assert "✕ no" in text
-    assert "100 %" in text
     path.write_text("{")
     assert "cannot be read" in expert.get("/result").text
 

@@ -19,24 +19,28 @@ class Row:
     """One type of constants against the truth.
 
     Attributes:
-        n: constants compared.
-        pull_before, pull_after: distance to the truth in units of the statistical error.
+        payload: its name.
+        values: how many independent numbers were compared.
+        before, after: distance of nominal and found constants to the truth, in `unit`.
+        p: probability of such a distance, or a larger one, if all is right.
+        resolution: of what, and its unit.
         resolution_before, resolution_after, resolution_true: with nominal, found and true constants.
     """
 
-    type: str
-    n: int
-    chi2: float | None
-    p: float | None
-    pull_before: float | None
-    pull_after: float | None
-    resolution_before: float | None
-    resolution_after: float | None
-    resolution_true: float | None
+    payload: str
+    values: int
+    unit: str
+    before: float
+    after: float
+    p: float
+    resolution: str
+    resolution_before: float
+    resolution_after: float
+    resolution_true: float
 
     @property
     def holds(self) -> bool:
-        return self.p is not None and self.p > WORST_P
+        return self.p > WORST_P
 
 
 @pages.get("/result")
@@ -53,8 +57,7 @@ def _rows() -> tuple[list[Row], str]:
         return [], ""
     except (OSError, ValueError) as error:
         return [], f"{path.name} cannot be read: {error}"
-    entries = content.get("rows", []) if isinstance(content, dict) else content
     try:
-        return [Row(**{name: entry.get(name) for name in Row.__dataclass_fields__}) for entry in entries], ""
-    except (AttributeError, TypeError) as error:
+        return [Row(**entry) for entry in content], ""
+    except TypeError as error:
         return [], f"{path.name} has another form than the demo writes: {error}"
