@@ -5,9 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from b2cal.core.checksums import canonical_json
 from b2cal.core.errors import B2calError
 from b2cal.model import Definition, DefinitionPayload, Kind
 
@@ -150,18 +148,8 @@ def _script_problems(entry: Entry, script: Described, vocabulary: Vocabulary) ->
     unusable = None if own is None else schema_problem(own)
     if unusable:
         problems.append(unusable)
-    if not _is_json([script.limits, own]):
-        problems.append("its limits or its schema hold NaN or infinity; leave out a limit that is none.")
     problems += [f"the default {problem}" for problem in problems_by_schema(settings.expert_config, _schema(script))]
     yield from (f"{script.script} ({settings.name!r}): {problem}" for problem in problems)
-
-
-def _is_json(value: Any) -> bool:
-    try:
-        canonical_json(value)
-    except ValueError:
-        return False
-    return True
 
 
 def _duplicates(definitions: Sequence[Definition]) -> Iterator[str]:

@@ -13,6 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from b2cal import data
 from b2cal.core.checksums import sha256_file
 from b2cal.core.iov import ExpRun
+from b2cal.data import catalogue
+from b2cal.data.opening import open_files
 from b2cal.model import Base, DataFile, Run, UnreadableFile
 from tests import factories
 from tests.data.catalogues import file, registry_entry, root_file, run, write_registry
@@ -170,6 +172,23 @@ def test_a_damaged_file_keeps_its_row_and_comes_back_when_it_is_whole_again(data
     path.write_bytes(whole)
     report = data.scan(database, folder)
     assert (report.files_restored, report.files_changed) == (1, 0)
+    assert unreadable(database) == {}
+
+
+def test_a_file_that_is_still_being_written_waits_for_the_next_scan(database, folder, monkeypatch):
+    path = folder / "bhabha_e0026_r00001.root"
+
+    def open_while_somebody_writes(paths):
+        found = open_files(paths)
+        with path.open("ab") as file:
+            file.write(b"more")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(catalogue, "open_files", open_while_somebody_writes)
+        assert data.scan(database, folder).files_added == 2
+    assert unreadable(database) == {path.name: "it changed while it was read"}
+    assert data.scan(database, folder).files_added == 1
     assert unreadable(database) == {}
 
 

@@ -141,7 +141,7 @@ REFUSED = {
             ).replace("import Calibration,", "import Limit, Calibration,")
         },
         "",
-        ["mask", "NaN or infinity"],
+        ["mask cannot be imported", "not JSON"],
     ),
     "copy with a class": ({"pedestals": MASK}, COPY, ["release.toml says copy, but its class is a Calibration"]),
     "copy of no tag": (
