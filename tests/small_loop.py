@@ -89,7 +89,8 @@ class SmallLoop:
     def component(self, name: str) -> int | None:
         """Process number of a component, as `b2cal up` tells it."""
         state = json.loads((self.home / "run" / "up.json").read_text())
-        return next(each["pid"] for each in state["components"] if each["name"] == name)
+        pid: int | None = next(each["pid"] for each in state["components"] if each["name"] == name)
+        return pid
 
     def read(self, look: Callable[[ProcessingView], object]) -> object:
         with self.workplace.database.read() as db:
@@ -134,7 +135,7 @@ class SmallLoop:
     def identities(self) -> list[tuple[str, int, int, str]]:
         """What the tag holds, bit for bit."""
         with self.workplace.database.read() as db:
-            entries = conditions.tag_entries(db, loop.tag_named(db, demo.TAG).id)
+            entries = conditions.tag_entries(db, conditions.tag_named(db, demo.TAG).id)
         return [(entry.name, entry.first, entry.last, entry.identity) for entry in entries]
 
     def doubled(self) -> list[str]:

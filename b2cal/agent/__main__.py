@@ -50,7 +50,11 @@ def main() -> int:
     def write_graph(body: Mapping[str, Any]) -> None:
         loop.write_graph(workplace, body["processing_id"])
 
-    agent = Agent(settings, database, backends(settings, database), {"graph": write_graph})
+    def deliver(body: Mapping[str, Any]) -> None:
+        log.info("message", **body)  # people see what needs them on the site; mail and tickets need a tracker
+
+    handlers = {"graph": write_graph, "message": deliver}
+    agent = Agent(settings, database, backends(settings, database), handlers)
     pause_s = settings.batch.poll_interval_s
     while not stop.asked:
         try:

@@ -249,7 +249,7 @@ def _show_result(desk: Desk, settings: Settings) -> int:
     """Compare the published constants with the truth; keep the rows for the site, print the table."""
     workplace = open_workplace(settings)
     with workplace.database.read() as db:
-        entries = conditions.tag_entries(db, loop.tag_named(db, TAG).id)
+        entries = conditions.tag_entries(db, conditions.tag_named(db, TAG).id)
     found = settings.folder("found.json")
     listed = [{**_as_json(entry), "path": str(workplace.store.path(entry.identity))} for entry in entries]
     write_atomically(found, json.dumps(listed))

@@ -6,7 +6,7 @@ import click
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from b2cal import conditions, loop
+from b2cal import conditions
 from b2cal.conditions import Entry
 from b2cal.core.iov import IoV
 from b2cal.model import GlobalTag, TagIov, TagState
@@ -45,7 +45,7 @@ def add(desk: Desk, name: str, files: tuple[Path, ...], *, runs: IoV, open_end: 
     iov = IoV(runs.first, None) if open_end else runs
 
     def unit(db: Session) -> None:
-        target = loop.tag_named(db, name)
+        target = conditions.tag_named(db, name)
         entries = [
             Entry(
                 check.name,
@@ -75,7 +75,7 @@ def show(desk: Desk, name: str | None) -> None:
             rows: list[tuple[object, ...]] = [(n, state.value, count) for n, state, count in db.execute(query)]
             columns, keys = ("Tag", "State", "IoVs"), ("name", "state", "iovs")
         else:
-            entries = conditions.tag_entries(db, loop.tag_named(db, name).id)
+            entries = conditions.tag_entries(db, conditions.tag_named(db, name).id)
             rows = [(e.name, str(e.iov), e.identity[:12]) for e in entries]
             columns, keys = ("Payload", "IoV", "Identity"), ("payload", "iov", "identity")
     desk.show([dict(zip(keys, row, strict=True)) for row in rows], lambda: desk.table(name or "Tags", columns, rows))
@@ -87,5 +87,5 @@ def show(desk: Desk, name: str | None) -> None:
 @pass_desk
 def set_state(desk: Desk, name: str, state: str) -> None:
     """Change the state of a tag, where the rules allow it."""
-    desk.write(lambda db: conditions.set_tag_state(db, loop.tag_named(db, name).id, TagState(state)))
+    desk.write(lambda db: conditions.set_tag_state(db, conditions.tag_named(db, name).id, TagState(state)))
     desk.done(f"The tag {name} is {state}.")

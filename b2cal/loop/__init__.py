@@ -6,7 +6,7 @@ from .buttons import Button, buttons, processing_buttons
 from .deadlines import spoken
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
-from .named import person_named, release_named, tag_named
+from .named import person_named, release_named
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release
 from .publication import Preview, advance_processing, publication_preview, publish
 from .readiness import Why, inputs_of, lacks_selection, why
@@ -91,7 +91,6 @@ __all__ = [
     "signals",
     "spoken",
     "submit",
-    "tag_named",
     "veto",
     "why",
     "withdraw",

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 from b2cal import validation
 from b2cal.core.iov import IoV
 from b2cal.model import Attempt, Calibration, Grade, Kind, Outcome, Stage, State, Verdict
-from b2cal.runtime import Constants, Measurements, Work, measure_step, measurements
-from b2cal.validation import Judgement
+from b2cal.runtime import Constants, Measurements, UnusableOutput, Work, measure_step, measurements
+from b2cal.validation import Judgement, Provenance
 
 from .actors import THE_LOOP
 from .attempts import constants, seed_by_default, work_of
@@ -32,6 +32,7 @@ class Case:
     previous: tuple[Constants, ...]
     outcome: Outcome | None
     converged: bool
+    provenance: Provenance
 
 
 def judge_attempt(workplace: Workplace, processing: str, calibration: str) -> bool:
@@ -53,7 +54,10 @@ def judge_attempt(workplace: Workplace, processing: str, calibration: str) -> bo
         if stage.failed:
             error = next((job.error for job in stage.jobs if job.error), "no job said why")
             return _fail(workplace, case, f"The validation job failed: {error}")
-        measured = measurements(stage)
+        try:
+            measured = measurements(stage)
+        except UnusableOutput as error:
+            return _fail(workplace, case, f"{error} {error.hint}")
     judgement = _judgement(view.requested, case, measured)
     report = validation.write_report(
         workplace.settings.reports / str(case.attempt_id),
@@ -62,6 +66,7 @@ def judge_attempt(workplace: Workplace, processing: str, calibration: str) -> bo
         measured.measurements,
         case.new,
         case.previous,
+        case.provenance,
     )
     return write_down(workplace, case, judgement, measured, report.name)
 
@@ -83,6 +88,28 @@ def _case(db: Session, workplace: Workplace, view: ProcessingView, it: Calibrati
         previous=tuple(constants(workplace, e.name, e.first, e.last, e.identity) for e in view.base if e.name in names),
         outcome=attempt.outcome,
         converged=attempt.converged,
+        provenance=_provenance(view, it, attempt),
+    )
+
+
+def _provenance(view: ProcessingView, it: Calibration, attempt: Attempt) -> Provenance:
+    """From a number in the report back to its inputs."""
+    release = view.processing.release
+    return Provenance(
+        facts={
+            "release": f"{release.name} ({release.digest[:12]})",
+            "script": it.definition.module,
+            "submission": f"{attempt.submission.number}, by {attempt.submission.submitted_by}",
+            "attempt": f"{attempt.number}, begun {attempt.started_at:%Y-%m-%d %H:%M:%S} UTC",
+            "runs": str(view.runs),
+        },
+        configuration=attempt.submission.config,
+        files=[(frozen.file.path, frozen.sha256) for frozen in attempt.files],
+        constants=[
+            (read.name, str(IoV.from_numbers(read.first, read.last)), read.payload.identity)
+            for read in attempt.reads
+            if read.used
+        ],
     )
 
 

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from b2cal.model import GlobalTag, Person, Release
+from b2cal.model import Person, Release
 
 from .errors import NotFound
 
@@ -17,19 +17,6 @@ def person_named(db: Session, username: str) -> Person:
     found = db.get(Person, username)
     if found is None:
         raise NotFound(f"Nobody is known as {username}.", hint="`b2cal init --person` adds people; check the spelling.")
-    return found
-
-
-def tag_named(db: Session, name: str) -> GlobalTag:
-    """The global tag of this name.
-
-    Raises:
-        NotFound: there is none.
-    """
-    found = db.scalar(select(GlobalTag).where(GlobalTag.name == name))
-    if found is None:
-        known = ", ".join(db.scalars(select(GlobalTag.name).order_by(GlobalTag.name))) or "none yet"
-        raise NotFound(f"There is no global tag {name}.", hint=f"Known: {known}.")
     return found
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from b2cal import releases
+from b2cal.conditions import tag_named
 from b2cal.core.iov import IoV
 from b2cal.model import (
     Attempt,
@@ -34,7 +35,7 @@ from .actors import manager
 from .deadlines import open_window
 from .errors import Conflict, InvalidChoice
 from .graph import task_id, want_graph
-from .named import release_named, tag_named
+from .named import release_named
 from .publication import freeze_base
 from .rules import ProcessingVerb
 from .transition import Act, processing_transition, raise_signals

@@ -13,6 +13,7 @@ from b2cal.conditions import (
     coverage_problems,
     store_payload,
     tag_entries,
+    tag_named,
 )
 from b2cal.data import NewFile, register_produced
 from b2cal.model import Attempt, AttemptPayload, AttemptRead, Calibration, Kind, Outcome, State, now
@@ -20,7 +21,6 @@ from b2cal.runtime import Ended, ProducedPayload, WantGroup, next_step
 
 from .actors import THE_LOOP
 from .attempts import want, work_of
-from .named import tag_named
 from .rules import Verb
 from .transition import Act, transition
 from .view import ProcessingView

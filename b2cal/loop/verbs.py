@@ -7,13 +7,14 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from b2cal.conditions import tag_named
 from b2cal.data import selection_problems
 from b2cal.model import Attempt, Calibration, GroupState, JobGroup, Kind, Role, State, Submission
 from b2cal.releases import config_problems, merged_config
 
 from .deadlines import open_window
 from .errors import Conflict, InvalidChoice, InvalidConfig
-from .named import person_named, tag_named
+from .named import person_named
 from .readiness import lacks_selection
 from .rules import Verb
 from .transition import Act, Transition, raise_signals, transition

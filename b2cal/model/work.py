@@ -89,7 +89,12 @@ class LocalJob(Base):
     queued_at: Mapped[Moment]
     changed_at: Mapped[Moment]
 
-    __table_args__ = (UniqueConstraint("token", "epoch", "number"), Index(None, "state"), Base.__table_args__)
+    __table_args__ = (
+        UniqueConstraint("token", "epoch", "number"),
+        Index(None, "state"),
+        Index(None, "changed_at"),
+        Base.__table_args__,
+    )
 
 
 class Lease(Base):

@@ -100,6 +100,7 @@ def upgrade() -> None:
         **MARIADB,
     )
 
+    op.create_index("ix_local_job_changed_at", "local_job", ["changed_at"], unique=False)
     op.create_index("ix_local_job_state", "local_job", ["state"], unique=False)
 
     op.create_table(
@@ -735,6 +736,7 @@ def downgrade() -> None:
     op.drop_table("outbox")
 
     op.drop_index("ix_local_job_state", "local_job")
+    op.drop_index("ix_local_job_changed_at", "local_job")
 
     op.drop_table("local_job")
     op.drop_table("lease")

@@ -21,7 +21,7 @@ def finish_all(world: World, value: object, processing: str = "bucket1") -> None
 def tag(world: World, name: str) -> list[tuple[int, int]]:
     """First and last run of the IoVs of a payload in the tag; -1 is open."""
     with world.database.read() as db:
-        entries = conditions.tag_entries(db, loop.tag_named(db, "main").id)
+        entries = conditions.tag_entries(db, conditions.tag_named(db, "main").id)
     return [
         (ExpRun.from_number(e.first).run, -1 if e.last == OPEN else ExpRun.from_number(e.last).run)
         for e in entries
