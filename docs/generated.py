@@ -1,0 +1,274 @@
+"""The parts of these pages that come from the code: diagrams, rules, settings, commands, rooms.
+
+A page asks for a part with a line `<!-- generated: settings -->`. The part is made anew by every build, so it cannot
+differ from the code. Each function below returns Markdown.
+"""
+
+import ast
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from datetime import timedelta
+from inspect import cleandoc
+from pathlib import Path
+
+import click
+from diagram import Edge, layers, states
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+from b2cal import batch
+from b2cal.cli.main import group
+from b2cal.loop import spoken
+from b2cal.loop.rules import FINISHED, PROCESSING_RULES, RULES, ProcessingRule, Reason, Rule
+from b2cal.model import ProcessingState, Role, State
+from b2cal.settings import Settings
+
+REPOSITORY = Path(__file__).parents[1]
+PACKAGE = REPOSITORY / "b2cal"
+MARKER = re.compile(r"^<!-- generated: ([a-z ]+) -->$", re.MULTILINE)
+
+# The order in which life usually goes through them; those that end it badly come last.
+LIFE_OF_A_CALIBRATION = (
+    State.OPEN, State.SUBMITTED, State.RUNNING, State.VALIDATING, State.REVIEW, State.SIGNED_OFF, State.FAILED,
+    State.VETOED,
+)  # fmt: skip
+
+AnyRule = Rule | ProcessingRule
+
+
+def states_of_a_calibration() -> str:
+    """The life of a calibration as a picture."""
+    return states(LIFE_OF_A_CALIBRATION, _edges(RULES), finished=FINISHED)
+
+
+def states_of_a_processing() -> str:
+    """The life of a processing as a picture."""
+    return states(tuple(ProcessingState), _edges(PROCESSING_RULES), finished={ProcessingState.PUBLISHED})
+
+
+def rights_on_a_calibration() -> str:
+    """Who may do what to a calibration, in which state."""
+    return _rights(RULES)
+
+
+def rights_on_a_processing() -> str:
+    """Who may do what to a processing."""
+    return _rights(PROCESSING_RULES)
+
+
+def settings() -> str:
+    """Every setting with its default, by section."""
+    return "\n\n".join(_settings_table(Settings, ""))
+
+
+def retry_rules() -> str:
+    """Which failures of jobs are tried again."""
+    return _table(
+        ("How it failed", "Code", "Message matches", "What is done", "Why", "Source of the rule"),
+        (
+            (
+                rule.source,
+                "any" if rule.code is None else str(rule.code),
+                f"`{rule.pattern}`" if rule.pattern else "anything",
+                "tried again later" if rule.remedy is batch.Remedy.LATER else "not tried again",
+                rule.because,
+                rule.reference,
+            )
+            for rule in batch.RULES
+        ),
+    )
+
+
+def commands() -> str:
+    """Reference of the command line."""
+    return "\n\n".join(_command(group, "b2cal", depth=1))
+
+
+def rooms() -> str:
+    """The rooms in the order of the arrows between them, and what each is for."""
+    return f"{layers(_layers())}\n\n" + _table(
+        ("Room", "What is in it"),
+        ((f"`b2cal/{room}`", _purpose(room)) for layer in _layers() for room in layer),
+    )
+
+
+def crash_points() -> str:
+    """The moments at which tests kill a process."""
+    found = sorted(
+        (name, str(path.relative_to(REPOSITORY)))
+        for path in PACKAGE.rglob("*.py")
+        for name in re.findall(r'crashpoint\("([\w-]+)"\)', path.read_text())
+        if path.name != "crashpoints.py"
+    )
+    return _table(("Moment", "Where"), ((f"`{name}`", f"`{path}`") for name, path in found))
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    part.__name__.replace("_", " "): part
+    for part in (
+        states_of_a_calibration,
+        states_of_a_processing,
+        rights_on_a_calibration,
+        rights_on_a_processing,
+        settings,
+        retry_rules,
+        commands,
+        rooms,
+        crash_points,
+    )
+}
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Called by Sphinx."""
+    app.connect("source-read", _fill_in)
+    app.connect("env-get-outdated", _made_anew)
+    return {"parallel_read_safe": True}
+
+
+def _fill_in(_app: Sphinx, _page: str, source: list[str]) -> None:
+    source[0] = MARKER.sub(lambda found: PARTS[found[1]](), source[0])
+
+
+def _made_anew(_app: Sphinx, env: BuildEnvironment, *_changes: set[str]) -> list[str]:
+    """Pages with generated parts are read in every build: their source does not tell whether they are outdated."""
+    return [page for page in env.found_docs if MARKER.search(Path(env.doc2path(page)).read_text())]
+
+
+def _edges(rules: tuple[AnyRule, ...]) -> list[Edge]:
+    """One edge for each verb and the state that it leads to."""
+    sources: dict[tuple[str, str], set[str]] = {}
+    by_people: set[str] = set()
+    for rule in rules:
+        for target in _targets(rule):
+            sources.setdefault((rule.label, target), set()).update(rule.at)
+        if rule.who != {Role.LOOP}:
+            by_people.add(rule.label)
+    return [Edge(label, frozenset(at), target, by_people=label in by_people) for (label, target), at in sources.items()]
+
+
+def _targets(rule: AnyRule) -> tuple[str, ...]:
+    if isinstance(rule.to, tuple):
+        return rule.to
+    return () if rule.to is None else (rule.to,)
+
+
+def _rights(rules: tuple[AnyRule, ...]) -> str:
+    roles = tuple(role for role in Role if any(role in rule.who for rule in rules))
+    return _table(
+        ("What", "While it is", "Then it is", *("b2cal itself" if role is Role.LOOP else role for role in roles)),
+        (
+            (
+                f"**{rule.label}**{', with a reason' if rule.reason is Reason.NEEDED else ''}",
+                _any_of(rule.at),
+                _words(" or ".join(_targets(rule))) or "as before",
+                *("✓" if role in rule.who else "" for role in roles),
+            )
+            for rule in rules
+        ),
+    )
+
+
+def _any_of(at: AbstractSet[State] | AbstractSet[ProcessingState]) -> str:
+    order = LIFE_OF_A_CALIBRATION if at <= set(LIFE_OF_A_CALIBRATION) else tuple(ProcessingState)
+    others = [state for state in order if state not in at]
+    if len(others) > 1:
+        return _words(", ".join(state for state in order if state in at))
+    return _words(f"anything but {others[0]}") if others else "anything"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _settings_table(section: type[BaseModel], prefix: str) -> Iterator[str]:
+    plain = {name: field for name, field in section.model_fields.items() if not _section_of(field)}
+    yield _table(
+        ("Setting", "Default", "May be", "Meaning"),
+        (
+            (f"`{prefix}{name}`", _default(name, field), _allowed(field), field.description or "")
+            for name, field in plain.items()
+        ),
+    )
+    for name, field in section.model_fields.items():
+        inner = _section_of(field)
+        if inner is not None:
+            yield f"**{name}**: {(inner.__doc__ or '').strip()}"
+            yield from _settings_table(inner, f"{prefix}{name}.")
+
+
+def _section_of(field: FieldInfo) -> type[BaseModel] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    value = int(field.default) if isinstance(field.default, float) and field.default.is_integer() else field.default
+    written = f"`{json.dumps(value, default=str)}`"
+    return f"{written} ({spoken(timedelta(seconds=value))})" if name.endswith("_s") and value >= 60 else written
+
+
+def _allowed(field: FieldInfo) -> str:
+    words = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+    bounds = [
+        f"{words[bound]} {getattr(limit, bound)}"
+        for limit in field.metadata
+        for bound in words
+        if getattr(limit, bound, None) is not None
+    ]
+    kinds = {int: "whole number", float: "number", str: "text", Path: "path"}
+    return ", ".join([kinds.get(field.annotation, "numbers"), *bounds])  # type: ignore[arg-type]
+
+
+def _command(command: click.Command, name: str, depth: int) -> Iterator[str]:
+    context = click.Context(command, info_name=name)
+    usage = " ".join([name, *command.collect_usage_pieces(context)])
+    if depth > 1:
+        yield f"{'#' * depth} {name}"
+    yield cleandoc(command.help or "")
+    yield f"```text\n{usage}\n```"
+    yield _table(("Option", "What it does"), _options(command, context))
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(context):
+            found = command.get_command(context, inner)
+            assert found is not None
+            yield from _command(found, f"{name} {inner}", depth + 1)
+
+
+def _options(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if record is not None and isinstance(parameter, click.Option) and "--help" not in parameter.opts:
+            yield f"`{record[0]}`", record[1]
+
+
+def _layers() -> list[list[str]]:
+    """Rooms by layer, as the arrows in pyproject.toml say; upper ones may import lower ones."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    contract = next(each for each in project["tool"]["importlinter"]["contracts"] if each["type"] == "layers")
+    found = [re.findall(r"\w+", layer) for layer in contract["layers"]]
+    return [here for layer in found if (here := [room for room in layer if _source(room) is not None])]
+
+
+def _source(room: str) -> Path | None:
+    return next((path for path in (PACKAGE / room / "__init__.py", PACKAGE / f"{room}.py") if path.exists()), None)
+
+
+def _purpose(room: str) -> str:
+    source = _source(room)
+    assert source is not None
+    return (ast.get_docstring(ast.parse(source.read_text())) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    lines = [_row(row) for row in rows]
+    return "\n".join([_row(head), _row(("---",) * len(head)), *lines]) if lines else ""
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in cells)} |"
