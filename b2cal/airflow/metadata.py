@@ -17,6 +17,8 @@ from .config import airflow_home, metadata_file
 # No database, a damaged one, or an empty one that somebody made by opening a deleted file. Being locked is no defect.
 BROKEN = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
 
+PATIENCE_S = 30.0
+
 
 class CannotMigrate(B2calError):
     """Airflow could not make or update its metadata database."""
@@ -43,7 +45,7 @@ def _is_readable(file: Path) -> bool:
     if not file.exists():
         return False
     try:
-        with closing(sqlite3.connect(f"file:{file}?mode=rw", uri=True, timeout=30)) as database:
+        with closing(sqlite3.connect(f"file:{file}?mode=rw", uri=True, timeout=PATIENCE_S)) as database:
             return len(database.execute("SELECT version_num FROM alembic_version").fetchall()) == 1
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode in BROKEN:

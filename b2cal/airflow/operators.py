@@ -88,7 +88,9 @@ class WaitForWindow(LoopOperator):
     ui_color = "#f6eed6"
 
     def over(self, progress: "Progress") -> bool:
-        return progress.state != "open"
+        from b2cal.model import State
+
+        return progress.state != State.OPEN
 
 
 class RunCalibration(LoopOperator):

@@ -31,10 +31,10 @@ def up(desk: Desk) -> None:
 
 def addresses(settings: Settings) -> str:
     """Where a person finds what runs."""
+    url = {one.name: one.address.url for one in components(settings) if one.address is not None}
     return (
-        f"  site     http://{settings.site.host}:{settings.site.port}\n"
-        f"  Airflow  http://127.0.0.1:{settings.airflow.port}  user admin, "
-        f"password in {settings.folder('airflow') / 'passwords.json'}\n"
+        f"  site     {url['site']}\n"
+        f"  Airflow  {url['api-server']}  user admin, password in {settings.folder('airflow') / 'passwords.json'}\n"
         f"  logs     {settings.logs}\n"
         "Ctrl-C stops everything; batch jobs go on."
     )

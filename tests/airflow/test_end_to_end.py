@@ -1,0 +1,225 @@
+"""The loop driven by Airflow's four real processes under `b2cal up`, with the real agent and site.
+
+Nothing runs on the batch system here: the calibrations are vetoed by their manager, which every part must notice.
+"""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from b2cal import loop
+from b2cal.cli.processes import end_leftovers
+from b2cal.loop import Act, Actor, Workplace
+from b2cal.model import Calibration, Processing, ProcessingState, Role, migrate
+from b2cal.settings import AirflowSettings, Settings, SiteSettings
+from tests import factories
+
+pytestmark = pytest.mark.timeout(600)
+
+MANAGER = Actor("manager", Role.MANAGER)
+AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
+
+
+def eventually(condition: Callable[[], Any], within_s: float) -> Any:
+    """What the condition gives once that is true."""
+    give_up_at = time.monotonic() + within_s
+    while not (result := condition()):
+        assert time.monotonic() < give_up_at, f"not true after {within_s} s"
+        time.sleep(0.1)
+    return result
+
+
+def free_ports(number: int) -> list[int]:
+    probes = [socket.socket() for _ in range(number)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+class Running:
+    """A `b2cal up` with what it told about its components."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        site, airflow = free_ports(2)
+        self.settings = Settings(home=home, site=SiteSettings(port=site), airflow=AirflowSettings(port=airflow))
+        migrate(self.settings.url)
+        self.workplace: Workplace = loop.open_workplace(self.settings)
+        self._program: subprocess.Popen[bytes] | None = None
+
+    def up(self) -> None:
+        """Give the command, and wait until all its components work."""
+        environment = os.environ | {
+            "B2CAL_HOME": str(self.home),
+            "B2CAL_SITE__PORT": str(self.settings.site.port),
+            "B2CAL_AIRFLOW__PORT": str(self.settings.airflow.port),
+        }
+        with open(self.home / "up.out", "ab") as output:
+            command = [sys.executable, "-m", "b2cal", "up"]
+            self._program = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        self.heals()
+
+    def heals(self, within_s: float = 180.0) -> None:
+        """Wait until all components work."""
+        eventually(lambda: self.phases() == {"running"}, within_s)
+
+    def told(self) -> dict[str, Any]:
+        """Component -> status."""
+        assert self._program is not None
+        assert self._program.poll() is None, (self.home / "up.out").read_text()
+        with suppress(FileNotFoundError):
+            told = json.loads((self.home / "run" / "up.json").read_text())
+            if told["pid"] == self._program.pid:
+                return {component["name"]: component for component in told["components"]}
+        return {}
+
+    def phases(self) -> set[str]:
+        return {component["phase"] for component in self.told().values()}
+
+    def kill(self, *names: str) -> None:
+        """kill -9, and wait until the supervisor has noticed."""
+        before = self.told()
+        for name in names:
+            os.kill(before[name]["pid"], signal.SIGKILL)
+        eventually(lambda: all(self.told()[name]["restarts"] > before[name]["restarts"] for name in names), 60)
+
+    def kill_up(self) -> None:
+        assert self._program is not None
+        self._program.kill()
+        self._program.wait()
+
+    def stop(self) -> None:
+        if self._program is not None:
+            self._program.terminate()
+            self._program.wait(timeout=60)
+
+    def processing(self) -> str:
+        """A processing of two calibrations, whose windows are open for an hour; its graph is written."""
+
+        def unit(db: Session) -> tuple[int, str]:
+            it = factories.processing(db, window_s=3600.0)
+            factories.calibration(db, it, "Channel mask")
+            factories.calibration(db, it, "Time offsets", upstream=["Channel mask"])
+            return it.id, it.name
+
+        identity, name = self.workplace.database.write(unit)
+        loop.write_graph(self.workplace, identity)
+        return name
+
+    def veto(self, processing: str, calibration: str) -> None:
+        self._act(processing, calibration, loop.veto)
+
+    def lift(self, processing: str, calibration: str) -> None:
+        self._act(processing, calibration, loop.lift)
+
+    def _act(self, processing: str, calibration: str, verb: Callable[[Session, int, Act], None]) -> None:
+        def unit(db: Session) -> None:
+            of_this = db.query(Calibration).join(Processing).filter(Processing.name == processing)
+            it = of_this.filter(Calibration.name == calibration).one()
+            verb(db, it.id, Act(MANAGER, it.version, "as the test wants"))
+
+        self.workplace.database.write(unit)
+
+    def state(self, processing: str) -> ProcessingState:
+        with self.workplace.database.read() as db:
+            return db.query(Processing).filter_by(name=processing).one().state
+
+    def airflow(self, query: str, *values: str) -> list[Any]:
+        """Ask Airflow's own database."""
+        uri = f"file:{self.settings.folder('airflow') / 'airflow.db'}?mode=ro"
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(uri, uri=True, timeout=30)) as metadata:
+            return metadata.execute(query, values).fetchall()
+        return []
+
+    def waits_for_people(self, processing: str) -> None:
+        """Until both windows are waited for: no worker is taken."""
+        waiting = "SELECT 1 FROM task_instance WHERE dag_id = ? AND state = 'deferred'"
+        eventually(lambda: len(self.airflow(waiting, processing)) == 2, 90)
+
+
+@pytest.fixture(scope="module")
+def b2cal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    running = Running(tmp_path_factory.mktemp("b2cal"))
+    running.up()
+    yield running
+    running.stop()
+    assert end_leftovers(running.home / "run") == []
+    running.workplace.database.dispose()
+
+
+@pytest.mark.end_to_end
+def test_airflow_drives_a_processing_to_its_publication(b2cal: Running) -> None:
+    processing = b2cal.processing()
+    b2cal.waits_for_people(processing)
+    b2cal.veto(processing, "Channel mask")
+    b2cal.veto(processing, "Time offsets")
+    eventually(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 60)
+    runs = "SELECT state FROM dag_run WHERE dag_id = ?"
+    eventually(lambda: b2cal.airflow(runs, processing) == [("success",)], 60)  # none more for an ended processing
+
+
+@pytest.mark.end_to_end
+def test_something_reopened_is_passed_again(b2cal: Running) -> None:
+    processing = b2cal.processing()
+    b2cal.veto(processing, "Channel mask")
+    passed = "SELECT 1 FROM task_instance WHERE dag_id = ? AND state = 'success' AND task_id LIKE '%mask.run'"
+    eventually(lambda: b2cal.airflow(passed, processing), 90)
+    b2cal.lift(processing, "Channel mask")
+    eventually(lambda: len(b2cal.airflow("SELECT 1 FROM dag_run WHERE dag_id = ?", processing)) == 2, 60)
+    b2cal.waits_for_people(processing)
+    for name in ("Channel mask", "Time offsets"):
+        b2cal.veto(processing, name)
+    eventually(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 60)
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize(
+    "killed", [("scheduler",), ("triggerer",), ("api-server",), ("dag-processor",), AIRFLOW], ids="+".join
+)
+def test_a_processing_goes_on_after_a_kill(b2cal: Running, killed: tuple[str, ...]) -> None:
+    processing = b2cal.processing()
+    b2cal.waits_for_people(processing)
+    b2cal.veto(processing, "Channel mask")
+    b2cal.kill(*killed)
+    b2cal.veto(processing, "Time offsets")
+    b2cal.heals()
+    eventually(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 60)
+
+
+@pytest.mark.kill
+def test_a_processing_goes_on_when_airflows_metadata_is_deleted(b2cal: Running) -> None:
+    processing = b2cal.processing()
+    b2cal.waits_for_people(processing)
+    b2cal.veto(processing, "Channel mask")
+    (b2cal.settings.folder("airflow") / "airflow.db").unlink()
+    b2cal.veto(processing, "Time offsets")
+    eventually(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 180)
+    b2cal.heals()
+
+
+@pytest.mark.kill
+def test_a_processing_goes_on_when_b2cal_itself_was_killed(b2cal: Running) -> None:
+    processing = b2cal.processing()
+    b2cal.waits_for_people(processing)
+    left = [component["pid"] for component in b2cal.told().values()]
+    b2cal.kill_up()
+    b2cal.veto(processing, "Channel mask")
+    b2cal.veto(processing, "Time offsets")
+    b2cal.up()
+    assert not set(left) & {component["pid"] for component in b2cal.told().values()}
+    eventually(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 60)
