@@ -12,7 +12,7 @@ from pathlib import Path
 
 BIN = Path(sys.executable).parent
 SLOW = ("contract", "service", "browser", "end_to_end", "kill", "physics", "proof")
-NOT_YET = {"service", "browser", "physics"}
+NOT_YET = {"service"}
 NO_TESTS = 5  # exit code of pytest
 
 Command = Sequence[str | Path]
