@@ -10,7 +10,7 @@ QUIET = {"time_offsets.step": 0.0}
 NUMERIC = [name for name, plant in plants.PLANTS.items() if plant.numeric]
 YES_NO = [name for name, plant in plants.PLANTS.items() if not plant.numeric]
 
-pytestmark = [pytest.mark.physics, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.physics, pytest.mark.timeout(600)]
 
 
 def _red(folder, planted):

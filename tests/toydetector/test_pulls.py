@@ -13,7 +13,7 @@ EVENTS = {"bhabha": 15_000, "dimuon": 2_500, "cosmic": 1_500, "random": 60}
 WITH_ERRORS = ("Pedestals", "TimeOffsets", "LadderAlignment", "CrystalGains", "MomentumScale")
 ALPHA = 0.05 / (2 * len(WITH_ERRORS))  # a bias and a width of each are tested together
 
-pytestmark = [pytest.mark.physics, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.physics, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
