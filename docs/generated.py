@@ -210,7 +210,9 @@ def _section_of(field: FieldInfo) -> type[BaseModel] | None:
 def _default(name: str, field: FieldInfo) -> str:
     value = int(field.default) if isinstance(field.default, float) and field.default.is_integer() else field.default
     written = f"`{json.dumps(value, default=str)}`"
-    return f"{written} ({spoken(timedelta(seconds=value))})" if name.endswith("_s") and value >= 60 else written
+    if not name.endswith("_s") or value < 60:
+        return written
+    return f"{written} ({spoken(timedelta(seconds=value)).removesuffix(' 00')})"
 
 
 def _allowed(field: FieldInfo) -> str:

@@ -42,7 +42,7 @@ def understand(command: click.Command, words: list[str], text: str) -> None:
         given, rest, _ = command.make_parser(context).parse_args(list(words))
     except click.UsageError as error:
         pytest.fail(f"{text}: {error.format_message()}")
-    missing = [it.name for it in command.params if it.required and not given.get(it.name)]
+    missing = [it.name for it in command.params if it.required and it.value_is_missing(given.get(it.name))]
     assert not (words and missing), f"{text}: {missing} must be given"
     if isinstance(command, click.Group) and rest:
         inner = command.get_command(context, rest[0])
