@@ -114,8 +114,9 @@ def _end_all(mark: Path, session: int | None = None, patience_s: float = 10.0) -
 def _descendants(mark: Path, session: int | None) -> list[psutil.Process]:
     everybody = {process: _session(process) for process in psutil.process_iter() if process.pid != os.getpid()}
     marked = {process for process in everybody if _has_open(process, mark)}
-    sessions = {everybody[process] for process in marked} | {session}
-    return [p for p, its in everybody.items() if p in marked or (its is not None and its in sessions)]
+    # Never the session of our own terminal: components have others.
+    sessions = ({everybody[process] for process in marked} | {session}) - {None, os.getsid(0)}
+    return [process for process, its in everybody.items() if process in marked or its in sessions]
 
 
 def _session(process: psutil.Process) -> int | None:
@@ -126,7 +127,8 @@ def _session(process: psutil.Process) -> int | None:
 
 
 def _has_open(process: psutil.Process, path: Path) -> bool:
+    # For reading and writing, as it was inherited: a backup that just reads the file is not one of ours.
     try:
-        return any(file.path == str(path) for file in process.open_files())
+        return any(file.path == str(path) and file.mode == "r+" for file in process.open_files())
     except (psutil.Error, OSError):  # gone meanwhile, or another user's: then not one of ours
         return False
