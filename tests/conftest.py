@@ -7,9 +7,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# A slow machine is no bug: only the whole test has a time limit.
-hypothesis.settings.register_profile("b2cal", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("b2cal")
+# A slow machine is no bug: only the whole test has a time limit. `make proof` looks at many more examples.
+hypothesis.settings.register_profile("everyday", max_examples=40, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("everyday")
 
 NEEDS_LOOPBACK = ("service", "contract", "browser", "end_to_end", "kill", "proof")
 

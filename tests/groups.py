@@ -23,6 +23,7 @@ def pytest(marks: str, *options: str) -> list[Command]:
     return [[BIN / "pytest", "-m", marks, *options]]
 
 
+UNIT = " and ".join(f"not {mark}" for mark in SLOW)
 GROUPS: dict[str, list[Command]] = {
     "lint": [
         [BIN / "ruff", "check"],
@@ -30,9 +31,9 @@ GROUPS: dict[str, list[Command]] = {
         [BIN / "mypy"],
         [BIN / "lint-imports", "--no-logo"],
     ],
-    "unit": pytest(" and ".join(f"not {mark}" for mark in SLOW), "-n", "2"),
+    "unit": pytest(UNIT, "-n", "2"),
     **{group: pytest(f"{group} and not proof") for group in SLOW if group != "proof"},
-    "proof": pytest("proof"),
+    "proof": [*pytest("proof"), *pytest(UNIT, "-n", "2", "--hypothesis-profile", "thorough", "--timeout", "1800")],
 }
 
 
