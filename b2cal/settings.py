@@ -51,7 +51,6 @@ class LoopSettings(Section):
     reminders: tuple[float, ...] = Field(
         (0.5, 0.8), description="fractions of a window after which its expert is reminded"
     )
-    incomplete_inputs_ask_after_s: Seconds = 24 * 3600.0
 
 
 class Settings(BaseSettings):

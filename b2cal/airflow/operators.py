@@ -90,7 +90,7 @@ class WaitForWindow(LoopOperator):
     def over(self, progress: "Progress") -> bool:
         from b2cal.model import State
 
-        return progress.state != State.OPEN
+        return progress.finished or progress.state != State.OPEN
 
 
 class RunCalibration(LoopOperator):

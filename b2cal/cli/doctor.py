@@ -10,16 +10,13 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import click
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from rich.markup import escape
 from sqlalchemy import select, text
 
 from b2cal.conditions import PayloadStore, tag_entries
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import overlaps
-from b2cal.model import Database, GlobalTag, Lease, Payload, now
-from b2cal.model.migrate import alembic_config
+from b2cal.model import Database, GlobalTag, Lease, Payload, now, schema
 from b2cal.settings import Settings
 
 from .desk import Desk, NotReady, pass_desk
@@ -98,9 +95,7 @@ def _port(who: str, host: str, port: int, setting: str) -> Finding:
 
 
 def _schema(_settings: Settings, database: Database) -> Finding:
-    with database.engine.connect() as connection:
-        present = MigrationContext.configure(connection).get_current_revision()
-    newest = ScriptDirectory.from_config(alembic_config(str(database.engine.url))).get_current_head()
+    present, newest = schema(database)
     if present != newest:
         return Finding("schema", Health.ILL, f"is {present}, this b2cal needs {newest}", "Run `b2cal init`.")
     return Finding("schema", Health.WELL, f"newest ({newest})")

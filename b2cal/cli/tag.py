@@ -6,7 +6,7 @@ import click
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from b2cal import conditions
+from b2cal import conditions, loop
 from b2cal.conditions import Entry
 from b2cal.core.iov import IoV
 from b2cal.model import GlobalTag, TagIov, TagState
@@ -57,6 +57,7 @@ def add(desk: Desk, name: str, files: tuple[Path, ...], *, runs: IoV, open_end: 
             for check, file in zip(checks, stored, strict=True)
         ]
         conditions.publish(db, target.id, entries)
+        loop.data_arrived(db)
 
     desk.write(unit)
     desk.done(f"{len(files)} payloads in {name}, valid for {iov}.")

@@ -15,7 +15,7 @@ from .errors import Conflict, InvalidChoice, InvalidConfig
 from .judging import judge_attempt, rejected_before
 from .readiness import lacks_selection, obstacle
 from .results import bring_back
-from .rules import FINISHED, Verb
+from .rules import FINISHED, GOING, OVER, Verb
 from .transition import Act, tell, transition
 from .verbs import Choice, restart, sign_off, submit
 from .view import Freshness, ProcessingView
@@ -54,9 +54,9 @@ def advance(workplace: Workplace, processing: str, calibration: str) -> Progress
             it = view.calibration(calibration)
             progress = Progress(
                 state=it.state.value,
-                finished=it.state in FINISHED,
+                finished=it.state in FINISHED or view.processing.state in OVER,
                 signal=it.signal,
-                next_due=next_due(it, workplace.settings.loop.reminders),
+                next_due=next_due(view.processing, it, workplace.settings.loop.reminders, now(db)),
                 generation=view.processing.generation,
             )
             step = _due(view, it)
@@ -66,7 +66,7 @@ def advance(workplace: Workplace, processing: str, calibration: str) -> Progress
 
 def _due(view: ProcessingView, calibration: Calibration) -> Step | None:
     """The step that the state of a calibration calls for; a step tells whether it changed anything."""
-    if view.processing.held or calibration.state in FINISHED:
+    if view.processing.held or view.processing.state not in GOING or calibration.state in FINISHED:
         return None
     freshness = view.standing(calibration.name).freshness
     if freshness is Freshness.STALE:

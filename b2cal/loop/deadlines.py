@@ -3,15 +3,22 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from b2cal.model import Calibration, State
+from b2cal.model import Calibration, Processing, StartPolicy, State
 
 
-def next_due(calibration: Calibration, reminders: Sequence[float]) -> datetime | None:
-    """The next point in time at which something happens to an open calibration by itself."""
-    if calibration.state is not State.OPEN or calibration.window_ends_at is None:
-        return None
-    reminder = next_reminder(calibration, reminders)
-    return calibration.window_ends_at if reminder is None else min(reminder, calibration.window_ends_at)
+def next_due(
+    processing: Processing, calibration: Calibration, reminders: Sequence[float], at: datetime
+) -> datetime | None:
+    """The next point in time, after `at`, at which something happens to a calibration by itself.
+
+    What is past was done, or waits for a signal: a hold that ends, or a person.
+    """
+    due: list[datetime | None] = []
+    if calibration.state is State.OPEN:
+        due = [next_reminder(calibration, reminders), calibration.window_ends_at]
+    elif calibration.state is State.SUBMITTED and processing.start_policy is StartPolicy.DEADLINE:
+        due = [calibration.window_ends_at]
+    return None if processing.held else min((time for time in due if time is not None and time > at), default=None)
 
 
 def next_reminder(calibration: Calibration, reminders: Sequence[float]) -> datetime | None:

@@ -36,8 +36,8 @@ from .deadlines import open_window
 from .errors import Conflict, InvalidChoice
 from .graph import task_id, want_graph
 from .named import release_named
-from .publication import freeze_base
-from .rules import ProcessingVerb
+from .publication import freeze_base, wake_tag
+from .rules import FINISHED, ProcessingVerb
 from .transition import Act, processing_transition, raise_signals
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -173,11 +173,11 @@ def cancel(db: Session, processing_id: int, act: Act) -> None:
     """Give a processing up; its jobs are cancelled and nothing is published."""
     processing = processing_transition(db, processing_id, ProcessingVerb.CANCEL, act)
     processing.ended_at = now(db)
-    live = select(Attempt).join(Calibration, Calibration.id == Attempt.calibration_id)
-    for attempt in db.scalars(live.where(Calibration.processing_id == processing_id, Attempt.live.is_(True))):
-        if attempt.ended_at is None:
-            attempt.live, attempt.ended_at = None, now(db)
-    raise_signals(db, processing_id)
+    unfinished = select(Attempt).join(Calibration, Calibration.id == Attempt.calibration_id)
+    unfinished = unfinished.where(Calibration.processing_id == processing_id, Calibration.state.not_in(FINISHED))
+    for attempt in db.scalars(unfinished.where(Attempt.live.is_(True))):
+        attempt.live, attempt.ended_at = None, attempt.ended_at or now(db)
+    wake_tag(db, processing)
     want_graph(db, processing)
 
 
@@ -211,9 +211,13 @@ def _refuse_overlap(db: Session, wanted: NewProcessing, target: GlobalTag) -> No
 
 def _refuse_equal_task_ids(definitions: Sequence[Definition]) -> None:
     counts = Counter(task_id(definition.name) for definition in definitions)
-    same = [definition.name for definition in definitions if counts[task_id(definition.name)] > 1]
-    if same:
-        raise Conflict(f"The names {', '.join(same)} differ only in signs.", hint="Rename all but one of them.")
+    unclear = [definition.name for definition in definitions if counts[task_id(definition.name)] > 1]
+    unclear += [definition.name for definition in definitions if not task_id(definition.name)]
+    if unclear:
+        raise Conflict(
+            f"The names {', '.join(unclear)} differ from others only in signs, or have no letter from a to z.",
+            hint="Airflow needs a name of its own for each: rename them in the release.",
+        )
 
 
 def _know(db: Session, experts: set[str]) -> None:

@@ -10,12 +10,10 @@ from b2cal.conditions import Change, Entry
 from b2cal.core.iov import IoV
 from b2cal.model import (
     BaseIov,
-    Kind,
     Processing,
     ProcessingKind,
     ProcessingState,
     PublishPolicy,
-    State,
     now,
 )
 
@@ -23,12 +21,10 @@ from .actors import THE_LOOP
 from .advance import Progress
 from .errors import Conflict
 from .graph import want_graph
-from .rules import GOING, ProcessingVerb
+from .rules import GOING, OVER, ProcessingVerb
 from .transition import Act, processing_transition, raise_signals
 from .view import Freshness, ProcessingView
 from .workplace import Workplace
-
-OVER = frozenset({ProcessingState.PUBLISHED, ProcessingState.CANCELLED})
 
 
 @dataclass(frozen=True)
@@ -50,15 +46,9 @@ def publication_preview(view: ProcessingView) -> Preview:
 def new_entries(view: ProcessingView) -> list[Entry]:
     """All payloads that the processing gives to its target tag.
 
-    Prompt: nothing is copied for a veto, the open IoV of the running tag goes on. A new tag gets the stated fallback.
+    For a veto these are those of the stated fallback, which others have read; without one the open IoV goes on.
     """
-    prompt = view.processing.kind is ProcessingKind.PROMPT
-    return [
-        entry
-        for calibration in view.calibrations.values()
-        if not (prompt and calibration.state is State.VETOED) and calibration.kind is not Kind.PRODUCE
-        for entry in view.made(calibration)
-    ]
+    return [entry for calibration in view.calibrations.values() for entry in view.made(calibration)]
 
 
 def _obstacle(view: ProcessingView, unknown: list[str], changes: list[Change]) -> str:
@@ -106,10 +96,20 @@ def publish(db: Session, processing_id: int, act: Act) -> list[Change]:
     processing = processing_transition(db, processing_id, ProcessingVerb.PUBLISH, act, changes=changes)
     processing.ended_at = now(db)
     conditions.publish(db, processing.target_tag_id, new_entries(view))
-    raise_signals(db, processing_id)
+    wake_tag(db, processing)
     want_graph(db, processing)
     _pass_on_to_later(db, processing)
     return preview.changes
+
+
+def wake_tag(db: Session, processing: Processing) -> None:
+    """This one is over: who waited for it before publishing to the same tag looks again."""
+    raise_signals(db, processing.id)
+    waiting = select(Processing.id).where(
+        Processing.target_tag_id == processing.target_tag_id, Processing.state.in_(GOING)
+    )
+    for processing_id in db.scalars(waiting):
+        raise_signals(db, processing_id, set())
 
 
 def _pass_on_to_later(db: Session, published: Processing) -> None:

@@ -104,8 +104,7 @@ def _input_obstacle(view: ProcessingView, calibration: Calibration) -> Why | Non
         return Why("No file of its inputs has arrived: it never starts on nothing.")
     if inputs.completeness is Completeness.COMPLETE or calibration.accept_incomplete:
         return None
-    others = f", and {len(inputs.missing) - 1} more" if len(inputs.missing) > 1 else ""
-    return Why(f"Inputs are {inputs.completeness.value}: {inputs.missing[0]}{others}.")
+    return Why(f"Waits for its inputs. {inputs}")
 
 
 def _source_obstacle(view: ProcessingView, calibration: Calibration) -> Why | None:

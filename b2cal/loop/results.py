@@ -15,7 +15,7 @@ from b2cal.conditions import (
     tag_entries,
     tag_named,
 )
-from b2cal.data import NewFile, register_produced
+from b2cal.data import NewFile, UnusableFile, register_produced
 from b2cal.model import Attempt, AttemptPayload, AttemptRead, Calibration, Kind, Outcome, State, now
 from b2cal.runtime import Ended, ProducedPayload, WantGroup, next_step
 
@@ -86,7 +86,10 @@ def _copied(view: ProcessingView, calibration: Calibration, attempt: Attempt) ->
 def _harvest(workplace: Workplace, ended: Ended, owned: set[str], view: ProcessingView) -> Harvest:
     """Check what an attempt produced, in a separate process, and put the payload files into the store."""
     if ended.outcome is Outcome.FILES:
-        return Harvest(ended, files=[NewFile.of(file) for file in ended.files])
+        try:
+            return Harvest(ended, files=[NewFile.of(file) for file in ended.files])
+        except UnusableFile as error:
+            return Harvest(Ended(Outcome.FAILED, message=f"{error} {error.hint}"))
     if ended.outcome is not Outcome.CONSTANTS:
         return Harvest(ended)
     checks = check_files([payload.path for payload in ended.payloads], names=sorted(owned))

@@ -106,6 +106,7 @@ class ProcessingRule:
 
 
 GOING = frozenset({ACTIVE, COMPLETE})
+OVER = frozenset({PUBLISHED, CANCELLED})
 PROCESSING_RULES = (
     #              verb                     at                      to         who may          button
     ProcessingRule(ProcessingVerb.ACTIVATE, {PLANNED},              ACTIVE,    {MANAGER},       "Activate"),

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from b2cal.conditions import tag_named
+from b2cal.conditions import coverage_problems, tag_entries, tag_named
 from b2cal.data import selection_problems
 from b2cal.model import Attempt, Calibration, GroupState, JobGroup, Kind, Role, State, Submission
 from b2cal.releases import config_problems, merged_config
@@ -59,6 +59,7 @@ def submit(db: Session, calibration_id: int, choice: Choice, act: Act) -> Submis
 def withdraw(db: Session, calibration_id: int, act: Act) -> None:
     """Take a submission back before the window ends."""
     with transition(db, calibration_id, Verb.WITHDRAW, act) as it:
+        it.calibration.accept_incomplete = False
         if it.calibration.window_ends_at is None or it.calibration.window_ends_at <= it.at:
             raise Conflict(
                 f"The window of {it.calibration.name} is over.", hint="Restart or reject it instead, when it has run."
@@ -100,13 +101,30 @@ def veto(db: Session, calibration_id: int, act: Act, fallback_tag: str | None = 
     """Leave a calibration out. Its jobs are cancelled; constants of `fallback_tag`, else those of the base, stand in.
 
     Raises:
-        NotFound: there is no such tag.
+        UnknownTag: there is no such tag.
+        InvalidChoice: it lacks some of the payloads, or some of the runs.
     """
-    tag_id = tag_named(db, fallback_tag).id if fallback_tag else None
+    tag_id = _checked_fallback(db, calibration_id, fallback_tag) if fallback_tag else None
     with transition(db, calibration_id, Verb.VETO, act) as it:
         _end_attempt(it)
         it.calibration.fallback_tag_id = tag_id
         it.detail(fallback_tag=fallback_tag)
+
+
+def _checked_fallback(db: Session, calibration_id: int, name: str) -> int:
+    """The tag, if it has what the calibration would have made, for all its runs."""
+    tag = tag_named(db, name)
+    calibration = db.get_one(Calibration, calibration_id)
+    view = ProcessingView(db, calibration.processing_id)
+    names = {payload.payload_name for payload in calibration.definition.payloads}
+    entries = view.fitted_in(entry for entry in tag_entries(db, tag.id) if entry.name in names)
+    problems = coverage_problems(entries, view.requested, names)
+    if problems:
+        raise InvalidChoice(
+            f"The tag {name} cannot stand in for {calibration.name}: {' '.join(problems)}",
+            hint="Choose another fallback, or none: then the constants of the base stay valid.",
+        )
+    return tag.id
 
 
 def lift(db: Session, calibration_id: int, act: Act) -> None:

@@ -241,11 +241,11 @@ class ProcessingView:
 
     def _changed_read(self, name: str, attempt: Attempt) -> str:
         """Name of what the attempt read and would read otherwise now; what its jobs did not use does not count."""
-        unused = {read.name for read in attempt.reads if read.used is False}
-        then = {
-            (r.name, r.first, r.last, r.payload.identity): r.producer for r in attempt.reads if r.name not in unused
-        }
-        today = {(e.name, e.first, e.last, e.identity): who for e, who in self.would_read(name) if e.name not in unused}
+        known = [(read.name, read.first, read.last, read.payload.identity, read.producer) for read in attempt.reads]
+        present = [(e.name, e.first, e.last, e.identity, who) for e, who in self.would_read(name)]
+        used = {read.name for read in attempt.reads if read.used}
+        then = {row[:4]: row[4] for row in known if row[0] in used or attempt.ended_at is None}
+        today = {row[:4]: row[4] for row in present if row[0] in used or attempt.ended_at is None}
         differing = sorted(then.keys() ^ today.keys())
         if not differing:
             return ""

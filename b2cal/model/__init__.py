@@ -35,7 +35,7 @@ from .loop import (
     Submission,
     Verdict,
 )
-from .migrate import migrate
+from .migrate import migrate, schema
 from .sources import DataFile, Definition, DefinitionPayload, Person, Release, Run, UnreadableFile
 from .work import GroupEpoch, Job, JobGroup, Lease, LocalJob
 
@@ -87,4 +87,5 @@ __all__ = [
     "Verdict",
     "migrate",
     "now",
+    "schema",
 ]

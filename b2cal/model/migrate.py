@@ -4,6 +4,10 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from .database import Database
 
 _MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
@@ -14,6 +18,13 @@ def alembic_config(url: str) -> Config:
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     return config
+
+
+def schema(database: Database) -> tuple[str | None, str | None]:
+    """The revision that a database has, and the newest one."""
+    with database.engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+    return present, ScriptDirectory.from_config(alembic_config(str(database.engine.url))).get_current_head()
 
 
 def migrate(url: str, revision: str = "head") -> None:

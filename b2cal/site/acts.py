@@ -92,7 +92,7 @@ def extend_all(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> 
     hours = _hours(form)
     for it in view.calibrations.values():
         if it.state is State.OPEN:
-            key = f"{act.request_key}:{it.id}" if act.request_key else None
+            key = f"{act.request_key}:{it.id}:{it.version}" if act.request_key else None
             loop.extend(db, it.id, hours, Act(act.by, it.version, act.reason, key))
 
 

@@ -6,7 +6,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
-from b2cal import loop
+from b2cal import conditions, loop
 from b2cal.core.errors import B2calError
 from b2cal.core.ids import new_token
 
@@ -17,6 +17,7 @@ Answer = tuple[str, int]
 _log = structlog.get_logger(__name__)
 _STATUS: dict[type[B2calError], int] = {
     loop.NotFound: 404,
+    conditions.UnknownTag: 404,
     loop.NotAllowed: 403,
     loop.Conflict: 409,
     loop.Repeated: 409,

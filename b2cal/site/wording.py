@@ -191,6 +191,8 @@ def publication_text(preview: loop.Preview, processing: Processing) -> str:
     """What publishing changes, in one line."""
     if processing.state is ProcessingState.CANCELLED:
         return "Nothing: it was cancelled."
+    if processing.state is ProcessingState.PUBLISHED:
+        return f"{plural(len(preview.changes), 'payload')} went into {processing.target_tag.name}."
     new = sum(len(change.created) for change in preview.changes)
     same = sum(bool(change.unchanged) and not change.created for change in preview.changes)
     closed = sum(change.closed is not None for change in preview.changes)
@@ -200,8 +202,8 @@ def publication_text(preview: loop.Preview, processing: Processing) -> str:
     if closed:
         parts.append(f"{closed} closed")
     if same:
-        parts.append(f"{same} go on unchanged")
-    if preview.unknown and processing.state is not ProcessingState.PUBLISHED:
+        parts.append(f"{same} {'goes' if same == 1 else 'go'} on unchanged")
+    if preview.unknown:
         parts.append(f"{plural(len(preview.unknown), 'calibration')} not known yet")
     parts.append(f"{plural(gaps, 'gap')}" if gaps else "no gap")
     parts.append(f"{plural(overlaps, 'overlap')}" if overlaps else "no overlap")

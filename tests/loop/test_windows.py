@@ -1,6 +1,7 @@
 """The window of a calibration: reminders, the automatic submission, and who is quicker."""
 
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,9 @@ def test_start_at_the_deadline_waits_for_the_end_of_the_window(tmp_path: Path) -
     world = World(tmp_path)
     world.process(start=StartPolicy.DEADLINE)
     world.do("submit", "A")
-    assert world.advance("A").state == "submitted"
+    progress = world.advance("A")
+    assert progress.state == "submitted"
+    assert progress.next_due == world.clock.now() + timedelta(seconds=100)
     world.tick(100)
     assert world.advance("A").state == "running"
 

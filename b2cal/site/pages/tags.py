@@ -2,9 +2,10 @@
 
 from flask import Blueprint, render_template
 
+from b2cal.conditions import tag_named
 from b2cal.site.desk import reading
 from b2cal.site.iov_map import Span, iov_map
-from b2cal.site.queries.tags import all_tags, contents, processings_into, tag_named
+from b2cal.site.queries.tags import all_tags, contents, processings_into
 
 pages = Blueprint("tags", __name__)
 

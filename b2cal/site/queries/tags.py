@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from b2cal import loop
 from b2cal.model import GlobalTag, Processing, TagIov
 
 
@@ -33,18 +32,6 @@ def all_tags(db: Session) -> list[TagRow]:
     for tag_id, name in db.execute(select(Processing.target_tag_id, Processing.name).order_by(Processing.id.desc())):
         targets.setdefault(tag_id, []).append(name)
     return [TagRow(tag, *numbers.get(tag.id, (0, 0)), tuple(targets.get(tag.id, ()))) for tag in tags]
-
-
-def tag_named(db: Session, name: str) -> GlobalTag:
-    """The tag of this name.
-
-    Raises:
-        NotFound: there is none.
-    """
-    found = db.scalar(select(GlobalTag).where(GlobalTag.name == name))
-    if found is None:
-        raise loop.NotFound(f"There is no global tag {name}.", hint="Look for it in the list of tags.")
-    return found
 
 
 def contents(db: Session, tag: GlobalTag) -> Sequence[TagIov]:

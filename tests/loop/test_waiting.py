@@ -1,0 +1,96 @@
+"""What waits in Airflow is woken by a signal or by `next_due`; it never wakes for nothing and never sleeps for ever."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from b2cal import conditions, loop
+from b2cal.core.iov import ExpRun
+from b2cal.loop import Act
+from b2cal.model import Attempt, DataFile, Outbox, ProcessingKind
+from tests.loop.world import MANAGER, Defined, World
+
+
+def cancel(world: World, name: str = "bucket1") -> None:
+    it = world.processing(name)
+    world.database.write(lambda db: loop.cancel(db, it.id, Act(MANAGER, it.version, "wrong runs")))
+
+
+def signals(world: World, *names: str | None, processing: str = "bucket1") -> list[int]:
+    keys = [(processing, name) for name in names]
+    return [loop.signals(world.workplace, keys)[key][0] for key in keys]
+
+
+def test_a_cancelled_processing_ends_every_task_whatever_its_calibration_was_doing(world: World) -> None:
+    for name in "ABC":
+        world.do("submit", name)
+    world.finish("A", 1)
+    world.advance("B")
+    world.advance("C")
+    world.jobs_end("C", 1)
+    before = signals(world, "A", "B", "C", "D", None)
+    cancel(world)
+    assert all(now > then for now, then in zip(signals(world, "A", "B", "C", "D", None), before, strict=True))
+    world.tick(1000)
+    progress = {name: world.advance(name) for name in "ABCD"}
+    assert all(each.finished and each.next_due is None for each in progress.values())
+    assert loop.advance_processing(world.workplace, "bucket1").finished
+    with world.database.read() as db:
+        assert db.scalars(select(Attempt).where(Attempt.live.is_(True))).all() == [world.view(db).attempts["A"]]
+        assert db.scalars(select(Outbox).where(Outbox.kind == "message")).all() == []
+
+
+def test_who_waits_for_a_cancelled_processing_before_publishing_is_woken(world: World) -> None:
+    world.process("bucket2", first=105, last=109)
+    before = signals(world, None, processing="bucket2")
+    cancel(world)
+    assert signals(world, None, processing="bucket2") > before
+
+
+def test_what_only_a_person_can_end_is_not_due_by_itself(tmp_path: Path) -> None:
+    world = World(tmp_path, (Defined("A", filters=False),))
+    world.process()
+    world.tick(500)
+    assert world.advance("A").next_due is None
+
+
+def test_a_held_processing_is_not_due_by_itself(world: World) -> None:
+    it = world.processing()
+    world.database.write(lambda db: loop.hold(db, it.id, Act(MANAGER, it.version, "power cut")))
+    assert world.advance("A").next_due is None
+    world.tick(60)
+    assert world.advance("A").next_due is None
+
+
+def test_more_events_than_the_registry_expects_wait_for_the_manager(world: World) -> None:
+    run = ExpRun(26, 100).number
+    world.database.write(lambda db: db.execute(update(DataFile).where(DataFile.exprun == run).values(n_events=1001)))
+    world.do("submit", "A")
+    assert world.advance("A").state == "submitted"
+    with world.database.read() as db:
+        view = world.view(db)
+        sentence = loop.why(view, view.calibration("A"), world.clock.now()).sentence
+    assert "More than expected: 1,001 of 1,000 events of bhabha in e26r100" in sentence
+    world.do("go_on", "A")
+    assert world.advance("A").state == "running"
+
+
+def test_what_a_manager_accepted_for_one_submission_is_not_accepted_for_the_next(world: World) -> None:
+    run = ExpRun(26, 100).number
+    world.database.write(lambda db: db.execute(update(DataFile).where(DataFile.exprun == run).values(n_events=999)))
+    world.do("submit", "B")
+    world.do("go_on", "B")
+    world.do("withdraw", "B")
+    world.do("submit", "B")
+    with world.database.read() as db:
+        assert not world.view(db).calibration("B").accept_incomplete
+
+
+def test_a_fallback_without_the_payloads_is_refused(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.process(kind=ProcessingKind.REPROCESSING)
+    world.database.write(lambda db: conditions.create_tag(db, "empty"))
+    with pytest.raises(loop.InvalidChoice, match="PA"):
+        world.do("veto", "A", fallback_tag="empty")
+    assert world.state("A") == "open"
