@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-Port = Annotated[int, Field(ge=0, le=65535)]
+Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -20,34 +20,34 @@ class BatchSettings(Section):
     """The local batch system and what the agent does about failed jobs."""
 
     slots: Annotated[int, Field(ge=0)] = Field(0, description="jobs at a time; 0 = one per core of this machine")
-    retry_delay_s: Seconds = 1800.0
-    max_tries: Annotated[int, Field(ge=1)] = 4
-    poll_interval_s: Seconds = 0.25
+    retry_delay_s: Seconds = Field(1800.0, description="pause before failed jobs are tried again")
+    max_tries: Annotated[int, Field(ge=1)] = Field(4, description="tries of a job in all")
+    poll_interval_s: Seconds = Field(0.25, description="how often the agent looks")
     bytes_per_job: Annotated[int, Field(ge=1)] = Field(2_000_000_000, description="input of one collect job")
 
 
 class SiteSettings(Section):
     """The web site."""
 
-    host: str = "127.0.0.1"
-    port: Port = 8400
-    workers: Annotated[int, Field(ge=1)] = 1
-    threads: Annotated[int, Field(ge=1)] = 4
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Port = Field(8400, description="port of the site")
+    workers: Annotated[int, Field(ge=1)] = Field(1, description="Gunicorn processes")
+    threads: Annotated[int, Field(ge=1)] = Field(4, description="threads of each")
 
 
 class AirflowSettings(Section):
     """The Airflow that `b2cal up` runs."""
 
-    port: Port = 8480
-    parallelism: Annotated[int, Field(ge=1, le=32)] = 4
+    port: Port = Field(8480, description="port of its pages, on this machine only")
+    parallelism: Annotated[int, Field(ge=1, le=32)] = Field(4, description="tasks at a time")
     database_url: str = Field("", description="empty = SQLite below the home folder; PostgreSQL for many processings")
 
 
 class LoopSettings(Section):
     """Times of the calibration loop."""
 
-    window_s: Seconds = 48 * 3600.0
-    reject_window_s: Seconds = 24 * 3600.0
+    window_s: Seconds = Field(48 * 3600.0, description="length of a window")
+    reject_window_s: Seconds = Field(24 * 3600.0, description="the same after a reject or a lifted veto")
     reminders: tuple[float, ...] = Field(
         (0.5, 0.8), description="fractions of a window after which its expert is reminded"
     )
@@ -60,7 +60,7 @@ class Settings(BaseSettings):
         env_prefix="B2CAL_", env_nested_delimiter="__", toml_file="b2cal.toml", extra="forbid", frozen=True
     )
 
-    home: Path = Path("var")
+    home: Path = Field(Path("var"), description="folder of everything that b2cal writes")
     database_url: str = Field("", description="empty = SQLite below the home folder")
     site: SiteSettings = SiteSettings()
     airflow: AirflowSettings = AirflowSettings()

@@ -188,6 +188,7 @@ def test_something_reopened_is_passed_again(b2cal: Running) -> None:
 
 
 @pytest.mark.kill
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "killed", [("scheduler",), ("triggerer",), ("api-server",), ("dag-processor",), AIRFLOW], ids="+".join
 )
@@ -202,6 +203,7 @@ def test_a_processing_goes_on_after_a_kill(b2cal: Running, killed: tuple[str, ..
 
 
 @pytest.mark.kill
+@pytest.mark.proof
 def test_a_processing_goes_on_when_airflows_metadata_is_deleted(b2cal: Running) -> None:
     processing = b2cal.processing()
     b2cal.waits_for_people(processing)
@@ -213,6 +215,7 @@ def test_a_processing_goes_on_when_airflows_metadata_is_deleted(b2cal: Running) 
 
 
 @pytest.mark.kill
+@pytest.mark.proof
 def test_a_processing_goes_on_when_b2cal_itself_was_killed(b2cal: Running) -> None:
     processing = b2cal.processing()
     b2cal.waits_for_people(processing)
