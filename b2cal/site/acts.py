@@ -92,7 +92,8 @@ def extend_all(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> 
     hours = _hours(form)
     for it in view.calibrations.values():
         if it.state is State.OPEN:
-            key = f"{act.request_key}:{it.id}:{it.version}" if act.request_key else None
+            # Extending does not change the processing's version: the form brings what tells it from the next one.
+            key = f"{act.request_key}:{form.get('once', '')[:32]}:{it.id}"
             loop.extend(db, it.id, hours, Act(act.by, it.version, act.reason, key))
 
 

@@ -118,10 +118,8 @@ def test_a_manager_vetoes_with_a_fallback_after_seeing_who_is_affected(manager: 
     it = find("Time offsets")
     form = manager.get(f"/calibrations/{it.id}/do/veto").text
     assert "x-t relation (review)" in form
-    assert "its payloads from local-23" in form
-    answer = manager.post(
-        f"/calibrations/{it.id}/do/veto", seen=str(it.version), reason="crate off", fallback="local-23"
-    )
+    assert "its payloads from prompt" in form
+    answer = manager.post(f"/calibrations/{it.id}/do/veto", seen=str(it.version), reason="crate off", fallback="prompt")
     assert answer.status_code == 303
     now = find("Time offsets")
     assert now.state is State.VETOED
@@ -184,6 +182,30 @@ def test_a_manager_holds_releases_and_extends_a_processing(manager: Browser, dat
     assert "held" in manager.get("/processings/bucket23").text
     assert manager.post("/processings/bucket23/do/release", seen=str(now().version)).status_code == 303
     assert not now().held
+
+
+def test_a_fallback_that_has_no_such_payloads_is_refused_and_kept(manager: Browser, find: Find) -> None:
+    it = find("Time offsets")
+    answer = manager.post(
+        f"/calibrations/{it.id}/do/veto", seen=str(it.version), reason="crate off", fallback="local-23"
+    )
+    assert answer.status_code == 422
+    assert "cannot stand in for Time offsets" in answer.text
+    assert '<option value="local-23" selected>' in answer.text
+    assert find("Time offsets").state is State.SIGNED_OFF
+
+
+def test_windows_are_extended_once_by_each_form(manager: Browser, find: Find) -> None:
+    def extended_by(once: str) -> float:
+        before = find("Crystal time").window_ends_at
+        manager.post("/processings/bucket23/do/extend", seen="1", hours="6", once=once)
+        after = find("Crystal time").window_ends_at
+        assert before is not None
+        assert after is not None
+        return (after - before).total_seconds() / 3600
+
+    assert 'name="once" value="' in manager.get("/processings/bucket23/do/extend").text
+    assert [extended_by(form) for form in ("first", "first", "second")] == [6, 0, 6]
 
 
 def test_publishing_too_early_says_what_is_missing(manager: Browser, database: Database) -> None:

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 
 from b2cal import loop
 from b2cal.core.errors import B2calError
+from b2cal.core.ids import new_token
 from b2cal.loop import Act, ProcessingVerb, Verb
 from b2cal.model import Calibration, GlobalTag, Person
 from b2cal.site import acts
@@ -123,6 +124,7 @@ def _processing_form(name: str, verb: str, error: B2calError | None = None) -> A
         label="Extend the windows" if verb == acts.EXTEND_ALL else ProcessingVerb(verb).value.capitalize(),
         wording=wording,
         possible=verb == acts.EXTEND_ALL or verb in buttons,
+        once=new_token(),
         needs_reason=verb in buttons and buttons[verb].needs_reason,
         sent=request.form,
         error=error,

@@ -1,0 +1,259 @@
+"""A walk through the site in a real Chromium: without a single violation of its policy, on wide and narrow screens."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
+from werkzeug.serving import make_server
+
+from b2cal.model import Calibration, State
+
+from .conftest import PAGES
+from .sample import PASSWORD
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = os.environ.get("B2CAL_TEST_CHROMIUM", "/usr/bin/chromium")
+QUIET = (
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+AXE = Path(__file__).parent / "axe-core-4.14.1" / "axe.min.js"
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+Find = Callable[..., Calibration]
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}: install it, or name one in B2CAL_TEST_CHROMIUM")
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def served(app: Flask) -> Iterator[str]:
+    """The address of a real server over the sample."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def visit(chromium: Browser, served: str) -> Iterator[Open]:
+    """Opens a browser window of somebody who signed in; nothing may be reported on its console."""
+    said: list[str] = []
+    contexts = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and "Failed to " not in message.text:
+            said.append(message.text)
+
+    def open_window(username: str, size: dict[str, int] = WIDE, **options: object) -> Page:
+        context = chromium.new_context(base_url=served, viewport=size, timezone_id="Asia/Tokyo", **options)  # type: ignore[arg-type]
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto("/login")
+        page.get_by_label("Name").fill(username)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", name="Needs me")).to_be_visible()
+        return page
+
+    yield open_window
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+def test_an_expert_submits_with_a_change_then_looks_and_signs_off(visit: Open, find: Find) -> None:
+    page = visit("tracking")
+    item = page.get_by_role("listitem").filter(has_text="dE/dx gain")
+    item.get_by_role("link", name="Change first").click()
+    iterations = page.get_by_label("iterations", exact=True)
+    iterations.fill("7")
+    expect(page.locator("td.changed")).to_have_count(1)
+    page.get_by_role("button", name="iterations: back to the default").click()
+    expect(iterations).to_have_value("5")
+    expect(page.locator("td.changed")).to_have_count(0)
+    iterations.fill("many")
+    page.get_by_role("button", name="Submit", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("must be a whole number")
+    expect(page.get_by_label("iterations", exact=True)).to_have_value("many")
+    page.get_by_label("iterations", exact=True).fill("7")
+    page.get_by_role("button", name="Submit", exact=True).click()
+    expect(page.get_by_role("status").first).to_contain_text("dE/dx gain is submitted with 1 changed")
+    assert find("dE/dx gain").state is State.SUBMITTED
+
+    page.get_by_role("link", name="Needs me").click()
+    page.get_by_role("listitem").filter(has_text="x-t relation").get_by_role("link", name="Look and decide").click()
+    expect(page.get_by_role("region", name="What is to be decided")).to_contain_text("14 of 299 beyond the limit")
+    expect(page.get_by_role("img", name="board shift against previous per board")).to_be_visible()
+    page.get_by_label("Reason for signing off").fill("the sector is known")
+    page.get_by_role("button", name="Sign off").click()
+    expect(page.get_by_role("status").first).to_contain_text("x-t relation is signed off.")
+    assert find("x-t relation").state is State.SIGNED_OFF
+
+
+def test_a_manager_vetoes_after_reading_what_it_does(visit: Open, find: Find) -> None:
+    page = visit("manager")
+    page.get_by_role("link", name="Processings", exact=True).click()
+    page.get_by_role("link", name="bucket23", exact=True).click()
+    page.get_by_label("x-t relation: review").click()  # in the graph
+    page.get_by_role("link", name="Veto…").click()
+    page.get_by_role("button", name="Veto").click()
+    expect(page.get_by_label("Reason")).to_be_focused()  # the browser asks for the reason
+    page.get_by_label("Reason").fill("layer 8 is off")
+    page.get_by_label("What stands in for it").select_option(label="its payloads from prompt")
+    page.get_by_role("button", name="Veto").click()
+    expect(page.get_by_role("status").first).to_contain_text("x-t relation is vetoed.")
+    assert find("x-t relation").state is State.VETOED
+
+
+def test_a_conflict_is_told_in_place_and_keeps_what_was_typed(visit: Open) -> None:
+    first, second = visit("tracking"), visit("manager")
+    for page in (first, second):
+        page.goto("/processings/bucket23")
+        page.get_by_role("row").filter(has_text="x-t relation").get_by_role("link", name="Decide").click()
+        page.get_by_role("link", name="Reject…").click()
+        page.get_by_label("Reason").fill("too few hadrons in layer 8")
+    first.get_by_role("button", name="Reject").click()
+    expect(first.get_by_role("status").first).to_contain_text("was rejected")
+    second.get_by_role("button", name="Reject").click()
+    expect(second.get_by_role("alert")).to_contain_text("reject by tracking")
+    expect(second.get_by_label("Reason")).to_have_value("too few hadrons in layer 8")
+
+
+def test_a_page_follows_what_others_do_and_tells_its_age(visit: Open) -> None:
+    watching, acting = visit("second"), visit("tracking")
+    watching.goto("/processings/bucket23")
+    expect(watching.locator("#age")).to_contain_text("live · data")
+    expect(watching.get_by_role("row", name="x-t relation review")).to_be_visible()
+    acting.goto("/processings/bucket23")
+    acting.get_by_role("link", name="x-t relation", exact=True).first.click()
+    acting.get_by_role("button", name="Sign off").click()
+    expect(watching.get_by_role("row", name="x-t relation signed off")).to_be_visible(timeout=15_000)
+
+
+def test_a_reason_half_written_stays_when_somebody_else_acts(visit: Open) -> None:
+    writing, acting = visit("second"), visit("tracking")
+    for page in (writing, acting):
+        page.goto("/processings/bucket23")
+        page.get_by_role("link", name="x-t relation", exact=True).first.click()
+    writing.get_by_label("Reason for signing off").fill("I was just about to")
+    acting.get_by_role("button", name="Sign off").click()
+    expect(writing.get_by_text("Something changed on the server.")).to_be_visible(timeout=15_000)
+    expect(writing.get_by_label("Reason for signing off")).to_have_value("I was just about to")
+
+
+def test_the_server_gone_is_seen_on_the_page(visit: Open, app: Flask) -> None:
+    page = visit("tracking")
+    page.goto("/processings/bucket23")
+    expect(page.locator("#age")).to_contain_text("live · data")
+    page.route("**/processings/bucket23?**", lambda route: route.abort())
+    expect(page.locator("#age.late")).to_contain_text("has not answered", timeout=40_000)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW, {"width": 360, "height": 740}], ids=["1280", "390", "360"])
+def test_no_page_is_wider_than_the_screen(visit: Open, find: Find, size: dict[str, int]) -> None:
+    page = visit("manager", size)
+    for where in addresses(find):
+        page.goto(where)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= size["width"], (where, width)
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1280", "390"])
+def test_axe_finds_nothing(visit: Open, find: Find, colours: str, size: dict[str, int]) -> None:
+    page = visit("manager", size, color_scheme=colours)
+    found = []
+    for where in addresses(find):
+        page.goto(where)
+        page.evaluate(AXE.read_text())
+        rules = "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+        violations = page.evaluate(f"{rules}.then(result => result.violations)")
+        found += [
+            (where, v["id"], v["nodes"][0]["html"][:160], v["nodes"][0]["failureSummary"][:300]) for v in violations
+        ]
+    assert found == []
+
+
+def test_everything_can_be_reached_and_done_with_the_keyboard(visit: Open, find: Find) -> None:
+    page = visit("tracking")
+    page.goto("/processings/bucket23")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to the content")).to_be_focused()
+    node = page.get_by_label("x-t relation: review")
+    node.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="x-t relation")).to_be_visible()
+    page.get_by_role("button", name="Sign off").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").first).to_contain_text("is signed off")
+
+
+def test_everything_works_without_javascript(visit: Open, find: Find) -> None:
+    page = visit("tracking", java_script_enabled=False)
+    page.get_by_role("button", name="Submit with defaults").click()
+    expect(page.get_by_role("status").first).to_contain_text("dE/dx gain is submitted")
+    page.get_by_role("link", name="Needs me").click()
+    page.get_by_role("link", name="Look and decide").click()
+    page.get_by_role("link", name="Reject…").click()
+    page.get_by_label("Reason").fill("too few hadrons")
+    page.get_by_role("button", name="Reject").click()
+    expect(page.get_by_role("status").first).to_contain_text("was rejected")
+    page.get_by_role("link", name="Change first").click()
+    page.get_by_label("max_events_hadron", exact=True).fill("99")
+    page.get_by_role("button", name="max_events_hadron: back to the default").click()
+    expect(page.get_by_label("max_events_hadron", exact=True)).to_have_value("12000")
+    assert find("x-t relation").state is State.OPEN
+    page.get_by_label("times in").select_option("Europe/Berlin")
+    page.get_by_label("colours").select_option("dark")
+    page.get_by_role("button", name="Set").click()
+    expect(page.locator("#age")).to_contain_text("CET")
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+
+
+def test_the_zone_of_the_browser_is_taken_at_the_first_visit(visit: Open) -> None:
+    page = visit("tracking")
+    expect(page.get_by_text("as of").or_(page.locator("#age"))).to_be_visible()
+    page.goto("/processings/bucket23")
+    expect(page.get_by_text("window ends")).to_contain_text("JST")
+
+
+def test_the_colours_follow_the_system(visit: Open) -> None:
+    page = visit("tracking", color_scheme="dark")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.emulate_media(color_scheme="light")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+
+
+def addresses(find: Find) -> list[str]:
+    """Every kind of page."""
+    xt, failed = find("x-t relation").id, find("Channel masks", "proc12-chunk3").id
+    of_xt = [f"/calibrations/{xt}{page}" for page in ("", "/submit", "/inputs", "/jobs", "/do/veto", "/do/select")]
+    return ["/login", *PAGES, *of_xt, f"/calibrations/{failed}", "/jobs/1"]
