@@ -33,6 +33,7 @@ GROUPS: dict[str, list[Command]] = {
     ],
     "unit": pytest(UNIT, "-n", "2"),
     **{group: pytest(f"{group} and not proof") for group in SLOW if group != "proof"},
+    "physics": pytest("physics and not proof", "-n", "2", "--dist", "loadfile"),
     "proof": [*pytest("proof"), *pytest(UNIT, "-n", "2", "--hypothesis-profile", "thorough", "--timeout", "1800")],
 }
 
