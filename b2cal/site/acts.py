@@ -125,10 +125,10 @@ def seen_version(form: Form) -> int:
     Raises:
         NotAForm: it has none.
     """
-    try:
-        return int(form["seen"])
-    except (KeyError, ValueError):
-        raise NotAForm("The form does not say what was seen.", hint="Load the page again and send it again.") from None
+    seen = form.get("seen", "")
+    if not (seen.isdecimal() and len(seen) < 19):
+        raise NotAForm("The form does not say what was seen.", hint="Load the page again and send it again.")
+    return int(seen)
 
 
 def _hours(form: Form) -> float:

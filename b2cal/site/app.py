@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Flask, request, url_for
 from flask_login import LoginManager
+from werkzeug.routing import IntegerConverter, Map
 
 from b2cal.core.checksums import sha256_file
 from b2cal.core.clock import Clock, SystemClock
@@ -15,9 +16,16 @@ from b2cal.model import Database, Person
 from b2cal.settings import Settings
 
 from . import desk, failures, looks, security, wording
-from .desk import Desk, Visitor
+from .desk import LARGEST_NUMBER, Desk, Visitor
 from .entrance import Entrance
 from .pages import BLUEPRINTS
+
+
+class RowNumber(IntegerConverter):
+    """A number in an address that a row may have: no database can be asked for a larger one."""
+
+    def __init__(self, map: Map) -> None:  # noqa: A002 (Werkzeug's name)
+        super().__init__(map, max=LARGEST_NUMBER)
 
 
 def create_app(settings: Settings | None = None, clock: Clock | None = None) -> Flask:
@@ -32,6 +40,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     security.protect(app)
     _recognise_visitors(app)
     failures.explain(app)
+    app.url_map.converters["int"] = RowNumber
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     app.teardown_request(desk.stop_reading)
@@ -69,9 +78,14 @@ def _furnish_templates(app: Flask) -> None:
     app.jinja_env.globals.update(wording.GLOBALS)
     app.jinja_env.filters.update(wording.FILTERS)
     app.context_processor(lambda: {"reader": desk.reader(), "me": desk.whoever()})
-    app.jinja_env.globals["here"] = lambda **changes: url_for(
-        request.endpoint or "", **{**(request.view_args or {}), **request.args.to_dict(), **changes}
-    )
+    app.jinja_env.globals["here"] = _here
+
+
+def _here(**changes: Any) -> str:
+    """The address of this page with its query, changed."""
+    query = {name: text for name, text in request.args.items() if name.isalpha()}  # the others are url_for's own
+    query.pop("endpoint", None)
+    return url_for(request.endpoint or "", **{**query, **(request.view_args or {}), **changes})
 
 
 def _theme(cookie: str | None) -> str:

@@ -14,6 +14,9 @@ from b2cal.settings import Settings
 from .entrance import Entrance
 from .times import Reader, zone_named
 
+LARGEST_NUMBER = 2**63 - 1
+"""What a column of the database holds."""
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -92,3 +95,9 @@ def at() -> datetime:
 def reader() -> Reader:
     """In whose zone, and when, the page is written."""
     return Reader(zone_named(request.cookies.get("zone")), at())
+
+
+def asked_number(name: str) -> int | None:
+    """A number of the query that a row may have; None: there is none, or it is no such number."""
+    number = request.args.get(name, type=int)
+    return number if number is not None and 0 <= number <= LARGEST_NUMBER else None

@@ -159,6 +159,22 @@ def test_sites_of_one_home_share_their_key(app: Flask, settings: Settings) -> No
     assert create_app(settings).secret_key == app.secret_key
 
 
+@pytest.mark.parametrize("number", ["99999999999999999999", "-1", "1e9", "9" * 5000])
+def test_numbers_that_no_row_has_are_no_fault_of_ours(
+    manager: Browser, find: Callable[..., Calibration], number: str
+) -> None:
+    it = find("x-t relation")
+    assert manager.get(f"/calibrations/{number}").status_code == 404
+    for where in (f"/decisions?before={number}", f"/calibrations/{it.id}/jobs?from={number}", f"/jobs/1?line={number}"):
+        assert manager.get(where).status_code == 200, where
+    assert manager.get(f"/data?from=e{number}r1").status_code == 200
+    assert manager.post(f"/calibrations/{it.id}/do/sign_off", seen=number).status_code == 409
+    assert manager.post(f"/calibrations/{it.id}/do/extend", seen=str(it.version), hours=number).status_code in (
+        409,
+        422,
+    )
+
+
 @pytest.mark.parametrize(
     "path",
     ["/calibrations/9999999", "/calibrations/-1", "/jobs/9999999", "/tags/../../etc", "/processings/%00", "/data/e1r2"],
@@ -170,6 +186,16 @@ def test_what_does_not_exist_is_not_found(manager: Browser, path: str) -> None:
 @pytest.mark.parametrize("identity", ["..%2f..%2fetc%2fpasswd", "%2e%2e", "A" * 64, "0" * 63, "0" * 64])
 def test_payloads_are_found_by_their_identity_only(manager: Browser, identity: str) -> None:
     assert manager.get(f"/payloads/{identity}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "query", ["_external=1&_scheme=javascript", "endpoint=login.form", "name=bucket22", "_anchor=%22%3E"]
+)
+def test_an_address_cannot_be_made_to_lead_its_own_links_elsewhere(manager: Browser, query: str) -> None:
+    answer = manager.get(f"/processings/bucket23?{query}")
+    assert answer.status_code == 200
+    assert "javascript:" not in answer.text
+    assert 'hx-get="/processings/bucket23?' in answer.text
 
 
 def test_text_that_looks_like_a_tag_is_text(manager: Browser, find: Callable[..., Calibration]) -> None:

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, render_template, request
 
-from b2cal.site.desk import reading
+from b2cal.site.desk import asked_number, reading
 from b2cal.site.queries.ledger import choices, ledger
 from b2cal.site.queries.people import full_names
 
@@ -18,7 +18,7 @@ def page() -> str:
         processing=chosen["processing"],
         actor=chosen["actor"],
         people_only=chosen["who"] == "people",
-        before=request.args.get("before", type=int),
+        before=asked_number("before"),
     )
     processings, actors = choices(db)
     return render_template(

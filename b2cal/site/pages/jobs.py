@@ -4,7 +4,7 @@ from flask import Blueprint, Response, render_template, request, send_file
 
 from b2cal import loop
 from b2cal.model import JobState
-from b2cal.site.desk import desk, reading
+from b2cal.site.desk import asked_number, desk, reading
 from b2cal.site.live import live
 from b2cal.site.logs import WINDOW, read_log
 from b2cal.site.queries.dossier import calibration_of, log_of
@@ -20,7 +20,7 @@ def of_calibration(number: int) -> str | tuple[str, int]:
     db = reading()
     shown = request.args.get("state", "")
     state = JobState(shown) if shown in list(JobState) else None
-    offset = max(0, request.args.get("from", 0, type=int))
+    offset = asked_number("from") or 0
     return live(
         "jobs.html",
         "parts/jobs.html",
@@ -37,7 +37,7 @@ def job(number: int) -> str:
     db = reading()
     it, calibration = job_of(db, number)
     stream = _stream(request.args.get("stream", STREAMS[0]))
-    start = request.args.get("line", type=int)
+    start = asked_number("line")
     log = read_log(log_of(desk().settings.attempts, it, stream), start, it.error)
     return render_template(
         "job.html",
