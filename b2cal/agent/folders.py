@@ -73,9 +73,14 @@ def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:
     except OSError as error:
         shutil.rmtree(target, ignore_errors=True)
         raise CannotPrepare(
-            f"The folders of the jobs cannot be made in {target}: {error.strerror}.",
+            f"The folders of the jobs cannot be made in {target}: {_reason(error)}.",
             hint=f"Make room in {attempts} or make it writable for this user; it is tried again by itself.",
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    # Copying a tree gathers what went wrong file by file: (source, target, text).
+    return error.args[0][0][2] if isinstance(error, shutil.Error) else str(error.strerror)
 
 
 def ship_code(attempt: Path) -> Path:
