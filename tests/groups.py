@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
-SLOW = ("contract", "service", "browser", "end_to_end", "kill", "physics", "proof")
-NOT_YET = {"service"}
+SLOW = ("processes", "contract", "service", "browser", "end_to_end", "kill", "physics", "proof")
+NOT_YET = {"processes", "service"}
 NO_TESTS = 5  # exit code of pytest
 
 Command = Sequence[str | Path]
@@ -33,6 +33,7 @@ GROUPS: dict[str, list[Command]] = {
     ],
     "unit": pytest(UNIT, "-n", "2"),
     **{group: pytest(f"{group} and not proof") for group in SLOW if group != "proof"},
+    "processes": pytest("processes and not proof", "-n", "2"),
     "physics": pytest("physics and not proof", "-n", "2", "--dist", "loadfile"),
     "proof": [*pytest("proof"), *pytest(UNIT, "-n", "2", "--hypothesis-profile", "thorough", "--timeout", "1800")],
 }
