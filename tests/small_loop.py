@@ -165,7 +165,9 @@ class SmallLoop:
         mine = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get("B2CAL_HOME") == str(self.home) and process.status() != "zombie":
+                # A batch job has a clean environment; it is known by the folder in which it works.
+                works_here = Path(process.cwd()).is_relative_to(self.home)
+                if works_here or process.environ().get("B2CAL_HOME") == str(self.home):
                     mine.append(process)
             except psutil.Error:
                 continue

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -102,8 +103,15 @@ def kill(small: SmallLoop, part: str) -> int:
 
 def kill_a_job(small: SmallLoop) -> None:
     """Kill the wrapper of the first job that runs."""
-    wait_for("a job", lambda: any(True for _ in running_jobs(small)), 60)
-    next(running_jobs(small)).kill()
+
+    def killed() -> bool:
+        for wrapper in running_jobs(small):
+            with suppress(psutil.NoSuchProcess):  # it was quicker
+                wrapper.kill()
+                return True
+        return False
+
+    wait_for("a job", killed, 60)
 
 
 def is_healed(small: SmallLoop, part: str, killed: int) -> bool:
