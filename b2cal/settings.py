@@ -48,6 +48,7 @@ class LoopSettings(Section):
 
     window_s: Seconds = Field(48 * 3600.0, description="length of a window")
     reject_window_s: Seconds = Field(24 * 3600.0, description="the same after a reject or a lifted veto")
+    inputs_patience_s: Seconds = Field(24 * 3600.0, description="incomplete inputs are put to the manager after this")
     reminders: tuple[float, ...] = Field(
         (0.5, 0.8), description="fractions of a window after which its expert is reminded"
     )

@@ -98,6 +98,7 @@ def create(desk: Desk, /, **asked: Any) -> None:
         kind=ProcessingKind(asked["kind"]),
         window_s=asked["window_h"] * 3600 if asked["window_h"] else times.window_s,
         reject_window_s=times.reject_window_s,
+        inputs_patience_s=times.inputs_patience_s,
         start=StartPolicy(asked["start"]),
         sign_off=SignOffPolicy(asked["sign_off"]),
         no_verdict=NoVerdictPolicy(asked["no_verdict"]),

@@ -3,7 +3,7 @@
 from .actors import THE_LOOP, Actor, actor, manager
 from .advance import Progress, advance
 from .buttons import Button, buttons, processing_buttons
-from .deadlines import spoken
+from .deadlines import asks_for_inputs, inputs_asked_at, spoken
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
 from .named import person_named, release_named
@@ -63,6 +63,7 @@ __all__ = [
     "actor",
     "advance",
     "advance_processing",
+    "asks_for_inputs",
     "buttons",
     "cancel",
     "consequences",
@@ -71,6 +72,7 @@ __all__ = [
     "extend",
     "go_on",
     "hold",
+    "inputs_asked_at",
     "inputs_of",
     "keep",
     "lacks_selection",

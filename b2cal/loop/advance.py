@@ -10,10 +10,10 @@ from b2cal.model import Calibration, Grade, Kind, NoVerdictPolicy, Outcome, Sign
 
 from .actors import THE_LOOP
 from .attempts import begin
-from .deadlines import next_due, next_reminder, spoken
+from .deadlines import asks_for_inputs, next_due, next_reminder, spoken
 from .errors import Conflict, InvalidChoice, InvalidConfig
 from .judging import judge_attempt, rejected_before
-from .readiness import lacks_selection, obstacle
+from .readiness import Lack, lacking, lacks_selection, obstacle, put_to_manager
 from .results import bring_back
 from .rules import FINISHED, GOING, OVER, Verb
 from .transition import Act, tell, transition
@@ -89,13 +89,8 @@ def _remind_or_submit(workplace: Workplace, processing: str, calibration: str) -
             return False
         it.reminders_sent += 1
         left = spoken(it.window_ends_at - now(db))
-        body = {
-            "to": it.expert,
-            "processing": processing,
-            "calibration": calibration,
-            "text": f"Submitted with the defaults in {left} unless you change something.",
-        }
-        tell(db, f"reminder:{it.id}:{it.window_ends_at.isoformat()}:{it.reminders_sent}", "message", body)
+        key = f"reminder:{it.id}:{it.window_ends_at.isoformat()}:{it.reminders_sent}"
+        _say(db, key, it, it.expert, f"Submitted with the defaults in {left} unless you change something.")
         return True
 
     return workplace.database.write(unit)
@@ -117,8 +112,7 @@ def _submit_defaults(db: Session, view: ProcessingView, it: Calibration) -> bool
     if it.problem == problem:
         return False
     it.problem = problem
-    body = {"to": view.processing.manager, "processing": view.processing.name, "calibration": it.name, "text": problem}
-    tell(db, f"asks:{it.id}:{it.version}", "message", body)
+    _say(db, f"asks:{it.id}:{it.version}", it, view.processing.manager, problem)
     return True
 
 
@@ -136,14 +130,38 @@ def _start(workplace: Workplace, processing: str, calibration: str) -> bool:
     def unit(db: Session) -> bool:
         view = ProcessingView.of(db, processing)
         it = view.calibration(calibration)
-        if it.state is not State.SUBMITTED or it.submission is None or obstacle(view, it, now(db)) is not None:
+        if it.state is not State.SUBMITTED or it.submission is None:
             return False
+        waited_for_inputs = it.incomplete_since is not None
+        if obstacle(view, it, now(db)) is not None:
+            it.incomplete_since = None
+            return waited_for_inputs
+        lack = lacking(view, it)
+        if lack is not None:
+            return _wait_for_inputs(db, view, it, lack)
         with transition(db, it.id, Verb.START, Act(THE_LOOP, it.version)) as change:
             attempt = begin(view, it, it.submission)
             change.detail(attempt=attempt.number, files=len(attempt.files), reads=len(attempt.reads))
         return True
 
     return workplace.database.write(unit)
+
+
+def _wait_for_inputs(db: Session, view: ProcessingView, it: Calibration, lack: Lack) -> bool:
+    """Only inputs are missing: note since when, and put it to the manager, once, when that has lasted too long."""
+    if it.incomplete_since is None:
+        it.incomplete_since = now(db)
+        return True
+    if asks_for_inputs(view.processing, it, now(db)):
+        key = f"inputs:{it.id}:{it.incomplete_since.isoformat()}"
+        _say(db, key, it, view.processing.manager, put_to_manager(view, it, lack))
+    return False
+
+
+def _say(db: Session, key: str, it: Calibration, to: str, text: str) -> None:
+    """A message about a calibration, once per key."""
+    body = {"to": to, "processing": it.processing.name, "calibration": it.name, "text": text}
+    tell(db, key, "message", body)
 
 
 def _restart(workplace: Workplace, processing: str, calibration: str) -> bool:

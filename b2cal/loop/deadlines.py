@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 from b2cal.model import Calibration, Processing, StartPolicy, State
 
+from .rules import GOING
+
 
 def next_due(
     processing: Processing, calibration: Calibration, reminders: Sequence[float], at: datetime
@@ -16,8 +18,9 @@ def next_due(
     due: list[datetime | None] = []
     if calibration.state is State.OPEN:
         due = [next_reminder(calibration, reminders), calibration.window_ends_at]
-    elif calibration.state is State.SUBMITTED and processing.start_policy is StartPolicy.DEADLINE:
-        due = [calibration.window_ends_at]
+    elif calibration.state is State.SUBMITTED:
+        at_the_end = processing.start_policy is StartPolicy.DEADLINE
+        due = [calibration.window_ends_at if at_the_end else None, inputs_asked_at(processing, calibration)]
     return None if processing.held else min((time for time in due if time is not None and time > at), default=None)
 
 
@@ -27,6 +30,18 @@ def next_reminder(calibration: Calibration, reminders: Sequence[float]) -> datet
     if start is None or end is None or calibration.reminders_sent >= len(reminders):
         return None
     return start + sorted(reminders)[calibration.reminders_sent] * (end - start)
+
+
+def inputs_asked_at(processing: Processing, calibration: Calibration) -> datetime | None:
+    """When inputs that stay incomplete are put to the manager; None while it is not the inputs that it waits for."""
+    since = calibration.incomplete_since
+    return None if since is None else since + timedelta(seconds=processing.inputs_patience_s)
+
+
+def asks_for_inputs(processing: Processing, calibration: Calibration, at: datetime) -> bool:
+    """Whether its inputs have been incomplete for so long that the manager decides."""
+    asked_at = inputs_asked_at(processing, calibration)
+    return asked_at is not None and at >= asked_at and processing.state in GOING
 
 
 def open_window(calibration: Calibration, at: datetime, length_s: float) -> None:

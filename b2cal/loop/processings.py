@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from b2cal import releases
@@ -57,6 +57,7 @@ class NewProcessing:
     centre: str = "local"
     window_s: float = 48 * 3600.0
     reject_window_s: float = 24 * 3600.0
+    inputs_patience_s: float = 24 * 3600.0
     start: StartPolicy = StartPolicy.READY
     sign_off: SignOffPolicy = SignOffPolicy.AUTO
     no_verdict: NoVerdictPolicy = NoVerdictPolicy.GENERIC
@@ -109,6 +110,7 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
         target_tag_id=target.id,
         window_s=wanted.window_s,
         reject_window_s=wanted.reject_window_s,
+        inputs_patience_s=wanted.inputs_patience_s,
         start_policy=wanted.start,
         sign_off_policy=wanted.sign_off,
         no_verdict_policy=wanted.no_verdict,
@@ -166,6 +168,9 @@ def hold(db: Session, processing_id: int, act: Act) -> None:
 def release(db: Session, processing_id: int, act: Act) -> None:
     """End a hold: everything that became due meanwhile is done."""
     processing_transition(db, processing_id, ProcessingVerb.RELEASE, act).held = False
+    # While it was held nothing could start: what waits for inputs is counted anew.
+    waiting = update(Calibration).where(Calibration.processing_id == processing_id)
+    db.execute(waiting.values(incomplete_since=None))
     raise_signals(db, processing_id)
 
 

@@ -23,7 +23,7 @@ from b2cal.model import (
     State,
 )
 
-from .deadlines import spoken
+from .deadlines import asks_for_inputs, spoken
 from .rules import FINISHED, GOING
 from .view import Freshness, ProcessingView
 
@@ -65,8 +65,16 @@ def lacks_selection(calibration: Calibration) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class Lack:
+    """What is not there of the inputs, in a sentence; and whether it can go on without if the manager says so."""
+
+    sentence: str
+    dispensable: bool = False
+
+
 def obstacle(view: ProcessingView, calibration: Calibration, at: datetime) -> Why | None:
-    """What keeps a submitted calibration from starting now; None: it may start."""
+    """What keeps a submitted calibration from starting now, its inputs aside."""
     if view.processing.held:
         return Why(f"{view.processing.name} is held: nothing new starts.")
     if (
@@ -78,7 +86,7 @@ def obstacle(view: ProcessingView, calibration: Calibration, at: datetime) -> Wh
     for upstream in view.upstream(calibration.name):
         if not view.settled(upstream.name):
             return _waits_for(view, upstream)
-    return _input_obstacle(view, calibration)
+    return None
 
 
 def _waits_for(view: ProcessingView, upstream: Calibration) -> Why:
@@ -95,27 +103,39 @@ def _waits_for(view: ProcessingView, upstream: Calibration) -> Why:
     return Why(f"Waits for {upstream.name} {todo}.", upstream.name)
 
 
-def _input_obstacle(view: ProcessingView, calibration: Calibration) -> Why | None:
+def lacking(view: ProcessingView, calibration: Calibration) -> Lack | None:
+    """What a submitted calibration lacks of its inputs; None: with no obstacle either, it may start."""
     if calibration.kind is Kind.COPY:
-        return _source_obstacle(view, calibration)
+        return _lacking_source(view, calibration)
     assert calibration.submission is not None, "a submitted calibration has a submission"
     inputs = inputs_of(view, calibration, calibration.submission.selection)
     if not inputs.files:
-        return Why("No file of its inputs has arrived: it never starts on nothing.")
+        return Lack("No file of its inputs has arrived: it never starts on nothing.")
     if inputs.completeness is Completeness.COMPLETE or calibration.accept_incomplete:
         return None
-    return Why(f"Waits for its inputs. {inputs}")
+    return Lack(f"Waits for its inputs. {inputs}", dispensable=True)
 
 
-def _source_obstacle(view: ProcessingView, calibration: Calibration) -> Why | None:
+def _lacking_source(view: ProcessingView, calibration: Calibration) -> Lack | None:
     assert calibration.submission is not None, "a submitted calibration has a submission"
     config = calibration.submission.config
     if config.get("unchanged"):
         return None
     name = config.get("source_tag", "")
     if view.db.scalar(select(GlobalTag.id).where(GlobalTag.name == name)) is None:
-        return Why(f"The tag {name!r} that it copies from does not exist yet.")
+        return Lack(f"The tag {name!r} that it copies from does not exist yet.")
     return None
+
+
+def put_to_manager(view: ProcessingView, calibration: Calibration, lack: Lack) -> str:
+    """What the manager is asked when inputs have been incomplete for too long."""
+    since = calibration.incomplete_since
+    assert since is not None, "it is asked because of the time that has passed since"
+    way_out = "Go on" if lack.dispensable else "Veto"
+    return (
+        f"{lack.sentence} That has been so since {since.day} {since:%b, %H:%M} UTC:"
+        f' {view.processing.manager} decides with "{way_out}", else it waits on.'
+    )
 
 
 def why(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
@@ -143,7 +163,14 @@ def _open(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
 
 
 def _submitted(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
-    return obstacle(view, calibration, at) or Why("Starts now.")
+    before = obstacle(view, calibration, at)
+    if before is not None:
+        return before
+    lack = lacking(view, calibration)
+    if lack is None:
+        return Why("Starts now.")
+    asks = asks_for_inputs(view.processing, calibration, at)
+    return Why(put_to_manager(view, calibration, lack) if asks else lack.sentence)
 
 
 def _running(view: ProcessingView, calibration: Calibration, _at: datetime) -> Why:

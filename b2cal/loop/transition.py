@@ -90,7 +90,7 @@ def transition(db: Session, calibration_id: int, verb: Verb, act: Act, to: State
         update(Calibration)
         .where(Calibration.id == calibration_id, Calibration.state == before, Calibration.version == act.seen)
         .values(state=after, version=Calibration.version + 1, signal=Calibration.signal + 1)
-        .values({} if after is before else {"since": at})
+        .values({} if after is before else {"since": at, "incomplete_since": None})
     )
     if changed.rowcount != 1:  # type: ignore[attr-defined]
         raise _conflict(db, calibration, verb)

@@ -146,6 +146,7 @@ def go_on(db: Session, calibration_id: int, act: Act) -> None:
     """Start with the inputs that are there."""
     with transition(db, calibration_id, Verb.GO_ON, act) as it:
         it.calibration.accept_incomplete = True
+        it.calibration.incomplete_since = None
 
 
 def select_data(db: Session, calibration_id: int, selection: dict[str, Any], act: Act) -> None:

@@ -42,6 +42,9 @@ class Processing(Base):
     target_tag_id: Mapped[Ref] = mapped_column(ForeignKey("global_tag.id"))
     window_s: Mapped[float]
     reject_window_s: Mapped[float] = mapped_column(comment="length of the window that a reject opens")
+    inputs_patience_s: Mapped[float] = mapped_column(
+        default=24 * 3600.0, comment="inputs that stay incomplete for so long are put to the manager"
+    )
     start_policy: Mapped[StartPolicy] = mapped_column(enum(StartPolicy))
     sign_off_policy: Mapped[SignOffPolicy] = mapped_column(enum(SignOffPolicy))
     no_verdict_policy: Mapped[NoVerdictPolicy] = mapped_column(enum(NoVerdictPolicy))
@@ -94,6 +97,7 @@ class Calibration(Base):
     window_started_at: Mapped[Moment | None]
     window_ends_at: Mapped[Moment | None]
     reminders_sent: Mapped[int] = mapped_column(default=0)
+    incomplete_since: Mapped[Moment | None] = mapped_column(comment="since when only its inputs keep it from starting")
     selection: Mapped[Json | None] = mapped_column(comment="the manager's selection for a definition without filters")
     accept_incomplete: Mapped[bool] = mapped_column(default=False, comment="somebody decided to go on")
     kept_reads: Mapped[Digest | None] = mapped_column(comment="what it would read when somebody decided to keep it")

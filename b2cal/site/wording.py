@@ -50,6 +50,7 @@ _TASKS = {
     Task.DECIDE: ("decide", CALIBRATION[State.REVIEW]),
     Task.REPAIR: ("failed", CALIBRATION[State.FAILED]),
     Task.CHOOSE: ("select data", CALIBRATION[State.REVIEW]),
+    Task.INPUTS: ("inputs", CALIBRATION[State.REVIEW]),
     Task.KEEP: ("stale", CALIBRATION[State.REVIEW]),
     Task.PUBLISH: ("publish", CALIBRATION[State.REVIEW]),
     Task.SUBMIT: ("open", CALIBRATION[State.OPEN]),

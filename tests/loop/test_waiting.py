@@ -1,5 +1,6 @@
 """What waits in Airflow is woken by a signal or by `next_due`; it never wakes for nothing and never sleeps for ever."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from sqlalchemy import select, update
 
 from b2cal import conditions, loop
 from b2cal.core.iov import ExpRun
-from b2cal.loop import Act
+from b2cal.loop import Act, Choice
 from b2cal.model import Attempt, DataFile, Outbox, ProcessingKind
 from tests.loop.world import MANAGER, Defined, World
 
@@ -74,6 +75,110 @@ def test_more_events_than_the_registry_expects_wait_for_the_manager(world: World
     assert "More than expected: 1,001 of 1,000 events of bhabha in e26r100" in sentence
     world.do("go_on", "A")
     assert world.advance("A").state == "running"
+
+
+def some_events_missing(world: World) -> None:
+    run = ExpRun(26, 100).number
+    world.database.write(lambda db: db.execute(update(DataFile).where(DataFile.exprun == run).values(n_events=999)))
+
+
+def messages(world: World) -> list[tuple[str, str]]:
+    """Whom the outbox tells what."""
+    with world.database.read() as db:
+        rows = db.scalars(select(Outbox).where(Outbox.kind == "message").order_by(Outbox.id))
+        return [(row.body["to"], row.body["text"]) for row in rows]
+
+
+def sentence(world: World, name: str = "A") -> str:
+    with world.database.read() as db:
+        view = world.view(db)
+        return loop.why(view, view.calibration(name), world.clock.now()).sentence
+
+
+def test_incomplete_inputs_are_put_to_the_manager_after_a_day_once(world: World) -> None:
+    some_events_missing(world)
+    world.do("submit", "A")
+    begin = world.clock.now()
+    assert world.advance("A").next_due == begin + timedelta(hours=24)
+    world.tick(24 * 3600 - 1)
+    world.advance("A")
+    assert (messages(world), "manager decides" in sentence(world)) == ([], False)
+    world.tick(1)
+    for _ in range(3):
+        progress = world.advance("A")
+        world.tick(3600)
+    assert (progress.state, progress.next_due) == ("submitted", None)
+    assert messages(world) == [("manager", sentence(world))]
+    assert sentence(world) == (
+        "Waits for its inputs. Missing: 999 of 1,000 events of bhabha in e26r100. "
+        'That has been so since 1 Nov, 12:00 UTC: manager decides with "Go on", else it waits on.'
+    )
+    world.do("go_on", "A")
+    assert world.advance("A").state == "running"
+
+
+def test_the_day_counts_from_when_nothing_but_the_inputs_is_missing(world: World) -> None:
+    world.do("submit", "A")
+    world.do("submit", "B")
+    some_events_missing(world)
+    assert world.advance("B").next_due is None
+    world.tick(30 * 3600)
+    world.do("go_on", "A")
+    world.finish("A", 1)
+    assert world.advance("B").next_due == world.clock.now() + timedelta(hours=24)
+
+
+@pytest.mark.parametrize("between", ["the upstream is opened again", "a hold", "another submission"])
+def test_the_day_begins_anew_after_something_else_was_in_the_way(world: World, between: str) -> None:
+    world.do("submit", "A")
+    world.finish("A", 1)
+    world.do("submit", "B")
+    some_events_missing(world)
+    world.advance("B")
+    world.tick(20 * 3600)
+    if between == "the upstream is opened again":
+        world.do("reject", "A")
+        assert world.advance("B").next_due is None
+        world.do("submit", "A", Choice({"events": 11}))
+        world.do("go_on", "A")
+        world.finish("A", 1)
+    elif between == "a hold":
+        it = world.processing()
+        world.database.write(lambda db: loop.hold(db, it.id, Act(MANAGER, it.version, "power cut")))
+        it = world.processing()
+        world.database.write(lambda db: loop.release(db, it.id, Act(MANAGER, it.version)))
+    else:
+        world.do("veto", "B")
+        world.do("lift", "B")
+        world.do("submit", "B")
+    assert world.advance("B").next_due == world.clock.now() + timedelta(hours=24)
+
+
+def test_without_any_file_the_manager_is_not_told_to_go_on(world: World) -> None:
+    world.database.write(lambda db: db.execute(update(DataFile).values(n_events=0)))
+    world.do("submit", "A")
+    world.advance("A")
+    world.tick(24 * 3600)
+    world.advance("A")
+    ((to, text),) = messages(world)
+    assert to == "manager"
+    assert text.startswith("No file of its inputs has arrived")
+    assert 'decides with "Veto"' in text
+
+
+def test_inputs_that_arrive_in_time_ask_nobody(world: World) -> None:
+    some_events_missing(world)
+    world.do("submit", "A")
+    world.advance("A")
+    world.tick(23 * 3600)
+    world.database.write(lambda db: db.execute(update(DataFile).values(n_events=1000)))
+    before = signals(world, "A")
+    world.database.write(loop.data_arrived)
+    assert signals(world, "A") > before
+    assert world.advance("A").state == "running"
+    world.tick(3600)
+    world.advance("A")
+    assert messages(world) == []
 
 
 def test_what_a_manager_accepted_for_one_submission_is_not_accepted_for_the_next(world: World) -> None:

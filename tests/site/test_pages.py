@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -53,6 +54,30 @@ def test_a_complete_processing_asks_its_manager_to_publish(manager: Browser, dat
     text = manager.get("/").text
     assert "Look and publish" in text
     assert "/processings/bucket23/publication" in text
+
+
+def test_inputs_that_stay_incomplete_are_put_to_the_manager(
+    manager: Browser, expert: Browser, database: Database, find: Find
+) -> None:
+    it = find("dE/dx gain")
+    expert.post(f"/calibrations/{it.id}/submit", seen=str(it.version))
+
+    def since(hours: float) -> None:
+        moment = NOW - timedelta(hours=hours)
+        database.write(
+            lambda db: db.execute(
+                update(Calibration).where(Calibration.id == it.id).values(incomplete_since=moment, upstream=[])
+            )
+        )
+
+    since(23)
+    assert "Nothing needs you." in manager.get("/").text
+    since(25)
+    text = manager.get("/").text
+    assert "dE/dx gain" in text
+    assert f"/calibrations/{it.id}/do/go_on" in text
+    assert "lacks inputs and asks <b>M. Manager</b>" in manager.get("/processings/bucket23").text
+    assert "/do/go_on" not in expert.get("/").text
 
 
 def test_a_signed_off_result_that_became_stale_is_put_to_the_manager(

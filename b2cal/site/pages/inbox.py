@@ -13,5 +13,5 @@ pages = Blueprint("inbox", __name__)
 @pages.get("/")
 def page() -> str | tuple[str, int]:
     db, me = reading(), visitor()
-    items = inbox(db, me.username, is_manager=me.is_manager, now=at())
+    items = inbox(db, me.username, is_manager=me.is_manager, at=at())
     return live("inbox.html", "parts/inbox.html", items=items, names=full_names(db))

@@ -9,7 +9,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from b2cal import loop
-from b2cal.model import Calibration, Processing, ProcessingState, PublishPolicy, State
+from b2cal.model import Calibration, Processing, ProcessingState, PublishPolicy, State, now
 
 from .board import GOING
 
@@ -20,6 +20,7 @@ class Task(StrEnum):
     DECIDE = auto()
     REPAIR = auto()
     CHOOSE = auto()
+    INPUTS = auto()
     KEEP = auto()
     PUBLISH = auto()
     SUBMIT = auto()
@@ -46,10 +47,10 @@ class Item:
     until: datetime | None = None
 
 
-def inbox(db: Session, username: str, *, is_manager: bool, now: datetime) -> list[Item]:
+def inbox(db: Session, username: str, *, is_manager: bool, at: datetime) -> list[Item]:
     """All that waits for this person, the most urgent first."""
     found = _tasks(db, username, is_manager=is_manager)
-    return sorted((_item(view, it, task, now) for view, it, task in found), key=_urgency)
+    return sorted((_item(view, it, task, at) for view, it, task in found), key=_urgency)
 
 
 def n_waiting(db: Session, username: str, *, is_manager: bool) -> int:
@@ -81,27 +82,33 @@ def _concerned(db: Session, username: str, *, is_manager: bool) -> list[int]:
 
 
 def _task(view: loop.ProcessingView, it: Calibration, *, mine: bool, manages: bool) -> Task | None:
+    task = _task_of_manager(view, it) if manages else None
+    return task or (_task_of_expert(it) if mine else None)
+
+
+def _task_of_manager(view: loop.ProcessingView, it: Calibration) -> Task | None:
     match it.state:
-        case State.REVIEW if mine:
-            return Task.DECIDE
-        case State.FAILED if mine:
-            return Task.REPAIR
-        case State.OPEN if manages and loop.lacks_selection(it):
+        case State.OPEN if loop.lacks_selection(it):
             return Task.CHOOSE
-        case State.OPEN if mine:
-            return Task.SUBMIT
-        case State.SIGNED_OFF if manages and view.standing(it.name).freshness is loop.Freshness.STALE:
+        case State.SUBMITTED if loop.asks_for_inputs(view.processing, it, now(view.db)):
+            return Task.INPUTS
+        case State.SIGNED_OFF if view.standing(it.name).freshness is loop.Freshness.STALE:
             return Task.KEEP
     return None
 
 
-def _item(view: loop.ProcessingView, it: Calibration | None, task: Task, now: datetime) -> Item:
+def _task_of_expert(it: Calibration) -> Task | None:
+    return {State.REVIEW: Task.DECIDE, State.FAILED: Task.REPAIR, State.OPEN: Task.SUBMIT}.get(it.state)
+
+
+def _item(view: loop.ProcessingView, it: Calibration | None, task: Task, at: datetime) -> Item:
     if it is None:
         sentence = loop.Why("All calibrations are finished; publishing waits for you.")
         return Item(task, view.processing, None, sentence, (), None)
     waiting = tuple(other.name for other in view.downstream(it.name) if other.state is State.SUBMITTED)
     until = it.window_ends_at if task is Task.SUBMIT else None
-    return Item(task, view.processing, it, loop.why(view, it, now), waiting, it.since, until)
+    since = loop.inputs_asked_at(view.processing, it) if task is Task.INPUTS else it.since
+    return Item(task, view.processing, it, loop.why(view, it, at), waiting, since, until)
 
 
 def _to_publish(view: loop.ProcessingView) -> bool:

@@ -29,6 +29,7 @@ class Row:
     progress: Progress | None
     expert: str
     brief: str
+    lacks_inputs: bool
 
     @property
     def asks(self) -> bool:
@@ -38,7 +39,12 @@ class Row:
     @property
     def decides(self) -> bool:
         """It does not go on before somebody decides."""
-        return self.calibration.state in (State.REVIEW, State.FAILED) or self.is_stale
+        return self.calibration.state in (State.REVIEW, State.FAILED) or self.asks_manager
+
+    @property
+    def asks_manager(self) -> bool:
+        """It is the manager who has to decide."""
+        return self.is_stale or self.lacks_inputs
 
     @property
     def is_stale(self) -> bool:
@@ -91,7 +97,7 @@ def overview(db: Session, view: loop.ProcessingView, now: datetime) -> Overview:
     names = full_names(db)
     jobs = progress(db, [attempt.id for attempt in view.attempts.values()])
     rows = [_row(view, it, jobs, names, now) for it in view.calibrations.values()]
-    rows.sort(key=lambda row: (-row.is_stale, -row.look.urgency, row.calibration.since))
+    rows.sort(key=lambda row: (-row.asks_manager, -row.look.urgency, row.calibration.since))
     upstream = {name: it.upstream for name, it in view.calibrations.items()}
     steps = {name: it.step.value for name, it in view.calibrations.items()}
     return Overview(
@@ -127,6 +133,7 @@ def _row(
         progress=own,
         expert=names.get(it.expert, it.expert),
         brief=_brief(view, it, own, why, now),
+        lacks_inputs=loop.asks_for_inputs(view.processing, it, now),
     )
 
 
