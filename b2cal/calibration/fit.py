@@ -1,7 +1,7 @@
 """Calling a script's `fit` for each interval of validity."""
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, auto
 from itertools import groupby
@@ -25,17 +25,26 @@ class FitOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class Fitted:
-    """The constants of one or more intervals; `message` says where there were too few data."""
+    """The constants of one or more intervals.
+
+    Attributes:
+        without_data: the intervals that had too few data; there the constants before stay valid.
+        message: the same for people.
+    """
 
     outcome: FitOutcome
     payloads: tuple[Payload, ...] = ()
+    without_data: tuple[IoV, ...] = ()
     message: str = ""
 
 
 def fit_all(
     script: Script, iovs: Sequence[IoV], parts: Sequence[Part], conditions: Conditions, config: dict[str, Any]
 ) -> Fitted:
-    """Fit each interval with what its runs gave; those of one experiment may be joined, never across experiments."""
+    """Fit each interval with what its runs gave; those of one experiment may be joined, never across experiments.
+
+    An experiment with too few data does not stop the others.
+    """
 
     def fit_one(iov: IoV) -> Fitted:
         collected = total(part for part in parts if iov.contains(part.run))
@@ -45,13 +54,14 @@ def fit_all(
         return Fitted(FitOutcome.OK, _checked(answer, script, iov))
 
     fitted: list[Fitted] = []
-    shortages: list[str] = []
-    for exp, of_experiment in groupby(iovs, key=lambda iov: iov.first.exp):
+    shortages: dict[IoV, NotEnoughData] = {}
+    for _, of_experiment in groupby(iovs, key=lambda iov: iov.first.exp):
+        of_one = list(of_experiment)
         try:
-            fitted += fit_joining(fit_one, list(of_experiment))
+            fitted += fit_joining(fit_one, of_one)
         except NotEnoughData as error:
-            shortages.append(f"Experiment {exp}: {error}")
-    return _together(fitted, " ".join(shortages))
+            shortages[IoV(of_one[0].first, of_one[-1].last)] = error
+    return _together(fitted, shortages)
 
 
 def fit_joining(fit_one: Callable[[IoV], Fitted], iovs: Sequence[IoV]) -> list[Fitted]:
@@ -103,12 +113,16 @@ def _checked(answer: Payload | Iterable[Payload], script: Script, iov: IoV) -> t
     return tuple(payloads)
 
 
-def _together(fitted: Sequence[Fitted], message: str) -> Fitted:
+def _together(fitted: Sequence[Fitted], shortages: Mapping[IoV, NotEnoughData]) -> Fitted:
+    without_data = tuple(shortages)
+    message = " ".join(
+        f"Too few data for {iov}, where the constants before stay valid: {error}" for iov, error in shortages.items()
+    )
     if not fitted:
-        return Fitted(FitOutcome.NOT_ENOUGH_DATA, message=message)
+        return Fitted(FitOutcome.NOT_ENOUGH_DATA, (), without_data, message)
     payloads = tuple(payload for each in fitted for payload in each.payloads)
     for name in {payload.name for payload in payloads}:
         if twice := overlaps(payload.iov for payload in payloads if payload.name == name):
             raise InvalidPayload(f"fit made {name} more than once for {twice[0]}.", hint="Make one for each run.")
     converged = all(each.outcome is FitOutcome.OK for each in fitted)
-    return Fitted(FitOutcome.OK if converged else FitOutcome.ITERATE, payloads, message)
+    return Fitted(FitOutcome.OK if converged else FitOutcome.ITERATE, payloads, without_data, message)

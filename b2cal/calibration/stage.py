@@ -136,6 +136,7 @@ def fit(job: Job, script: Script) -> None:
         "outcome": fitted.outcome,
         "message": fitted.message,
         "payloads": [_written(payload) for payload in fitted.payloads],
+        "without_data": [iov.to_json() for iov in fitted.without_data],
         "names_read": sorted(conditions.names_read),
     }
     _write("result.json", result)

@@ -84,13 +84,16 @@ def by_name(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     return {name: list(group) for name, group in groupby(sorted(entries), key=lambda entry: entry.name)}
 
 
-def coverage_problems(entries: Iterable[Entry], requested: IoV, names: Collection[str] = ()) -> list[str]:
-    """Whether every payload covers exactly the runs that were asked for.
+def coverage_problems(
+    entries: Iterable[Entry], requested: IoV, names: Collection[str] = (), without_data: Sequence[IoV] = ()
+) -> list[str]:
+    """Whether every payload covers exactly the runs that were asked for, but for those that had too few data.
 
     Args:
         entries: what a calibration made.
         requested: the runs that it was asked for.
         names: payloads that must be among them.
+        without_data: runs among those asked for that no payload may cover.
 
     Returns:
         A sentence, without full stop, for each thing that is wrong.
@@ -100,18 +103,20 @@ def coverage_problems(entries: Iterable[Entry], requested: IoV, names: Collectio
     if not found and not names:
         problems.append("there are no payloads")
     for name, of_name in found.items():
-        problems += _coverage_problems(name, [entry.iov for entry in of_name], requested)
+        problems += _coverage_problems(name, [entry.iov for entry in of_name], requested, without_data)
     return problems
 
 
-def _coverage_problems(name: str, iovs: Sequence[IoV], requested: IoV) -> Iterator[str]:
-    for gap in gaps(iovs, requested):
+def _coverage_problems(name: str, iovs: Sequence[IoV], requested: IoV, without_data: Sequence[IoV]) -> Iterator[str]:
+    for gap in (gap for wanted in gaps(without_data, requested) for gap in gaps(iovs, wanted)):
         yield f"{name} has no constants for {gap}, which was asked for"
     for overlap in overlaps(iovs):
         yield f"{name} has more than one set of constants for {overlap}"
     for iov in iovs:
         if iov.overlap(requested) != iov:
             yield f"{name} is valid for {iov}, which reaches beyond {requested}, the runs asked for"
+        for poor in (poor for poor in without_data if iov.overlap(poor)):
+            yield f"{name} is valid for {iov}, but its fit reported too few data for {poor}"
 
 
 def _lay(pieces: list[Entry], over: Entry) -> None:

@@ -49,6 +49,7 @@ def begin(view: ProcessingView, calibration: Calibration, submission: Submission
         message="",
         rejected=False,
         converged=True,
+        without_data=[],
     )
     db.add(attempt)
     db.flush()

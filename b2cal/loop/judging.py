@@ -9,7 +9,7 @@ from b2cal import validation
 from b2cal.core.iov import IoV
 from b2cal.model import Attempt, Calibration, Grade, Kind, Outcome, Stage, State, Verdict
 from b2cal.runtime import Constants, Measurements, UnusableOutput, Work, measure_step, measurements
-from b2cal.validation import Judgement, Provenance
+from b2cal.validation import Check, Judgement, Provenance
 
 from .actors import THE_LOOP
 from .attempts import constants, seed_by_default, work_of
@@ -32,6 +32,7 @@ class Case:
     previous: tuple[Constants, ...]
     outcome: Outcome | None
     converged: bool
+    without_data: tuple[IoV, ...]
     provenance: Provenance
 
 
@@ -88,6 +89,7 @@ def _case(db: Session, workplace: Workplace, view: ProcessingView, it: Calibrati
         previous=tuple(constants(workplace, e.name, e.first, e.last, e.identity) for e in view.base if e.name in names),
         outcome=attempt.outcome,
         converged=attempt.converged,
+        without_data=tuple(IoV.from_json(iov) for iov in attempt.without_data),
         provenance=_provenance(view, it, attempt),
     )
 
@@ -114,7 +116,9 @@ def _provenance(view: ProcessingView, it: Calibration, attempt: Attempt) -> Prov
 
 
 def _judgement(requested: IoV, case: Case, measured: Measurements) -> Judgement:
-    generic = validation.generic_checks(case.new, case.previous, requested) if case.new else []
+    generic: list[Check] = []
+    if case.new:
+        generic = validation.generic_checks(case.new, case.previous, requested, case.without_data)
     if not case.converged:
         generic = [*generic, validation.not_converged()]
     return validation.judge(measured.measurements, measured.limits, generic)

@@ -98,7 +98,7 @@ def _harvest(workplace: Workplace, ended: Ended, owned: set[str], view: Processi
         if not check.problems and (check.name, check.identity) != (payload.name, payload.identity):
             problems.append(f"{payload.path.name} holds other contents than its job reported.")
     entries = [Entry(p.name, p.first, p.last, 0, p.identity) for p in ended.payloads]
-    problems += coverage_problems(entries, view.requested, owned)
+    problems += coverage_problems(entries, view.requested, owned, ended.without_data)
     if problems:
         return Harvest(Ended(Outcome.FAILED, message=f"Its payloads were refused. {' '.join(problems)}"))
     stored = [workplace.store.put(check.path, check.identity, check.checksum) for check in checks]
@@ -125,6 +125,7 @@ def write_down(workplace: Workplace, processing: str, calibration: str, attempt_
         ) as change:
             attempt.outcome, attempt.message, attempt.converged = ended.outcome, ended.message, ended.converged
             attempt.ended_at = change.at
+            attempt.without_data = [iov.to_json() for iov in ended.without_data]
             _add_payloads(db, attempt.id, harvest)
             _mark_used(db, attempt.id, ended.names_read)
             register_produced(db, attempt.id, harvest.files)

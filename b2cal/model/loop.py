@@ -161,6 +161,9 @@ class Attempt(Base):
     ended_at: Mapped[Moment | None]
     outcome: Mapped[Outcome | None] = mapped_column(enum(Outcome))
     converged: Mapped[bool] = mapped_column(default=True)
+    without_data: Mapped[JsonList] = mapped_column(
+        default=list, comment="runs with too few data, as [first, last]; the constants before stay valid there"
+    )
     message: Mapped[Prose] = mapped_column(default="")
     rejected: Mapped[bool] = mapped_column(
         default=False, comment="its combination is not submitted automatically again"

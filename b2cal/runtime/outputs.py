@@ -35,11 +35,12 @@ class FitOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a fit brought back."""
+    """What a fit brought back; `without_data` are the runs for which there were too few."""
 
     outcome: FitOutcome
     message: str
     payloads: tuple[ProducedPayload, ...]
+    without_data: tuple[IoV, ...]
 
 
 class UnusableOutput(B2calError):
@@ -62,7 +63,8 @@ def fit_result(stage: StageOutcome) -> FitResult:
     content = _read(path)
     try:
         payloads = tuple(_payload(entry, path.parent) for entry in content["payloads"])
-        return FitResult(FitOutcome(content["outcome"]), str(content.get("message", "")), payloads)
+        without_data = tuple(IoV.from_json(iov) for iov in content.get("without_data", []))
+        return FitResult(FitOutcome(content["outcome"]), str(content.get("message", "")), payloads, without_data)
     except _MALFORMED as error:
         raise _unusable(path, error) from error
 

@@ -149,8 +149,15 @@ def _fitted(work: Work, result: FitResult) -> Ended:
     if not result.payloads:
         raise InvalidWork("The fit returned no payload.", hint="Return one, or raise NotEnoughData.")
     converged = result.outcome is FitOutcome.OK
-    message = result.message if converged else f"Not converged after {_max_iterations(work)} iterations."
-    return Ended(Outcome.CONSTANTS, message, converged, result.payloads, names_read=read)
+    unconverged = "" if converged else f"Not converged after {_max_iterations(work)} iterations."
+    return Ended(
+        Outcome.CONSTANTS,
+        f"{unconverged} {result.message}".strip(),
+        converged,
+        result.payloads,
+        names_read=read,
+        without_data=result.without_data,
+    )
 
 
 def _unfinished(stage: StageOutcome) -> Ended | None:

@@ -144,7 +144,11 @@ class ProducedFile:
 
 @dataclass(frozen=True)
 class Ended:
-    """With what an attempt ended, and which constants its jobs have read."""
+    """With what an attempt ended, and which constants its jobs have read.
+
+    Attributes:
+        without_data: runs asked for that had too few data; new constants do not cover them.
+    """
 
     outcome: Outcome
     message: str = ""
@@ -152,6 +156,7 @@ class Ended:
     payloads: tuple[ProducedPayload, ...] = ()
     files: tuple[ProducedFile, ...] = ()
     names_read: frozenset[str] = frozenset()
+    without_data: tuple[IoV, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Checks that every calibration gets: its payloads open, are finite, cover what was asked and have not jumped."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,7 +49,11 @@ class Pair:
 
 
 def generic_checks(
-    new: Sequence[ConstantsFile], previous: Sequence[ConstantsFile], requested: IoV, allowance: Allowance | None = None
+    new: Sequence[ConstantsFile],
+    previous: Sequence[ConstantsFile],
+    requested: IoV,
+    without_data: Sequence[IoV] = (),
+    allowance: Allowance | None = None,
 ) -> list[Check]:
     """Look into the new payloads, in a process apart, and compare them with those that were valid before.
 
@@ -57,6 +61,7 @@ def generic_checks(
         new: what an attempt made.
         previous: what was valid before; for each new payload the one valid at its first run counts.
         requested: the runs that constants were asked for.
+        without_data: those among them that had too few data.
         allowance: time and memory for each payload.
 
     Returns:
@@ -68,7 +73,7 @@ def generic_checks(
     return [
         _yes("payload files open", [(pair.label, _unreadable(answer)) for pair, answer in found]),
         _yes("contents are finite", [(pair.label, _not_finite(answer)) for pair, answer in found]),
-        _covers(new, requested),
+        _covers(new, requested, without_data),
         *_changes(found),
     ]
 
@@ -118,10 +123,14 @@ def _yes(name: str, problems: Sequence[tuple[str, str]]) -> Check:
     return Check.of(quantity, _YES, "; ".join([*bad[:TOLD], *more]))
 
 
-def _covers(new: Sequence[ConstantsFile], requested: IoV) -> Check:
+def _covers(new: Sequence[ConstantsFile], requested: IoV, without_data: Sequence[IoV]) -> Check:
     entries = [Entry(it.name, it.first, it.last, 0, it.identity) for it in new]
-    problems = [("", problem) for problem in coverage_problems(entries, requested)]
-    return _yes("IoVs cover the runs asked for", problems or [("", "")])
+    problems = [("", problem) for problem in coverage_problems(entries, requested, without_data=without_data)]
+    check = _yes("IoVs cover the runs asked for", problems or [("", "")])
+    if not without_data:
+        return check
+    poor = f"Too few data for {', '.join(map(str, without_data))}: the constants before stay valid there."
+    return replace(check, note=f"{check.note} {poor}".strip())
 
 
 def _changes(found: Sequence[tuple[Pair, Answer]]) -> Iterator[Check]:

@@ -125,14 +125,17 @@ def test_a_file_without_events_is_not_collected(node, here):
 def test_no_data_at_all_are_not_enough(node, here, collected):
     exit_code, result = fit(node, here, [], "return Payload('Mean', iov, {'x': 1})")
     assert (exit_code, result["outcome"]) == (0, "not_enough_data")
-    assert result["message"] == "Experiment 26: Only 0 events were found, 1 are needed."
+    too_few = "where the constants before stay valid: Only 0 events were found, 1 are needed."
+    assert result["message"] == f"Too few data for e26r1 - open, {too_few}"
 
 
 def test_an_experiment_without_enough_data_does_not_stop_the_others(node, here, collected):
     iovs = [IoV(ExpRun(25, 0), ExpRun(25, 9)).to_json(), RANGE.to_json()]
     exit_code, result = fit(node, here, collected, "return Payload('Mean', iov, {'x': 1})", iovs=iovs)
     assert (exit_code, result["outcome"], len(result["payloads"])) == (0, "ok", 1)
-    assert result["message"] == "Experiment 25: Only 0 events were found, 1 are needed."
+    too_few = "where the constants before stay valid: Only 0 events were found, 1 are needed."
+    assert result["message"] == f"Too few data for e25r0 - e25r9, {too_few}"
+    assert result["without_data"] == iovs[:1]
 
 
 def test_an_interval_with_too_few_data_is_joined_with_the_next(node, here):
@@ -154,8 +157,10 @@ def test_an_interval_with_too_few_data_is_joined_with_the_next(node, here):
     ]
     assert fitted(5000) == {
         "outcome": "not_enough_data",
-        "message": "Experiment 26: Only 1900 events were found, 5000 are needed.",
+        "message": "Too few data for e26r1 - open, where the constants before stay valid: "
+        "Only 1900 events were found, 5000 are needed.",
         "payloads": [],
+        "without_data": [RANGE.to_json()],
         "names_read": [],
     }
 

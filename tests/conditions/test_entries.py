@@ -85,6 +85,17 @@ def test_an_open_request_is_not_covered_by_a_closed_interval() -> None:
     assert coverage_problems([entry(2, 10)], iov(2)) == ["Gains has no constants for e0r11 - open, which was asked for"]
 
 
+def test_runs_without_data_are_covered_by_nothing() -> None:
+    found = [entry(2, 5), entry(8, 10)]
+    assert coverage_problems(found, iov(2, 10), without_data=[iov(6, 7)]) == []
+    assert coverage_problems([entry(2, 6), *found[1:]], iov(2, 10), without_data=[iov(6, 7)]) == [
+        "Gains is valid for e0r2 - e0r6, but its fit reported too few data for e0r6 - e0r7"
+    ]
+    assert coverage_problems(found[1:], iov(2, 10), without_data=[iov(6, 7)]) == [
+        "Gains has no constants for e0r2 - e0r5, which was asked for"
+    ]
+
+
 def test_no_payloads_at_all_are_a_problem() -> None:
     assert coverage_problems([], iov(2)) == ["there are no payloads"]
 

@@ -144,11 +144,13 @@ class World:
         payload_id = conditions.store_payload(db, f"P{name}", identity, digest([identity]), 1)
         return Entry(f"P{name}", first.number, IoV(first, None).last_number, payload_id, identity)
 
-    def process(self, name: str = "bucket1", first: int = 100, last: int = 104, **policies: object) -> None:
-        """Create and activate a processing over some runs of experiment 26."""
+    def process(
+        self, name: str = "bucket1", first: int = 100, last: int = 104, runs: IoV | None = None, **policies: object
+    ) -> None:
+        """Create and activate a processing over some runs of experiment 26, or over `runs`."""
         wanted = NewProcessing(
             name=name,
-            runs=IoV(ExpRun(26, first), ExpRun(26, last)),
+            runs=runs or IoV(ExpRun(26, first), ExpRun(26, last)),
             release="toy",
             manager="manager",
             base_tag="main",

@@ -69,8 +69,14 @@ def batch(tmp_path):
     return Batch(tmp_path)
 
 
-def fit_document(outcome="ok", *payloads, message="", names_read=()):
-    return {"outcome": outcome, "message": message, "payloads": list(payloads), "names_read": list(names_read)}
+def fit_document(outcome="ok", *payloads, message="", names_read=(), without_data=()):
+    return {
+        "outcome": outcome,
+        "message": message,
+        "payloads": list(payloads),
+        "names_read": list(names_read),
+        "without_data": list(without_data),
+    }
 
 
 def payload(name="TimeOffset", first=(26, 180), last=None, identity="id-0"):
@@ -141,6 +147,22 @@ def test_too_little_data_is_nothing_to_publish_and_says_how_much_there_was(batch
     done = collected(work(), batch, ["Gain"])
     done = batch.end(done, next_step(done), fit_document("not_enough_data", message="Only 3 hits were found."))
     assert next_step(done) == Ended(Outcome.NOTHING, "Only 3 hits were found.", names_read=frozenset({"Gain"}))
+
+
+def test_constants_for_some_of_the_runs_come_with_the_others_and_the_reason(batch):
+    done = collected(work(), batch)
+    poor = [[26, 182], None]
+    fitted = fit_document("ok", payload(last=[26, 181]), message="Too few data for e26r182.", without_data=[poor])
+    ended = next_step(batch.end(done, next_step(done), fitted))
+    assert (ended.outcome, ended.message) == (Outcome.CONSTANTS, "Too few data for e26r182.")
+    assert ended.without_data == (IoV.from_json(poor),)
+
+
+def test_what_is_not_converged_still_says_where_there_were_too_few_data(batch):
+    done = collected(work(traits={"max_iterations": 1}), batch)
+    fitted = fit_document("iterate", payload(last=[26, 181]), message="Too few data for e26r182.")
+    ended = next_step(batch.end(done, next_step(done), fitted))
+    assert ended.message == "Not converged after 1 iterations. Too few data for e26r182."
 
 
 def iterate(batch: Batch, iterations: int) -> Work:

@@ -141,7 +141,9 @@ class Case:
         return self.new[-1]
 
     def checks(self) -> dict[str, Check]:
-        return {it.name: it for it in generic_checks(self.new, self.previous, REQUESTED, Allowance(seconds=4))}
+        return {
+            it.name: it for it in generic_checks(self.new, self.previous, REQUESTED, allowance=Allowance(seconds=4))
+        }
 
 
 @pytest.fixture(scope="module")
