@@ -10,6 +10,7 @@ from typing import Any
 
 import b2cal
 from b2cal.core.errors import B2calError
+from b2cal.core.files import put_folder
 from b2cal.core.ids import new_token
 
 _STAGE = "b2cal.calibration.stage"
@@ -51,8 +52,8 @@ class PlannedGroup:
 def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:
     """Make the folder of every job of the group: job.json, wrapper.json and the wrapper.
 
-    Nothing is flushed to the disk: until the batch system has the group nobody reads it, and after a power cut the
-    epoch is another one, or the job fails and is tried again.
+    The jobs' own files are not flushed to the disk: until the batch system has the group nobody reads them, and after a
+    power cut the epoch is another one, or the job fails and is tried again.
 
     Raises:
         CannotPrepare: the disk is full, or not writable.
@@ -86,6 +87,8 @@ def _reason(error: OSError) -> str:
 def ship_code(attempt: Path) -> Path:
     """The code that an attempt's jobs run, copied once: an upgrade in between does not change a running attempt.
 
+    It is flushed to the disk: whoever finds the folder later, after a power cut too, takes it as whole.
+
     Raises:
         OSError: it cannot be copied; nothing is left.
     """
@@ -96,7 +99,7 @@ def ship_code(attempt: Path) -> Path:
     try:
         for room in _SHIPPED:
             shutil.copytree(_PACKAGE / room, half / "b2cal" / room, ignore=shutil.ignore_patterns("__pycache__"))
-        half.rename(code)
+        put_folder(half, code)
     except OSError:
         shutil.rmtree(half, ignore_errors=True)
         if not code.is_dir():

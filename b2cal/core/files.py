@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a crash, never meets half of one."""
+"""Writing files and folders so that a reader, or a crash, never meets half of one."""
 
 import os
 from collections.abc import Iterator
@@ -43,6 +43,19 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def put_folder(finished: Path, target: Path) -> None:
+    """Give a finished folder its name in one step; a power cut leaves all that is in it, or no `target`.
+
+    Raises:
+        OSError: there is a `target` already, or the disk is full.
+    """
+    for path in finished.rglob("*"):
+        _flush(path)
+    _flush(finished)
+    finished.rename(target)
+    _flush(target.parent)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from b2cal.core.checksums import digest, sha256_file
-from b2cal.core.files import CannotWrite, write_atomically
+from b2cal.core.files import CannotWrite, put_folder
 from b2cal.core.ids import new_token
 from b2cal.model import Release
 from b2cal.settings import Settings
@@ -71,8 +71,7 @@ def store(copy: Path, snapshots: Path) -> None:
             (incoming / path.relative_to(copy)).chmod(0o444)
         if target.exists():
             target.rename(spoilt)
-        incoming.rename(target)
-        _flush(snapshots)
+        put_folder(incoming, target)
     except OSError as error:
         if not _is_whole(target):  # else somebody else has just stored the same release
             raise _cannot_write(snapshots, error) from error
@@ -99,17 +98,9 @@ def _files(folder: Path) -> list[Path]:
 def _put(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     except OSError as error:
-        raise _cannot_write(path.parent, error) from error
-    write_atomically(path, content)
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        raise _cannot_write(path, error) from error
 
 
 def _cannot_write(place: Path, error: OSError) -> CannotWrite:

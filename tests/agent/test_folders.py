@@ -1,9 +1,12 @@
 """The folders of jobs are made whole, or not at all."""
 
+import os
 import resource
+from pathlib import Path
 
 import pytest
 
+import b2cal
 from b2cal.agent.folders import CannotPrepare, PlannedGroup, prepare, ship_code
 
 
@@ -51,6 +54,23 @@ def test_on_a_full_disk_no_half_copy_of_the_code_is_left(tmp_path, full_disk):
         prepare(tmp_path, planned(), 1)
     assert list(tmp_path.rglob("*.py")) == []
     assert list((tmp_path / "5").iterdir()) == []
+
+
+def test_the_code_of_an_attempt_is_on_the_disk_before_anybody_can_find_it(tmp_path, monkeypatch):
+    unflushed: set[str] = set()
+    fsync = os.fsync
+
+    def noted(descriptor):
+        if not (tmp_path / "5/code").exists():
+            unflushed.discard(str(Path(f"/proc/self/fd/{descriptor}").readlink()).partition(".tmp/")[2])
+        fsync(descriptor)
+
+    for room in ("core", "calibration"):
+        folder = Path(b2cal.__file__).parent / room
+        unflushed |= {f"b2cal/{path.relative_to(folder.parent)}" for path in folder.rglob("*.py")}
+    monkeypatch.setattr(os, "fsync", noted)
+    ship_code(tmp_path / "5")
+    assert unflushed == set()
 
 
 def test_the_code_of_an_attempt_is_copied_once_and_stays(tmp_path):

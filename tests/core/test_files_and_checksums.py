@@ -1,15 +1,17 @@
 """Files are whole or not there; equal things have equal checksums."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from b2cal.core.checksums import canonical_json, digest, sha256_bytes, sha256_file
-from b2cal.core.files import CannotWrite, replacing, write_atomically
+from b2cal.core.files import CannotWrite, put_folder, replacing, write_atomically
 from b2cal.core.ids import new_token
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -79,6 +81,36 @@ def test_a_full_disk_leaves_the_earlier_file_whole(tmp_path):
     assert f"Cannot write {path}: File too large." in ended.stdout
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_gets_its_name_only_when_all_of_it_is_on_the_disk(tmp_path, monkeypatch):
+    half, target = tmp_path / "half", tmp_path / "target"
+    (half / "inner").mkdir(parents=True)
+    for name in ("one", "inner/two"):
+        (half / name).write_text(name)
+    flushed: list[tuple[str, bool]] = []
+    fsync = os.fsync
+
+    def noted(descriptor):
+        flushed.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()), target.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    put_folder(half, target)
+    before = {path for path, there in flushed if not there}
+    assert before == {str(half / name) for name in (".", "one", "inner", "inner/two")}
+    assert [path for path, there in flushed if there] == [str(tmp_path)]
+    assert (target / "inner/two").read_text() == "inner/two"
+
+
+def test_a_folder_never_takes_the_place_of_another(tmp_path):
+    half, target = tmp_path / "half", tmp_path / "target"
+    for folder in (half, target):
+        folder.mkdir()
+        (folder / "file").write_text(folder.name)
+    with pytest.raises(OSError, match="not empty"):
+        put_folder(half, target)
+    assert (target / "file").read_text() == "target"
 
 
 def test_tokens_are_never_the_same():

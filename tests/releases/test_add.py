@@ -348,7 +348,7 @@ def take_in(folder: Path, snapshots: Path) -> None:
 
 
 def test_a_disk_that_is_full_at_any_moment_leaves_nothing(good, tmp_path, temporary, monkeypatch):
-    """Each write to the disk but the last fails once; the last comes when the snapshot stands already."""
+    """Each flush to the disk but the last fails once; the last comes when the snapshot stands already."""
     snapshots, fsync, room_for = tmp_path / "snapshots", os.fsync, 0
     snapshots.mkdir()
 
@@ -361,14 +361,15 @@ def test_a_disk_that_is_full_at_any_moment_leaves_nothing(good, tmp_path, tempor
 
     monkeypatch.setattr(os, "fsync", fsync_while_there_is_room)
     n_files = sum(path.is_file() for path in good.rglob("*")) - 1  # compiled code does not count
-    writes = 4 * n_files + 1  # file and folder, in the copy and in the snapshot, and the snapshot's own name
-    for written in range(writes - 1):
-        room_for = written
+    n_folders = len({path.parent for path in good.rglob("*") if path.is_file()} - {good / "__pycache__"})
+    flushes = n_files + n_folders + 1  # and the snapshot's own name
+    for flushed in range(flushes - 1):
+        room_for = flushed
         with pytest.raises(CannotWrite, match="No space left on device") as refused:
             take_in(good, snapshots)
         assert refused.value.hint
         assert not [*temporary.iterdir(), *snapshots.iterdir()]
-    room_for = writes
+    room_for = flushes
     take_in(good, snapshots)
     assert room_for == 0
     assert len(list(snapshots.iterdir())) == 1
