@@ -103,8 +103,15 @@ def _begin(settings: Settings, profile: Profile, seed: int) -> dict[str, Any]:
     """Profile and seed of the demo in this home: those of the first time.
 
     Raises:
-        NotTheDemo: there is a calibration database that no demo has made.
+        NotTheDemo: there is a calibration database that no demo has made, or the settings name one.
     """
+    named = {"database_url": settings.database_url, "airflow.database_url": settings.airflow.database_url}
+    if set_by_somebody := " and ".join(name for name, url in named.items() if url):
+        raise NotTheDemo(
+            f"{set_by_somebody} names a database that the demo did not make.",
+            "Run the demo in a folder whose b2cal.toml does not set it, and without it in the environment: the demo has"
+            " accounts whose passwords everybody knows.",
+        )
     marker = settings.folder("demo.json")
     if marker.exists():
         return dict(json.loads(marker.read_text()))

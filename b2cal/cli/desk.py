@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -56,19 +57,14 @@ class Desk:
             NotReady: there is no database yet.
         """
         workplace = loop.open_workplace(self.settings)
-        is_file = workplace.database.engine.url.database
-        missing = NotReady(
-            f"There is no calibration database at {self.settings.url}.",
-            "Run `b2cal init` here, or set B2CAL_HOME to the folder of an existing one.",
-        )
-        if (
-            workplace.database.engine.dialect.name == "sqlite"
-            and not self.settings.folder("b2cal.db").exists()
-            and is_file
-        ):
-            raise missing
-        if not inspect(workplace.database.engine).has_table("processing"):
-            raise missing
+        engine = workplace.database.engine
+        # SQLite makes the file of a database that is not there; to ask for one must leave no file behind.
+        file = engine.url.database if engine.dialect.name == "sqlite" else None
+        if (file and not Path(file).exists()) or not inspect(engine).has_table("processing"):
+            raise NotReady(
+                f"There is no calibration database at {engine.url.render_as_string()}.",
+                "Run `b2cal init` here, or set B2CAL_HOME to the folder of an existing one.",
+            )
         return workplace
 
     @property
