@@ -1,6 +1,6 @@
 """Runs for which an attempt had too few data
 
-Revision: 0002, after 0001
+Revision: 0003, after 0002
 """
 
 import sqlalchemy as sa
