@@ -58,6 +58,7 @@ def add(desk: Desk, name: str, files: tuple[Path, ...], *, runs: IoV, open_end: 
         ]
         conditions.publish(db, target.id, entries)
         loop.data_arrived(db)
+        loop.tag_changed(db, target)
 
     desk.write(unit)
     desk.done(f"{len(files)} payloads in {name}, valid for {iov}.")

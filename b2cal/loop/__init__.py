@@ -8,7 +8,7 @@ from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound
 from .graph import write_graph
 from .named import person_named, release_named
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release
-from .publication import Preview, advance_processing, publication_preview, publish
+from .publication import Preview, advance_processing, publication_preview, publish, tag_changed
 from .readiness import Why, inputs_of, lacks_selection, why
 from .rules import FINISHED, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Rule, Verb
 from .signals import signals
@@ -93,6 +93,7 @@ __all__ = [
     "signals",
     "spoken",
     "submit",
+    "tag_changed",
     "veto",
     "why",
     "withdraw",

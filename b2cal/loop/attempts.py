@@ -36,7 +36,7 @@ from .workplace import Workplace
 def begin(view: ProcessingView, calibration: Calibration, submission: Submission) -> Attempt:
     """Write down all that a new attempt reads: files with checksums, and one map of payload ids."""
     db = view.db
-    reads = view.would_read(calibration.name)
+    reads = view.would_read(calibration.name, submission.config)
     inputs = None if calibration.kind is Kind.COPY else inputs_of(view, calibration, submission.selection)
     attempt = Attempt(
         calibration_id=calibration.id,
@@ -77,7 +77,7 @@ def seed_by_default(view: ProcessingView, calibration: Calibration) -> str:
     selection = calibration.selection or {"filters": calibration.definition.settings["input_data_filters"]}
     inputs = None if calibration.kind is Kind.COPY else inputs_of(view, calibration, selection)
     config = releases.merged_config(calibration.definition, {})
-    return _seed(view.db, calibration, config, view.would_read(calibration.name), inputs)
+    return _seed(view.db, calibration, config, view.would_read(calibration.name, config), inputs)
 
 
 def _seed(

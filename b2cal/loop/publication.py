@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, select, update
 from sqlalchemy.orm import Session
 
 from b2cal import conditions
@@ -10,10 +10,14 @@ from b2cal.conditions import Change, Entry
 from b2cal.core.iov import IoV
 from b2cal.model import (
     BaseIov,
+    Calibration,
+    GlobalTag,
+    Kind,
     Processing,
     ProcessingKind,
     ProcessingState,
     PublishPolicy,
+    Submission,
     now,
 )
 
@@ -98,7 +102,7 @@ def publish(db: Session, processing_id: int, act: Act) -> list[Change]:
     conditions.publish(db, processing.target_tag_id, new_entries(view))
     wake_tag(db, processing)
     want_graph(db, processing)
-    _pass_on_to_later(db, processing)
+    _pass_on(db, processing)
     return preview.changes
 
 
@@ -112,7 +116,30 @@ def wake_tag(db: Session, processing: Processing) -> None:
         raise_signals(db, processing_id, set())
 
 
-def _pass_on_to_later(db: Session, published: Processing) -> None:
+def tag_changed(db: Session, tag: GlobalTag) -> None:
+    """Constants were put into a tag: whoever copies from it or falls back to it looks again."""
+    for processing in _readers(db, tag):
+        _look_again(db, processing, f"{tag.name} has new constants")
+
+
+def _readers(db: Session, tag: GlobalTag) -> list[Processing]:
+    """The processings in which a calibration copies from a tag, or is vetoed with it as its fallback."""
+    going = (
+        select(Calibration, Submission.config)
+        .join(Processing, Processing.id == Calibration.processing_id)
+        .outerjoin(Submission, and_(Submission.calibration_id == Calibration.id, Submission.live.is_(True)))
+        .where(Processing.state.in_(GOING))
+    )
+    reading = {
+        calibration.processing_id
+        for calibration, config in db.execute(going)
+        if calibration.fallback_tag_id == tag.id
+        or (calibration.kind is Kind.COPY and (config or {}).get("source_tag") == tag.name)
+    }
+    return list(db.scalars(select(Processing).where(Processing.id.in_(reading)).order_by(Processing.id)))
+
+
+def _pass_on(db: Session, published: Processing) -> None:
     """Processings on top of this tag read the new constants as their base: what used the old ones becomes stale."""
     later = db.scalars(
         select(Processing).where(
@@ -124,17 +151,20 @@ def _pass_on_to_later(db: Session, published: Processing) -> None:
     ).all()
     for processing in later:
         freeze_base(db, processing)
-        raise_signals(db, processing.id)
-        view = ProcessingView(db, processing.id)
-        if all(view.standing(name).freshness is Freshness.FRESH for name in view.calibrations):
-            continue
-        db.execute(
-            update(Processing).where(Processing.id == processing.id).values(generation=Processing.generation + 1)
-        )
-        db.refresh(processing)
-        if processing.state is ProcessingState.COMPLETE:
-            act = Act(THE_LOOP, processing.version, f"{published.name} was published and changed what it read")
-            processing_transition(db, processing.id, ProcessingVerb.REOPEN, act)
+        _look_again(db, processing, f"{published.name} was published and changed what it read")
+    tag_changed(db, published.target_tag)
+
+
+def _look_again(db: Session, processing: Processing, because: str) -> None:
+    """What a processing reads may have changed: it wakes, and Airflow goes over it once more if something is stale."""
+    raise_signals(db, processing.id)
+    view = ProcessingView(db, processing.id)
+    if all(view.standing(name).freshness is Freshness.FRESH for name in view.calibrations):
+        return
+    db.execute(update(Processing).where(Processing.id == processing.id).values(generation=Processing.generation + 1))
+    db.refresh(processing)
+    if processing.state is ProcessingState.COMPLETE:
+        processing_transition(db, processing.id, ProcessingVerb.REOPEN, Act(THE_LOOP, processing.version, because))
 
 
 def freeze_base(db: Session, processing: Processing) -> None:

@@ -12,8 +12,6 @@ from b2cal.conditions import (
     check_files,
     coverage_problems,
     store_payload,
-    tag_entries,
-    tag_named,
 )
 from b2cal.data import NewFile, UnusableFile, register_produced
 from b2cal.model import Attempt, AttemptPayload, AttemptRead, Calibration, Kind, Outcome, State, now
@@ -70,17 +68,19 @@ def want_group(workplace: Workplace, attempt_id: int, group: WantGroup) -> bool:
 
 
 def _copied(view: ProcessingView, calibration: Calibration, attempt: Attempt) -> Harvest:
-    """Curated payloads of a subsystem's tag, clipped to the run range."""
+    """Curated payloads of a subsystem's tag, as they were when the attempt began, clipped to the run range."""
     config = attempt.submission.config
     if config.get("unchanged"):
         return Harvest(Ended(Outcome.NOTHING, message="Unchanged, says its expert"))
+    source = config["source_tag"]
     names = {payload.payload_name for payload in calibration.definition.payloads}
-    tag = tag_named(view.db, config["source_tag"])
-    entries = view.fitted_in(entry for entry in tag_entries(view.db, tag.id) if entry.name in names)
+    read = (Entry(r.name, r.first, r.last, r.payload_id, r.payload.identity) for r in attempt.reads)
+    entries = view.fitted_in(read)
     problems = coverage_problems(entries, view.requested, names)
     if problems:
-        return Harvest(Ended(Outcome.FAILED, message=f"The tag {tag.name} cannot be copied. {' '.join(problems)}"))
-    return Harvest(Ended(Outcome.CONSTANTS, message=f"Copied from {tag.name}"), copied=entries)
+        return Harvest(Ended(Outcome.FAILED, message=f"The tag {source} cannot be copied. {' '.join(problems)}"))
+    ended = Ended(Outcome.CONSTANTS, message=f"Copied from {source}", names_read=frozenset(names))
+    return Harvest(ended, copied=entries)
 
 
 def _harvest(workplace: Workplace, ended: Ended, owned: set[str], view: ProcessingView) -> Harvest:

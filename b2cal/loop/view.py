@@ -3,10 +3,11 @@
 Freshness is derived here and never stored.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
@@ -22,6 +23,7 @@ from b2cal.model import (
     BaseIov,
     Calibration,
     DataFile,
+    GlobalTag,
     Kind,
     Processing,
     ProcessingKind,
@@ -204,17 +206,31 @@ class ProcessingView:
             replace(e, last=self.requested.last_number) if e.last == self.processing.run_last else e for e in inside
         ]
 
-    def would_read(self, name: str) -> list[tuple[Entry, str | None]]:
-        """The one map of what an attempt of `name` reads if it starts now, with the producer (None: the base)."""
+    def would_read(self, name: str, config: Mapping[str, Any]) -> list[tuple[Entry, str | None]]:
+        """The one map of what an attempt of `name` reads if it starts now, with the producer (None: the base).
+
+        A copy reads the tag that its configuration names, and nothing else.
+        """
+        if self.calibrations[name].kind is Kind.COPY:
+            return [(entry, None) for entry in self._source(self.calibrations[name], config)]
         layers = [(calibration.name, self.made(calibration)) for calibration in self.upstream(name)]
         producer = {(e.name, e.payload_id): who for who, entries in layers for e in entries}
         entries = clipped(effective(self.base, *(entries for _, entries in layers)), self.runs)
         return [(entry, producer.get((entry.name, entry.payload_id))) for entry in entries]
 
+    def _source(self, calibration: Calibration, config: Mapping[str, Any]) -> list[Entry]:
+        """What a copy finds for these runs in the tag that it copies from; nothing when all is unchanged."""
+        tag_id = self.db.scalar(select(GlobalTag.id).where(GlobalTag.name == config.get("source_tag")))
+        if tag_id is None or config.get("unchanged"):
+            return []
+        names = {owned.payload_name for owned in calibration.definition.payloads}
+        return clipped((entry for entry in tag_entries(self.db, tag_id) if entry.name in names), self.runs)
+
     def reads_digest(self, name: str) -> str:
         """Hash of what `name` would read now; a manager keeps a stale result against exactly this."""
         productions = [(c.name, self.attempts[c.name].seed) for c in self._finished_productions(name)]
-        return digest([[[e.name, e.first, e.last, e.identity] for e, _ in self.would_read(name)], productions])
+        reads = self.would_read(name, self.attempts[name].submission.config)
+        return digest([[[e.name, e.first, e.last, e.identity] for e, _ in reads], productions])
 
     def standing(self, name: str) -> Standing:
         """Whether the live attempt of `name` is fresh, in doubt or stale, and because of what."""
@@ -242,10 +258,12 @@ class ProcessingView:
     def _changed_read(self, name: str, attempt: Attempt) -> str:
         """Name of what the attempt read and would read otherwise now; what its jobs did not use does not count."""
         known = [(read.name, read.first, read.last, read.payload.identity, read.producer) for read in attempt.reads]
-        present = [(e.name, e.first, e.last, e.identity, who) for e, who in self.would_read(name)]
+        would_read = self.would_read(name, attempt.submission.config)
+        present = [(e.name, e.first, e.last, e.identity, who) for e, who in would_read]
         used = {read.name for read in attempt.reads if read.used}
-        then = {row[:4]: row[4] for row in known if row[0] in used or attempt.ended_at is None}
-        today = {row[:4]: row[4] for row in present if row[0] in used or attempt.ended_at is None}
+        all_count = attempt.ended_at is None or self.calibrations[name].kind is Kind.COPY
+        then = {row[:4]: row[4] for row in known if all_count or row[0] in used}
+        today = {row[:4]: row[4] for row in present if all_count or row[0] in used}
         differing = sorted(then.keys() ^ today.keys())
         if not differing:
             return ""

@@ -1,7 +1,8 @@
 """A processing to try the rules of the loop on: real verbs and a real database; jobs end when the test says so."""
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -61,6 +62,7 @@ class Defined:
     step: Step = Step.PRE_TRACKING
     kind: Kind = Kind.CALIBRATE
     filters: bool = True
+    config: Mapping[str, object] = field(default_factory=lambda: {"events": 10})
 
 
 DIAMOND = (Defined("A"), Defined("B", ("A",)), Defined("C", ("A",)), Defined("D", ("B", "C")))
@@ -119,7 +121,7 @@ class World:
             "input_data_names": ["bhabha"],
             "input_data_filters": {"bhabha": ["Good"]} if defined.filters else {},
             "depends_on": list(defined.depends_on),
-            "expert_config": {"events": 10},
+            "expert_config": dict(defined.config),
         }
         row = factories.definition(
             db,
@@ -130,7 +132,7 @@ class World:
             kind=defined.kind,
             config_schema={
                 "type": "object",
-                "properties": {"events": {"type": "integer"}},
+                "properties": {"events": {"type": "integer"}} | {key: {} for key in defined.config if key != "events"},
                 "additionalProperties": False,
             },
         )

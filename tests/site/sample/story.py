@@ -77,7 +77,7 @@ class Story(Rows):
         for processing in self.db.query(Processing).filter_by(state=ProcessingState.ACTIVE):
             view = ProcessingView(self.db, processing.id)
             for name, attempt in view.attempts.items():
-                for entry, producer in view.would_read(name):
+                for entry, producer in view.would_read(name, attempt.submission.config):
                     row = AttemptRead(attempt_id=attempt.id, name=entry.name, first=entry.first, last=entry.last)
                     row.payload_id, row.producer, row.used = entry.payload_id, producer, True
                     self.db.add(row)
