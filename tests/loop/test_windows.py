@@ -1,17 +1,22 @@
 """The window of a calibration: reminders, the automatic submission, and who is quicker."""
 
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from b2cal import loop
 from b2cal.loop import Act, Actor, Choice
-from b2cal.model import Decision, Outbox, Role, StartPolicy, Submission
+from b2cal.model import Database, Decision, Outbox, Role, StartPolicy, Submission
 from tests.loop.world import Defined, World
 
+Result = TypeVar("Result")
 EXPERT = Actor("tracking", Role.EXPERT)
 
 
@@ -170,3 +175,26 @@ def click_at_the_end(world: World) -> list[str]:
     for thread in threads:
         thread.join()
     return told
+
+
+class ClickedInBetween(Database):
+    """The calibration database, in which somebody acts after the loop has looked and before it writes."""
+
+    def __init__(self, world: World, click: Callable[[], None]) -> None:
+        self.clock, self.engine = world.clock, world.database.engine
+        self.clicks = [click]
+
+    def write(self, unit: Callable[[Session], Result]) -> Result:
+        if self.clicks:
+            self.clicks.pop()()
+        return super().write(unit)
+
+
+def test_who_clicks_after_the_loop_has_looked_and_before_it_writes_is_quicker(world: World) -> None:
+    world.tick(100)
+    database = ClickedInBetween(world, lambda: world.do("submit", "A", Choice({"events": 12})))
+    progress = loop.advance(replace(world.workplace, database=database), "bucket1", "A")
+    key = ("bucket1", "A")
+    assert loop.signals(world.workplace, [key])[key][0] > progress.signal, "its task must look again at once"
+    (made,) = submissions(world)
+    assert (made.automatic, made.config) == (False, {"events": 12})
