@@ -11,7 +11,7 @@ from b2cal import loop
 from b2cal.loop import Act, Choice, ProcessingView
 from b2cal.model import Calibration, now
 
-from .desk import Desk, pass_desk
+from .desk import REASON, Desk, pass_desk
 
 Doing = Callable[[Session, Calibration, Act], object]
 
@@ -47,11 +47,10 @@ def _act(desk: Desk, processing: str, name: str, reason: str, doing: Doing, *, d
 
 
 _NAMES = [click.argument("processing"), click.argument("name")]
-_REASON = click.option("--reason", "-m", default="", help="Why; kept with the decision.")
 
 
 def _verb(function: Callable[..., None]) -> Callable[..., None]:
-    decorators: list[Callable[[Callable[..., None]], Callable[..., None]]] = [*_NAMES, _REASON, pass_desk]
+    decorators: list[Callable[[Callable[..., None]], Callable[..., None]]] = [*_NAMES, REASON, pass_desk]
     for decorator in reversed(decorators):
         function = decorator(function)
     return function

@@ -26,7 +26,7 @@ from b2cal.conditions import Entry
 from b2cal.core.errors import B2calError
 from b2cal.core.files import write_atomically
 from b2cal.core.iov import ExpRun, IoV
-from b2cal.loop import Act, NewProcessing, ProcessingView, Workplace, open_workplace
+from b2cal.loop import Act, Actor, NewProcessing, ProcessingView, Workplace, open_workplace
 from b2cal.model import Definition, GlobalTag, Grade, Person, Processing, ProcessingState, Role, State, migrate, now
 from b2cal.settings import Settings
 
@@ -159,13 +159,16 @@ def seed_tag(workplace: Workplace, name: str, folder: Path) -> None:
         )
     stored = [workplace.store.put(check.path, check.identity, check.checksum) for check in checks]
 
+    by = Actor(MANAGER, Role.MANAGER)
+
     def unit(db: Session) -> None:
         entries = []
         for entry, check, file in zip(listed, checks, stored, strict=True):
             iov = IoV.from_json([entry["first"], entry["last"]])
             payload_id = conditions.store_payload(db, check.name, check.identity, file.checksum, file.size_bytes)
             entries.append(Entry(check.name, iov.first.number, iov.last_number, payload_id, check.identity))
-        conditions.publish(db, conditions.create_tag(db, name), entries)
+        tag = loop.create_tag(db, name, Act(by, seen=0))
+        loop.add_to_tag(db, tag, entries, Act(by, tag.version))
 
     workplace.database.write(unit)
 

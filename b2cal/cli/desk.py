@@ -98,4 +98,5 @@ class Desk:
         self.show({"done": sentence, **facts}, lambda: self.console.print(f"[green]✓[/] {escape(sentence)}"))
 
 
+REASON = click.option("--reason", "-m", default="", help="Why; kept with the decision.")
 pass_desk = click.make_pass_decorator(Desk)

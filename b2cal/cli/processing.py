@@ -30,7 +30,7 @@ from b2cal.model import (
     now,
 )
 
-from .desk import Desk, pass_desk
+from .desk import REASON, Desk, pass_desk
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -158,7 +158,7 @@ def watch(desk: Desk, name: str, interval_s: float) -> None:
 
 @processing.command()
 @click.argument("name")
-@click.option("--reason", "-m", default="")
+@REASON
 @pass_desk
 def publish(desk: Desk, name: str, reason: str) -> None:
     """Publish a complete processing into its tag, all or nothing."""
@@ -168,7 +168,7 @@ def publish(desk: Desk, name: str, reason: str) -> None:
 
 @processing.command()
 @click.argument("name")
-@click.option("--reason", "-m", default="")
+@REASON
 @pass_desk
 def hold(desk: Desk, name: str, reason: str) -> None:
     """Let jobs drain and start nothing new."""
@@ -187,7 +187,7 @@ def release(desk: Desk, name: str) -> None:
 
 @processing.command()
 @click.argument("name")
-@click.option("--reason", "-m", default="")
+@REASON
 @pass_desk
 def cancel(desk: Desk, name: str, reason: str) -> None:
     """Give a processing up; nothing is published."""

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 from b2cal import conditions, loop
 from b2cal.conditions import Entry
 from b2cal.core.iov import IoV
+from b2cal.loop import Act
 from b2cal.model import GlobalTag, TagIov, TagState
 
-from .desk import Desk, pass_desk
+from .desk import REASON, Desk, pass_desk
 from .processing import Runs
 
 
@@ -25,7 +26,7 @@ def tag() -> None:
 @pass_desk
 def create(desk: Desk, name: str) -> None:
     """Make an empty tag."""
-    desk.write(lambda db: conditions.create_tag(db, name))
+    desk.write(lambda db: loop.create_tag(db, name, Act(loop.manager(db, desk.username), seen=0)))
     desk.done(f"The tag {name} is there, open and empty.")
 
 
@@ -34,9 +35,12 @@ def create(desk: Desk, name: str) -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--runs", type=Runs(), required=True, help="First and last run of their validity.")
 @click.option("--open-end", is_flag=True, help="Leave the end open instead.")
+@REASON
 @pass_desk
-def add(desk: Desk, name: str, files: tuple[Path, ...], *, runs: IoV, open_end: bool) -> None:
+def add(desk: Desk, name: str, files: tuple[Path, ...], *, runs: IoV, open_end: bool, reason: str) -> None:
     """Check payload files and put them into a tag."""
+    with desk.workplace.database.read() as db:
+        by = loop.manager(db, desk.username)
     checks = conditions.check_files(files)
     problems = [problem for check in checks for problem in check.problems]
     if problems:
@@ -56,9 +60,7 @@ def add(desk: Desk, name: str, files: tuple[Path, ...], *, runs: IoV, open_end: 
             )
             for check, file in zip(checks, stored, strict=True)
         ]
-        conditions.publish(db, target.id, entries)
-        loop.data_arrived(db)
-        loop.tag_changed(db, target)
+        loop.add_to_tag(db, target, entries, Act(by, target.version, reason))
 
     desk.write(unit)
     desk.done(f"{len(files)} payloads in {name}, valid for {iov}.")
@@ -86,8 +88,15 @@ def show(desk: Desk, name: str | None) -> None:
 @tag.command("set-state")
 @click.argument("name")
 @click.argument("state", type=click.Choice([state.value for state in TagState]))
+@REASON
 @pass_desk
-def set_state(desk: Desk, name: str, state: str) -> None:
+def set_state(desk: Desk, name: str, state: str, *, reason: str) -> None:
     """Change the state of a tag, where the rules allow it."""
-    desk.write(lambda db: conditions.set_tag_state(db, conditions.tag_named(db, name).id, TagState(state)))
+
+    def unit(db: Session) -> None:
+        by = loop.manager(db, desk.username)
+        it = conditions.tag_named(db, name)
+        loop.set_tag_state(db, it, TagState(state), Act(by, it.version, reason))
+
+    desk.write(unit)
     desk.done(f"The tag {name} is {state}.")

@@ -8,10 +8,11 @@ from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound
 from .graph import write_graph
 from .named import person_named, release_named
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release
-from .publication import Preview, advance_processing, publication_preview, publish, tag_changed
+from .publication import Preview, advance_processing, publication_preview, publish
 from .readiness import Why, inputs_of, lacks_selection, why
 from .rules import FINISHED, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Rule, Verb
 from .signals import signals
+from .tags import add_to_tag, create_tag, set_tag_state
 from .transition import Act
 from .verbs import (
     Choice,
@@ -61,6 +62,7 @@ __all__ = [
     "Workplace",
     "activate",
     "actor",
+    "add_to_tag",
     "advance",
     "advance_processing",
     "asks_for_inputs",
@@ -68,6 +70,7 @@ __all__ = [
     "cancel",
     "consequences",
     "create_processing",
+    "create_tag",
     "data_arrived",
     "extend",
     "go_on",
@@ -89,11 +92,11 @@ __all__ = [
     "release_named",
     "restart",
     "select_data",
+    "set_tag_state",
     "sign_off",
     "signals",
     "spoken",
     "submit",
-    "tag_changed",
     "veto",
     "why",
     "withdraw",

@@ -238,13 +238,14 @@ class Verdict(Base):
 
 
 class Decision(Base):
-    """One act, human or automatic, that changed something; append-only."""
+    """One act, human or automatic, that changed something: in a processing, or a global tag. Append-only."""
 
     __tablename__ = "decision"
 
     id: Mapped[Id]
-    processing_id: Mapped[Ref] = mapped_column(ForeignKey("processing.id"))
+    processing_id: Mapped[Ref | None] = mapped_column(ForeignKey("processing.id"))
     calibration_id: Mapped[int | None] = mapped_column(ForeignKey("calibration.id"))
+    tag_id: Mapped[Ref | None] = mapped_column(ForeignKey("global_tag.id"))
     at: Mapped[Moment]
     actor: Mapped[Name]
     role: Mapped[Role] = mapped_column(enum(Role))
@@ -256,7 +257,11 @@ class Decision(Base):
     details: Mapped[Json]
     request_key: Mapped[Label | None] = mapped_column(unique=True, comment="makes a click idempotent")
 
-    __table_args__ = (Index(None, "processing_id", "calibration_id", "id"), Base.__table_args__)
+    __table_args__ = (
+        Index(None, "processing_id", "calibration_id", "id"),
+        CheckConstraint("(processing_id IS NULL) <> (tag_id IS NULL)", name="about_one"),
+        Base.__table_args__,
+    )
 
 
 class Outbox(Base):

@@ -45,6 +45,9 @@ _DONE = {
     "cancel": "Cancelled",
     "hold": "Held",
     "release": "Released",
+    "create": "Created",
+    "add": "Constants added",
+    "set_state": "State changed",
 }
 _TASKS = {
     Task.DECIDE: ("decide", CALIBRATION[State.REVIEW]),

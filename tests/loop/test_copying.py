@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from b2cal import conditions, loop
 from b2cal.core.checksums import digest
 from b2cal.core.iov import OPEN, ExpRun
-from b2cal.loop import Choice, Workplace
+from b2cal.loop import Act, Choice, Workplace
 from b2cal.model import Attempt, Database, Kind, PublishPolicy, Step
-from tests.loop.world import Defined, World
+from tests.loop.world import MANAGER, Defined, World
 
 Result = TypeVar("Result")
 
@@ -26,8 +26,7 @@ def put(world: World, value: object, first: int = 0, tag: str = "local") -> None
 
     def unit(db: Session) -> None:
         it = conditions.tag_named(db, tag)
-        conditions.publish(db, it.id, [world.constants(db, "A", value, ExpRun(26, first))])
-        loop.tag_changed(db, it)
+        loop.add_to_tag(db, it, [world.constants(db, "A", value, ExpRun(26, first))], Act(MANAGER, it.version))
 
     world.database.write(unit)
 

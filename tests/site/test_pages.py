@@ -7,9 +7,12 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from b2cal import loop
-from b2cal.model import Calibration, Database, Job, Processing, ProcessingState, State
+from b2cal.conditions import tag_named
+from b2cal.loop import Act, Actor
+from b2cal.model import Calibration, Database, Job, Processing, ProcessingState, Role, State
 from b2cal.settings import Settings
 
 from .conftest import Browser, Page
@@ -224,6 +227,19 @@ def test_data_names_what_is_missing_and_what_cannot_be_read(expert: Browser) -> 
     older = expert.get("/data?from=e26r1000").text
     assert "e26r1967" not in older
     assert expert.get("/data?from=nonsense").status_code == 200
+
+
+def test_what_was_done_to_a_tag_stands_among_the_decisions(expert: Browser, database: Database) -> None:
+    def unit(db: Session) -> None:
+        tag = tag_named(db, "prompt")
+        act = Act(Actor("manager", Role.MANAGER), tag.version, "as measured on the bench")
+        loop.add_to_tag(db, tag, [], act)
+
+    database.write(unit)
+    text = expert.get("/decisions").text
+    assert "Constants added" in text
+    assert '<td>tag <a href="/tags/prompt">prompt</a></td>' in text
+    assert "as measured on the bench" in text
 
 
 def test_decisions_can_be_looked_through(expert: Browser) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from b2cal.model import Calibration, Decision, Processing
+from b2cal.model import Calibration, Decision, GlobalTag, Processing
 
 PAGE = 100
 
@@ -16,8 +16,9 @@ class Entry:
     """A decision with what it was about."""
 
     decision: Decision
-    processing: str
+    processing: str | None
     calibration: str | None
+    tag: str | None
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,10 @@ class Ledger:
 def ledger(db: Session, *, processing: str, actor: str, people_only: bool, before: int | None) -> Ledger:
     """Decisions that fit, the latest first; an empty text fits all."""
     query = (
-        select(Decision, Processing.name, Calibration.name)
-        .join(Processing, Processing.id == Decision.processing_id)
+        select(Decision, Processing.name, Calibration.name, GlobalTag.name)
+        .outerjoin(Processing, Processing.id == Decision.processing_id)
         .outerjoin(Calibration, Calibration.id == Decision.calibration_id)
+        .outerjoin(GlobalTag, GlobalTag.id == Decision.tag_id)
         .order_by(Decision.id.desc())
         .limit(PAGE + 1)
     )

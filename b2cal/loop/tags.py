@@ -1,0 +1,97 @@
+"""What a manager does to a global tag by hand; each act leaves a decision, like everything that changes something."""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from b2cal import conditions
+from b2cal.conditions import Change, Entry
+from b2cal.model import Decision, GlobalTag, Role, TagState, now
+
+from .errors import Conflict, NotAllowed
+from .processings import data_arrived
+from .publication import tag_changed
+from .transition import Act, refuse_repetition
+
+
+class TagVerb(StrEnum):
+    """What can be done to a global tag beside publishing a processing to it."""
+
+    CREATE = "create"
+    ADD = "add"
+    SET_STATE = "set_state"
+
+
+def create_tag(db: Session, name: str, act: Act) -> GlobalTag:
+    """Make an empty tag.
+
+    Raises:
+        TagRefused: there is one of this name already, or the name cannot be one.
+        NotAllowed, Repeated: as in `transition`.
+    """
+    _refuse_others(db, act)
+    tag = db.get_one(GlobalTag, conditions.create_tag(db, name))
+    _decided(db, tag, TagVerb.CREATE, act, tag.state)
+    return tag
+
+
+def add_to_tag(db: Session, tag: GlobalTag, entries: Iterable[Entry], act: Act) -> list[Change]:
+    """Put curated payloads into a tag: a first base, or what a subsystem gives.
+
+    Raises:
+        PublicationRefused: something that is published already would have to change.
+        NotAllowed, Conflict, Repeated: as in `transition`.
+    """
+    _refuse_others(db, act, tag)
+    added = list(entries)
+    changes = conditions.publish(db, tag.id, added)
+    put = [[entry.name, str(entry.iov), entry.identity] for entry in added]
+    _decided(db, tag, TagVerb.ADD, act, tag.state, {"payloads": put})
+    data_arrived(db)
+    tag_changed(db, tag)
+    return changes
+
+
+def set_tag_state(db: Session, tag: GlobalTag, state: TagState, act: Act) -> None:
+    """Change the state of a tag; nothing is decided where it is in it already.
+
+    Raises:
+        TagRefused: the rules of the conditions database do not allow it; says what they do allow.
+        NotAllowed, Conflict, Repeated: as in `transition`.
+    """
+    _refuse_others(db, act, tag)
+    before = tag.state
+    conditions.set_tag_state(db, tag.id, state)
+    if state is not before:
+        _decided(db, tag, TagVerb.SET_STATE, act, before)
+
+
+def _refuse_others(db: Session, act: Act, tag: GlobalTag | None = None) -> None:
+    refuse_repetition(db, act)
+    if act.by.role is not Role.MANAGER:
+        raise NotAllowed(f"Global tags are not for the {act.by.role.value}.", hint="Ask a manager.")
+    if tag is not None and tag.version != act.seen:
+        raise Conflict(f"The tag {tag.name} was changed by somebody else meanwhile.", hint="Look at it again.")
+
+
+def _decided(
+    db: Session, tag: GlobalTag, verb: TagVerb, act: Act, before: TagState, details: Mapping[str, Any] | None = None
+) -> None:
+    db.add(
+        Decision(
+            tag_id=tag.id,
+            at=now(db),
+            actor=act.by.username,
+            role=act.by.role,
+            verb=verb.value,
+            from_state=before.value,
+            to_state=tag.state.value,
+            reason=act.reason,
+            seen="",
+            details=dict(details or {}),
+            request_key=act.request_key,
+        )
+    )
+    db.flush()

@@ -1,0 +1,55 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from b2cal import loop
+from b2cal.calibration import Payload
+from b2cal.cli.main import group
+from b2cal.conditions import TagRefused
+from b2cal.core.iov import ExpRun, IoV
+from b2cal.model import Decision, Role
+from tests import factories
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """b2cal in a home with a manager, an expert and a tag."""
+    monkeypatch.chdir(tmp_path)
+    database = factories.database(tmp_path)
+    monkeypatch.setenv("B2CAL_DATABASE_URL", str(database.engine.url))
+    database.write(lambda db: [factories.person(db, "manager", role=Role.MANAGER), factories.person(db)])
+    database.write(lambda db: factories.tag(db, "main"))
+    return lambda *words, by="manager": CliRunner().invoke(group, ["--as", by, "tag", *words])
+
+
+def decisions(tmp_path: Path) -> list[tuple[str, str, str]]:
+    with factories.Database(f"sqlite:///{tmp_path / 'b2cal.db'}", factories.SystemClock()).read() as db:
+        return [(it.actor, it.verb, it.reason) for it in db.query(Decision)]
+
+
+def test_a_manager_changes_the_state_of_a_tag_and_the_reason_is_kept(run: Run, tmp_path: Path) -> None:
+    assert "The tag main is running." in run("set-state", "main", "running", "-m", "from now on").output
+    assert decisions(tmp_path) == [("manager", "set_state", "from now on")]
+
+
+def test_an_expert_may_not(run: Run, tmp_path: Path) -> None:
+    Payload("Gains", IoV(ExpRun(0, 0), None), {"gain": [1.0]}).write(tmp_path / "gains.root")
+    for words in (
+        ("create", "other"),
+        ("set-state", "main", "running"),
+        ("add", "main", "gains.root", "--runs", "e1r1-e1r2"),
+    ):
+        assert isinstance(run(*words, by="tracking").exception, loop.NotAllowed)
+    assert decisions(tmp_path) == []
+    assert list(tmp_path.rglob("*.root")) == [tmp_path / "gains.root"]
+
+
+def test_a_forbidden_change_is_refused_with_the_rule(run: Run, tmp_path: Path) -> None:
+    refused = run("set-state", "main", "published").exception
+    assert isinstance(refused, TagRefused)
+    assert "it may become running or testing" in str(refused)
+    assert decisions(tmp_path) == []
