@@ -5,7 +5,7 @@ from enum import StrEnum, auto
 from typing import Any
 
 from b2cal.core.errors import B2calError
-from b2cal.core.iov import ExpRun, IoV, experiment_starts, split
+from b2cal.core.iov import ExpRun, InvalidIoV, IoV, experiment_starts, split
 
 BOUNDARIES_KEY = "payload_boundaries"
 """The key of the expert_config that holds the boundaries, as [[exp, run], ...]; Belle II's name."""
@@ -21,7 +21,7 @@ class Strategy(StrEnum):
 
 
 class InvalidBoundaries(B2calError):
-    """The payload boundaries of an expert_config are no list of [exp, run]."""
+    """The payload boundaries of an expert_config are no list of runs."""
 
 
 def pieces(strategy: Strategy, iov: IoV, config: Mapping[str, Any], runs: Iterable[ExpRun]) -> list[IoV]:
@@ -36,15 +36,20 @@ def pieces(strategy: Strategy, iov: IoV, config: Mapping[str, Any], runs: Iterab
     if strategy is Strategy.SINGLE:
         return [iov]
     present = sorted(runs)
-    cuts = [*_boundaries(config), *experiment_starts(present)]
+    cuts = [*boundaries(config), *experiment_starts(present)]
     filled = [piece for piece in split(iov, cuts) if any(piece.contains(run) for run in present)]
     return split(iov, [piece.first for piece in filled[1:]])
 
 
-def _boundaries(config: Mapping[str, Any]) -> list[ExpRun]:
+def boundaries(config: Mapping[str, Any]) -> list[ExpRun]:
+    """The first runs of new payloads, as the expert_config names them.
+
+    Raises:
+        InvalidBoundaries: it has none, or they are malformed.
+    """
     try:
         return [ExpRun(int(exp), int(run)) for exp, run in config[BOUNDARIES_KEY]]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, InvalidIoV) as error:
         raise InvalidBoundaries(
             f"The expert_config has no usable {BOUNDARIES_KEY}: {config.get(BOUNDARIES_KEY)!r}.",
             hint=f'Write "{BOUNDARIES_KEY}": [[exp, run], ...], each the first run of new constants; [] for none.',

@@ -13,9 +13,12 @@ from b2cal.conditions import (
     coverage_problems,
     store_payload,
 )
-from b2cal.data import NewFile, UnusableFile, register_produced
+from b2cal.core.errors import B2calError
+from b2cal.core.files import CannotWrite
+from b2cal.core.iov import IoV
+from b2cal.data import NewFile, register_produced
 from b2cal.model import Attempt, AttemptPayload, AttemptRead, Calibration, Kind, Outcome, State, now
-from b2cal.runtime import Ended, ProducedPayload, WantGroup, next_step
+from b2cal.runtime import Ended, ProducedPayload, WantGroup, Work, next_step
 
 from .actors import THE_LOOP
 from .attempts import want, work_of
@@ -36,7 +39,11 @@ class Harvest:
 
 
 def bring_back(workplace: Workplace, processing: str, calibration: str) -> bool:
-    """Look at the jobs of a running attempt: want the next group, or take what it produced."""
+    """Look at the jobs of a running attempt: want the next group, or take what it produced.
+
+    Raises:
+        CannotWrite, OSError: a disk is full or away; asking again may help.
+    """
     with workplace.database.read() as db:
         view = ProcessingView.of(db, processing)
         it = view.calibration(calibration)
@@ -48,13 +55,23 @@ def bring_back(workplace: Workplace, processing: str, calibration: str) -> bool:
             return write_down(workplace, processing, calibration, attempt.id, harvest)
         work = work_of(db, workplace, attempt, view.requested)
         owned = {payload.payload_name for payload in it.definition.payloads}
-    step = next_step(work)
-    if step is None:
+    found = _next_step(workplace, work, owned)
+    if found is None:
         return False
-    if isinstance(step, WantGroup):
-        return want_group(workplace, attempt.id, step)
-    harvest = _harvest(workplace, step, owned, view)
-    return write_down(workplace, processing, calibration, attempt.id, harvest)
+    if isinstance(found, WantGroup):
+        return want_group(workplace, attempt.id, found)
+    return write_down(workplace, processing, calibration, attempt.id, found)
+
+
+def _next_step(workplace: Workplace, work: Work, owned: set[str]) -> WantGroup | Harvest | None:
+    """What follows from what the jobs left behind. What asking again cannot cure ends the attempt as failed."""
+    try:
+        step = next_step(work)
+        return _harvest(workplace, step, owned, work.requested) if isinstance(step, Ended) else step
+    except CannotWrite:
+        raise
+    except B2calError as error:
+        return Harvest(Ended(Outcome.FAILED, message=f"{error} {error.hint}"))
 
 
 def want_group(workplace: Workplace, attempt_id: int, group: WantGroup) -> bool:
@@ -83,13 +100,15 @@ def _copied(view: ProcessingView, calibration: Calibration, attempt: Attempt) ->
     return Harvest(ended, copied=entries)
 
 
-def _harvest(workplace: Workplace, ended: Ended, owned: set[str], view: ProcessingView) -> Harvest:
-    """Check what an attempt produced, in a separate process, and put the payload files into the store."""
+def _harvest(workplace: Workplace, ended: Ended, owned: set[str], requested: IoV) -> Harvest:
+    """Check what an attempt produced, in a separate process, and put the payload files into the store.
+
+    Raises:
+        UnusableFile, PayloadChanged: a file is not what its job wrote.
+        CannotWrite: the store cannot be written to.
+    """
     if ended.outcome is Outcome.FILES:
-        try:
-            return Harvest(ended, files=[NewFile.of(file) for file in ended.files])
-        except UnusableFile as error:
-            return Harvest(Ended(Outcome.FAILED, message=f"{error} {error.hint}"))
+        return Harvest(ended, files=[NewFile.of(file) for file in ended.files])
     if ended.outcome is not Outcome.CONSTANTS:
         return Harvest(ended)
     checks = check_files([payload.path for payload in ended.payloads], names=sorted(owned))
@@ -98,7 +117,7 @@ def _harvest(workplace: Workplace, ended: Ended, owned: set[str], view: Processi
         if not check.problems and (check.name, check.identity) != (payload.name, payload.identity):
             problems.append(f"{payload.path.name} holds other contents than its job reported.")
     entries = [Entry(p.name, p.first, p.last, 0, p.identity) for p in ended.payloads]
-    problems += coverage_problems(entries, view.requested, owned, ended.without_data)
+    problems += coverage_problems(entries, requested, owned, ended.without_data)
     if problems:
         return Harvest(Ended(Outcome.FAILED, message=f"Its payloads were refused. {' '.join(problems)}"))
     stored = [workplace.store.put(check.path, check.identity, check.checksum) for check in checks]

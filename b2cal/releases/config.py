@@ -52,7 +52,7 @@ def merged_config(definition: Definition, changes: Mapping[str, Any]) -> dict[st
 
 def config_problems(definition: Definition, config: Mapping[str, Any]) -> list[ConfigProblem]:
     """What is wrong with a merged configuration, at most one problem per key, in the order of keys."""
-    return problems_by_schema(config, definition.config_schema)
+    return problems_by_schema(config, definition.config_schema) or boundary_problems(definition.traits, config)
 
 
 def problems_by_schema(config: Mapping[str, Any], schema: Schema) -> list[ConfigProblem]:
@@ -70,6 +70,21 @@ def problems_by_schema(config: Mapping[str, Any], schema: Schema) -> list[Config
         for problem in _explained(error, schema):
             found.setdefault(problem.key, problem)
     return [found[key] for key in sorted(found)]
+
+
+def boundary_problems(traits: Mapping[str, Any], config: Mapping[str, Any]) -> list[ConfigProblem]:
+    """What no schema says: a class that divides its runs by boundaries needs boundaries that are runs."""
+    # Imported here, because it brings numpy with it and most processes of b2cal check no configuration.
+    from b2cal.calibration.strategy import BOUNDARIES_KEY, InvalidBoundaries, Strategy, boundaries
+
+    if traits.get("strategy") != Strategy.BOUNDARIES:
+        return []
+    try:
+        boundaries(config)
+    except InvalidBoundaries:
+        value = f", not {_shown(config[BOUNDARIES_KEY])}" if BOUNDARIES_KEY in config else ""
+        return [ConfigProblem(BOUNDARIES_KEY, f"must be a list of runs such as [[26, 8], [26, 12]]{value}.")]
+    return []
 
 
 def _explained(error: ValidationError, schema: Schema) -> Iterable[ConfigProblem]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from b2cal.core.errors import B2calError
 from b2cal.model import Definition, DefinitionPayload, Kind
 
-from .config import problems_by_schema
+from .config import boundary_problems, problems_by_schema
 from .description import Described, describe
 from .errors import ReleaseRefused
 from .filters import Vocabulary, filter_problems
@@ -148,7 +148,9 @@ def _script_problems(entry: Entry, script: Described, vocabulary: Vocabulary) ->
     unusable = None if own is None else schema_problem(own)
     if unusable:
         problems.append(unusable)
-    problems += [f"the default {problem}" for problem in problems_by_schema(settings.expert_config, _schema(script))]
+    defaults = settings.expert_config
+    wrong = problems_by_schema(defaults, _schema(script)) or boundary_problems({"strategy": script.strategy}, defaults)
+    problems += [f"the default {problem}" for problem in wrong]
     yield from (f"{script.script} ({settings.name!r}): {problem}" for problem in problems)
 
 

@@ -46,7 +46,16 @@ def test_a_boundary_without_runs_behind_it_leaves_the_constants_open():
     ]
 
 
-@pytest.mark.parametrize("config", [{}, {"payload_boundaries": None}, {"payload_boundaries": [1]}])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"payload_boundaries": None},
+        {"payload_boundaries": [1]},
+        {"payload_boundaries": [[26, -4]]},
+        {"payload_boundaries": [[26, 2**32]]},
+    ],
+)
 def test_boundaries_that_are_none_are_refused_with_the_way_to_write_them(config):
     with pytest.raises(InvalidBoundaries) as refused:
         pieces(Strategy.BOUNDARIES, RANGE, config, [ExpRun(1, 2)])

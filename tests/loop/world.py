@@ -36,6 +36,7 @@ from b2cal.model import (
     migrate,
     now,
 )
+from b2cal.releases.schema import schema_from_defaults
 from b2cal.runtime import Ended, Measurements, ProducedPayload
 from b2cal.settings import Settings
 from b2cal.validation import Judgement
@@ -62,6 +63,7 @@ class Defined:
     step: Step = Step.PRE_TRACKING
     kind: Kind = Kind.CALIBRATE
     filters: bool = True
+    strategy: str = "single"
     config: Mapping[str, object] = field(default_factory=lambda: {"events": 10})
 
 
@@ -130,11 +132,8 @@ class World:
             settings=settings,
             step=defined.step,
             kind=defined.kind,
-            config_schema={
-                "type": "object",
-                "properties": {"events": {"type": "integer"}} | {key: {} for key in defined.config if key != "events"},
-                "additionalProperties": False,
-            },
+            config_schema=schema_from_defaults(defined.config),
+            traits={"strategy": defined.strategy, "max_iterations": 1, "limits": {}},
         )
         db.add(DefinitionPayload(release_id=release.id, payload_name=f"P{defined.name}", definition_id=row.id))
         db.flush()

@@ -33,9 +33,10 @@ VALUES = st.recursive(
 CONFIGS = st.dictionaries(st.text(max_size=4), VALUES, max_size=4)
 
 
-def definition(defaults, schema=None) -> Definition:
+def definition(defaults, schema=None, strategy="single") -> Definition:
     return Definition(
         name="Momentum scale",
+        traits={"strategy": strategy},
         settings={"expert_config": defaults},
         config_schema=schema or schema_from_defaults(defaults),
     )
@@ -183,3 +184,21 @@ def test_a_schema_that_b2cal_cannot_use_is_named(schema, words):
 
 def test_a_key_called_pattern_is_only_a_name():
     assert schema_problem({"properties": {"pattern": {"type": "string"}}}) is None
+
+
+@pytest.mark.parametrize(
+    ("boundaries", "said"),
+    [([[26, 4], [28, 0]], []), ([], []), ([[26, -4]], ["[[26, -4]]"]), ([[26]], ["[[26]]"])],
+)
+def test_boundaries_are_runs_where_the_class_divides_by_them(boundaries, said):
+    defaults = {"payload_boundaries": [[26, 8]], "degree": 1}
+    for strategy, expected in (("boundaries", said), ("single", [])):
+        it = definition(defaults, strategy=strategy)
+        found = config_problems(it, merged_config(it, {"payload_boundaries": boundaries}))
+        sentence = "payload_boundaries must be a list of runs such as [[26, 8], [26, 12]], not {}."
+        assert [str(problem) for problem in found] == [sentence.format(value) for value in expected]
+
+
+def test_a_class_that_divides_by_boundaries_must_have_some_in_its_configuration():
+    it = definition({"degree": 1}, strategy="boundaries")
+    assert [problem.key for problem in config_problems(it, merged_config(it, {}))] == ["payload_boundaries"]
