@@ -146,7 +146,8 @@ def write_down(workplace: Workplace, processing: str, calibration: str, attempt_
             attempt.ended_at = change.at
             attempt.without_data = [iov.to_json() for iov in ended.without_data]
             _add_payloads(db, attempt.id, harvest)
-            _mark_used(db, attempt.id, ended.names_read)
+            if not failed:  # of jobs that failed nobody knows what they have read
+                _mark_used(db, attempt.id, ended.names_read)
             register_produced(db, attempt.id, harvest.files)
             it.problem = ended.message if failed else ""
             if failed:

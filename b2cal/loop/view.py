@@ -250,18 +250,21 @@ class ProcessingView:
         for upstream in self.upstream(name):
             if not self.settled(upstream.name):
                 return Standing(Freshness.IN_DOUBT, upstream.name)
-        changed = self._changed_read(name, attempt) or self._changed_production(name)
+        changed = self._changed_read(calibration, attempt) or self._changed_production(name)
         if changed and calibration.kept_reads != self.reads_digest(name):
             return Standing(Freshness.STALE, changed)
         return FRESH
 
-    def _changed_read(self, name: str, attempt: Attempt) -> str:
-        """Name of what the attempt read and would read otherwise now; what its jobs did not use does not count."""
+    def _changed_read(self, calibration: Calibration, attempt: Attempt) -> str:
+        """Name of what the attempt read and would read otherwise now; what its jobs did not use does not count.
+
+        While they run, and when they failed, they have not told: then all that they may read counts.
+        """
         known = [(read.name, read.first, read.last, read.payload.identity, read.producer) for read in attempt.reads]
-        would_read = self.would_read(name, attempt.submission.config)
+        would_read = self.would_read(calibration.name, attempt.submission.config)
         present = [(e.name, e.first, e.last, e.identity, who) for e, who in would_read]
         used = {read.name for read in attempt.reads if read.used}
-        all_count = attempt.ended_at is None or self.calibrations[name].kind is Kind.COPY
+        all_count = calibration.kind is Kind.COPY or calibration.state in (State.RUNNING, State.FAILED)
         then = {row[:4]: row[4] for row in known if all_count or row[0] in used}
         today = {row[:4]: row[4] for row in present if all_count or row[0] in used}
         differing = sorted(then.keys() ^ today.keys())

@@ -195,7 +195,7 @@ class AttemptFile(Base):
 
 
 class AttemptRead(Base):
-    """A payload that the attempt may read, fixed at its start; `used`: whether its jobs did (null: not known yet)."""
+    """A payload that the attempt may read, fixed at its start; `used`: whether its jobs did (null: not known)."""
 
     __tablename__ = "attempt_read"
 

@@ -71,6 +71,23 @@ def test_what_the_jobs_did_not_read_does_not_make_stale(world: World) -> None:
     assert reads == {"PA": True, "PB": False, "PC": False, "PD": False}
 
 
+def test_what_failed_is_done_again_by_itself_when_something_upstream_has_changed(world: World) -> None:
+    for name in "AB":
+        world.do("submit", name)
+    world.finish("A", 1)
+    world.advance("B")
+    world.jobs_fail("B")
+    assert (world.advance("B").state, world.freshness("B")) == ("failed", "fresh")
+    world.do("restart", "A")
+    world.finish("A", 1)
+    assert (world.advance("B").state, world.freshness("B")) == ("failed", "fresh")
+    world.do("restart", "A")
+    assert world.freshness("B") == "in doubt"
+    world.finish("A", 2)
+    assert world.freshness("B") == "stale"
+    assert world.advance("B").state == "running"
+
+
 def test_a_veto_with_a_fallback_gives_downstream_the_constants_of_that_tag(world: World) -> None:
     world.do("veto", "A", fallback_tag="main")
     world.do("submit", "B")

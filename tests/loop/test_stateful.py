@@ -159,6 +159,14 @@ class LoopAgainstModel(RuleBasedStateMachine):
         self.model.go(name, State.REVIEW)
         type(self).grade[name] = grade
 
+    @precondition(lambda self: State.RUNNING in self.model.state.values())
+    @rule(data=st.data())
+    def jobs_fail(self, data: st.DataObject) -> None:
+        running = sorted(name for name, state in self.model.state.items() if state is State.RUNNING)
+        name = data.draw(st.sampled_from(running))
+        self.world.jobs_fail(name)
+        self.model.go(name, State.FAILED)
+
     @invariant()
     def loop_and_model_agree(self) -> None:
         if not hasattr(self, "world"):

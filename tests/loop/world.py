@@ -225,6 +225,13 @@ class World:
         harvest = results.Harvest(ended, payloads=[(ended.payloads[0], stored)])
         results.write_down(self.workplace, processing, name, attempt.id, harvest)
 
+    def jobs_fail(self, name: str, processing: str = "bucket1") -> None:
+        """The jobs of a running calibration fail; nobody knows what they have read."""
+        with self.database.read() as db:
+            attempt_id = self.view(db, processing).attempts[name].id
+        harvest = results.Harvest(Ended(Outcome.FAILED, "1 of 1 fit jobs failed."))
+        results.write_down(self.workplace, processing, name, attempt_id, harvest)
+
     def judged(self, name: str, grade: Grade = Grade.PASS, processing: str = "bucket1") -> None:
         """The verdict on an ended attempt."""
         with self.database.read() as db:
