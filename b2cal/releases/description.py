@@ -2,6 +2,7 @@
 
 import re
 import signal
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -75,11 +76,12 @@ def describe(folder: Path, manifest: Manifest, time_limit_s: float) -> list[Desc
         CannotDescribe: it did not end in time, died, or told something else.
     """
     folder = folder.resolve()
+    interpreter = manifest.interpreter or sys.executable
     with tempfile.TemporaryDirectory(prefix="b2cal-describe-") as scratch:
         ended = child.run(
-            [manifest.interpreter, "-m", "b2cal.calibration.describe", str(folder)],
+            [interpreter, "-m", "b2cal.calibration.describe", str(folder)],
             folder=Path(scratch),
-            environment=_environment(Path(scratch), Path(manifest.interpreter)),
+            environment=_environment(Path(scratch), Path(interpreter)),
             time_limit_s=time_limit_s,
             output_limit=_OUTPUT_BYTES,
         )

@@ -34,7 +34,7 @@ class Inspection:
     Attributes:
         name: of the release, as far as it could be read.
         digest: of its contents.
-        interpreter: absolute path.
+        interpreter: absolute path; empty: the one that runs b2cal.
         vocabulary: filter category -> values.
         definitions: rows that are in no database yet.
         problems: why it would be refused, one sentence each, naming the scripts.

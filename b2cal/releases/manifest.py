@@ -1,7 +1,6 @@
 """`release.toml`: what a release is called, who interprets it, its filter vocabulary, step and kind of each script."""
 
 import os
-import sys
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -33,10 +32,10 @@ class Entry(_Part):
 
 
 class Manifest(_Part):
-    """The whole file. `interpreter` is absolute."""
+    """The whole file. `interpreter` is absolute; empty: the one that runs b2cal, whichever that is after an upgrade."""
 
     name: _Name
-    interpreter: str = sys.executable
+    interpreter: str = ""
     vocabulary: dict[_Name, list[Annotated[str, Field(max_length=128)]]] = {}
     definition: Annotated[tuple[Entry, ...], Field(min_length=1)]
 
@@ -65,7 +64,8 @@ def read_manifest(folder: Path) -> Manifest:
 def _problems(manifest: Manifest, folder: Path) -> list[str]:
     problems = []
     interpreter = Path(manifest.interpreter)
-    if not (interpreter.is_absolute() and interpreter.is_file() and os.access(interpreter, os.X_OK)):
+    runs = interpreter.is_absolute() and interpreter.is_file() and os.access(interpreter, os.X_OK)
+    if manifest.interpreter and not runs:
         problems.append(f"{FILE}: the interpreter {interpreter} is not the absolute path of a program on this machine.")
     for script, count in Counter(entry.script for entry in manifest.definition).items():
         if not script.isidentifier():

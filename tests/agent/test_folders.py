@@ -1,7 +1,9 @@
 """The folders of jobs are made whole, or not at all."""
 
+import json
 import os
 import resource
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,16 @@ def test_every_job_has_its_own_whole_folder(tmp_path):
     folders = sorted(tmp_path.glob("5/collect-0/r0e2/*/1"))
     assert len(folders) == 3
     assert all({path.name for path in f.iterdir()} == {"job.json", "wrapper.json", "job.py"} for f in folders)
+
+
+@pytest.mark.parametrize(("named", "runs"), [("", "/new/venv/bin/python"), ("/cvmfs/python", "/cvmfs/python")])
+def test_jobs_run_in_the_interpreter_of_their_release_or_else_in_the_one_that_runs_b2cal(
+    tmp_path, monkeypatch, named, runs
+):
+    monkeypatch.setattr(sys, "executable", "/new/venv/bin/python")  # as after an upgrade
+    prepare(tmp_path, planned(interpreter=named), 1)
+    command = json.loads((tmp_path / "5/collect-0/r0e1/0/1/wrapper.json").read_text())["command"]
+    assert command[0] == runs
 
 
 def test_on_a_full_disk_nothing_half_is_left_and_the_message_says_what_to_do(tmp_path, full_disk):
