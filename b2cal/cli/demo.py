@@ -16,6 +16,7 @@ from typing import Any
 import click
 from rich.console import Group
 from rich.live import Live
+from rich.markup import escape
 from rich.text import Text
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -27,7 +28,20 @@ from b2cal.core.errors import B2calError
 from b2cal.core.files import write_atomically
 from b2cal.core.iov import ExpRun, IoV
 from b2cal.loop import Act, Actor, NewProcessing, ProcessingView, Workplace, open_workplace
-from b2cal.model import Definition, GlobalTag, Grade, Person, Processing, ProcessingState, Role, State, migrate, now
+from b2cal.model import (
+    Calibration,
+    Definition,
+    GlobalTag,
+    Grade,
+    Person,
+    Processing,
+    ProcessingState,
+    Role,
+    State,
+    Verdict,
+    migrate,
+    now,
+)
 from b2cal.settings import Settings
 
 from .data import TOYDETECTOR, run_simulation
@@ -80,8 +94,14 @@ def demo(desk: Desk, *, profile: Profile, and_exit: bool, seed: int) -> None:
             desk.console.print(addresses(settings))
             desk.console.print(f"  log in as {', '.join(prepare(open_workplace(settings), profile, begun['seed']))}")
             desk.console.print("  (each with its name as password)\n")
-            _follow(Desk(MANAGER, as_json=False), profile)
-            exit_code = _show_result(desk, settings)
+            try:
+                _follow(Desk(MANAGER, as_json=False), profile)
+                exit_code = _show_result(desk, settings)
+            except DemoFailed as error:
+                if and_exit:
+                    raise
+                desk.errors.print(f"[bold red]{escape(str(error))}[/]\n{escape(error.hint)}")
+                exit_code = 1
             if not and_exit:
                 desk.console.print("\nThe site stays up until Ctrl-C.")
                 threading.Event().wait()
@@ -204,7 +224,7 @@ def _follow(desk: Desk, profile: Profile) -> None:
     """Show the loop until it is published; after a notice the demo's manager decides what asks for a person.
 
     Raises:
-        DemoFailed: a calibration failed, or the processing was cancelled.
+        DemoFailed: a calibration failed or asks what only a person can decide, or the processing was cancelled.
     """
     with Live(console=desk.console, auto_refresh=False) as live:
         while True:
@@ -224,26 +244,46 @@ def _follow(desk: Desk, profile: Profile) -> None:
 
 
 def _decide(desk: Desk, profile: Profile) -> str:
-    """Sign off for the demo's manager what nobody has decided in time; says what is about to happen."""
+    """Sign off for the demo's manager what nobody has decided in time; says what is about to happen.
+
+    Raises:
+        DemoFailed: something asks for a person that was not planted to do so; nobody has decided it in time.
+    """
+    planted = _planted_checks(desk.settings)
     with desk.workplace.database.read() as db:
         view = ProcessingView.of(db, PROCESSING)
         at = now(db)
         asking = [
-            calibration
+            (calibration, _bad_checks(calibration, verdict) - planted)
             for name, calibration in view.calibrations.items()
             if calibration.state is State.REVIEW
             and (verdict := view.attempts[name].verdict) is not None
             and verdict.grade is not Grade.PASS
         ]
-    for calibration in asking:
+    for calibration, unexpected in asking:
         left = calibration.since + timedelta(seconds=profile.notice_s) - at
         if left > timedelta(0):
-            return (
-                f"{calibration.name} asks for a person: decide on the page, or the demo's manager signs off"
-                f" in {loop.spoken(left)}."
+            then = "the demo ends" if unexpected else "the demo's manager signs off"
+            return f"{calibration.name} asks for a person: decide on the page, or {then} in {loop.spoken(left)}."
+        if unexpected:
+            raise DemoFailed(
+                f"{calibration.name} asks for a person, because of {', '.join(sorted(unexpected))}. Nothing of this was"
+                " planted, so the demo's manager does not sign it off.",
+                "Decide it on the page, then give the command again.",
             )
         _sign_off(desk, calibration.id, calibration.version)
     return ""
+
+
+def _planted_checks(settings: Settings) -> set[str]:
+    """The checks that the simulated detector must violate, as `script.check`."""
+    story = json.loads((settings.folder("data") / "truth.json").read_text())
+    return {plant["check"] for plant in story["planted"]}
+
+
+def _bad_checks(calibration: Calibration, verdict: Verdict) -> set[str]:
+    module = calibration.definition.module
+    return {f"{module}.{check['name']}" for check in verdict.checks if check["grade"] != Grade.PASS}
 
 
 def _sign_off(desk: Desk, calibration_id: int, version: int) -> None:

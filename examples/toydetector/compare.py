@@ -3,7 +3,7 @@
     python examples/toydetector/compare.py --data DIR --found found.json
 
 DIR is what simulate.py wrote; found.json lists payloads as in a job's conditions: {"name", "first", "last", "path"},
-paths relative to it. Prints a table and ends with 1 if a type of constants has p <= 0.001.
+paths relative to it. Prints a table and ends with 1 if a type of constants has p <= 0.001, or was not found at all.
 
 The distance to the truth is the root mean square of the pulls, decorrelated with the full covariance: 1 is what
 statistical errors allow. Of channels that were classified, it is the number of wrong ones. The resolution says within
@@ -44,6 +44,8 @@ CLASSIFIED = {"ChannelMask"}
 """Constants that are states: right or wrong, without errors."""
 EXPECTED_WRONG = 0.1
 """Channels that pass for something else by chance: the mask's own limits are chosen so."""
+NOTHING_FOUND = (0, "no constants", 0.0, 0.0, 0.0)
+"""What `distance` would say of constants that nobody made."""
 _SAMPLE = 4_000  # events of each stream
 _SAMPLE_STREAM = 100  # random numbers that no simulated data have
 
@@ -54,7 +56,7 @@ class Row:
 
     Attributes:
         payload: its name.
-        values: how many independent numbers were compared.
+        values: how many independent numbers were compared; 0 if there were no constants but nominal ones.
         before, after: distance of nominal and found constants to the truth, in `unit`.
         p: probability of such a distance, or a larger one, if all is right.
         resolution: of what, and its unit.
@@ -74,7 +76,9 @@ class Row:
 
 
 def compare(truth: Truth, found: Sequence[Payload], runs: Sequence[int], seed: int) -> list[Row]:
-    """Compare found constants with the truth, one row for each type that was made from data.
+    """Compare found constants with the truth, one row for each type of the detector's constants.
+
+    A type of which nothing was made from data has p = 0: it is as wrong as can be.
 
     Args:
         truth: of the simulated detector.
@@ -90,10 +94,10 @@ def compare(truth: Truth, found: Sequence[Payload], runs: Sequence[int], seed: i
     resolutions = [resolution(constants, truth, last, seed) for constants in (before, after, true)]
     rows = []
     for payload in nominal:
-        pairs = with_truth([each for each in found if each.name == payload.name], truth, runs)
-        if pairs:
-            shown, spreads = resolutions[0][payload.name][0], [each[payload.name][1] for each in resolutions]
-            rows.append(Row(payload.name, *distance(payload, pairs), shown, *spreads))
+        made = [each for each in found if each.name == payload.name and each.identity != payload.identity]
+        pairs = with_truth(made, truth, runs)
+        shown, spreads = resolutions[0][payload.name][0], [each[payload.name][1] for each in resolutions]
+        rows.append(Row(payload.name, *(distance(payload, pairs) if pairs else NOTHING_FOUND), shown, *spreads))
     return rows
 
 
@@ -208,7 +212,7 @@ def as_text(rows: Sequence[Row]) -> str:
     ]
     for row in rows:
         digits = 0 if row.unit == "wrong" else 2
-        moved = f"{row.before:.{digits}f} -> {row.after:.{digits}f} {row.unit}"
+        moved = f"{row.before:.{digits}f} -> {row.after:.{digits}f} {row.unit}" if row.values else row.unit
         spread = f"{row.resolution_before:.3g}, {row.resolution_after:.3g}, {row.resolution_true:.3g}"
         lines.append(f"{row.payload:16}{row.values:7}  {moved:24}{row.p:8.3f}   {row.resolution}: {spread}")
     return "\n".join(lines) + "\n"

@@ -1,12 +1,16 @@
 import json
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from b2cal.cli import demo
-from b2cal.cli.demo import NotTheDemo
-from b2cal.model import Person
+from b2cal.cli.demo import DemoFailed, NotTheDemo
+from b2cal.cli.desk import Desk
+from b2cal.model import Calibration, Grade, Person, State, Verdict, now
 from b2cal.settings import AirflowSettings, Settings
 from tests import factories
 
@@ -37,3 +41,47 @@ def test_the_demo_does_not_take_over_a_home_that_is_in_use(tmp_path: Path) -> No
     factories.database(tmp_path)
     with pytest.raises(NotTheDemo, match="is no demo"):
         demo._begin(Settings(home=tmp_path), demo.SMALL, seed=1)
+
+
+@pytest.fixture
+def asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Desk]:
+    """The demo with one calibration that asks for a person, because of these checks."""
+
+    def make(*bad: str) -> Desk:
+        def rows(db: Session) -> None:
+            processing = factories.processing(db, name=demo.PROCESSING)
+            long_ago = now(db) - timedelta(hours=1)
+            it = factories.calibration(db, processing, "Time offsets", state=State.REVIEW, since=long_ago)
+            checks = [{"name": "every_crate_measured", "grade": "pass"}, *({"name": n, "grade": "fail"} for n in bad)]
+            columns = {"grade": Grade.FAIL, "generic_only": False, "checks": checks, "report": "", "judged_at": now(db)}
+            db.add(Verdict(attempt_id=factories.attempt(db, it).id, **columns))
+
+        factories.database(tmp_path).write(rows)
+        (tmp_path / "data").mkdir()
+        planted = [{"check": "time_offsets.step", "what": "a crate's clock jumps", "in_units_of_its_limit": 2.0}]
+        (tmp_path / "data" / "truth.json").write_text(json.dumps({"planted": planted}))
+        monkeypatch.setenv("B2CAL_HOME", str(tmp_path))
+        return Desk(demo.MANAGER, as_json=False)
+
+    return make
+
+
+def state(desk: Desk) -> State | None:
+    with desk.workplace.database.read() as db:
+        return db.scalar(select(Calibration.state))
+
+
+def test_the_demos_manager_signs_off_the_jump_that_was_planted(asking: Callable[..., Desk]) -> None:
+    desk = asking("step")
+    demo._decide(desk, demo.SMALL)
+    assert state(desk) is State.SIGNED_OFF
+
+
+@pytest.mark.parametrize("bad", [("resolution_excess",), ("step", "change of TimeOffsets/offset")])
+def test_the_demos_manager_signs_off_nothing_that_was_not_planted(
+    asking: Callable[..., Desk], bad: tuple[str, ...]
+) -> None:
+    desk = asking(*bad)
+    with pytest.raises(DemoFailed, match=bad[-1]):
+        demo._decide(desk, demo.SMALL)
+    assert state(desk) is State.REVIEW

@@ -102,10 +102,24 @@ def test_the_command_ends_with_1_if_constants_disagree_with_the_truth(small_chai
         payload = chain.read(entry)
         late = {**payload.values, "offset": payload.values["offset"] + 0.05}
         Payload(payload.name, payload.iov, late, payload.covariance).write(tmp_path / Path(entry["path"]).name)
-    found.write_text(json.dumps([{**entry, "path": Path(entry["path"]).name} for entry in entries]))
+    others = [entry for entry in small_chain.found() if entry["name"] != "TimeOffsets"]
+    found.write_text(json.dumps([*others, *({**entry, "path": Path(entry["path"]).name} for entry in entries)]))
     assert compare.main([*command, "--json"]) == 1
-    (row,) = json.loads(capsys.readouterr().out)
-    assert (row["payload"], row["p"]) == ("TimeOffsets", pytest.approx(0, abs=1e-6))
+    rows = {row["payload"]: row for row in json.loads(capsys.readouterr().out)}
+    assert {name for name, row in rows.items() if row["p"] <= compare.MIN_P} == {"TimeOffsets"}
+    assert rows["TimeOffsets"]["p"] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_command_ends_with_1_if_a_type_of_constants_was_not_found(small_chain, tmp_path, capsys):
+    nominal = [entry for entry in small_chain.nominal if entry["name"] == "MomentumScale"]
+    others = [entry for entry in small_chain.found() if entry["name"] != "MomentumScale"]
+    found = tmp_path / "found.json"
+    command = ["--data", str(small_chain.data), "--found", str(found)]
+    for left in (others, [*others, *nominal]):
+        found.write_text(json.dumps(left))
+        assert compare.main(command) == 1
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("MomentumScale"))
+        assert "no constants" in line
 
 
 def test_constants_that_nobody_measured_are_not_compared(small_chain):

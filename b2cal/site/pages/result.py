@@ -20,7 +20,7 @@ class Row:
 
     Attributes:
         payload: its name.
-        values: how many independent numbers were compared.
+        values: how many independent numbers were compared; 0 if there were no constants but nominal ones.
         before, after: distance of nominal and found constants to the truth, in `unit`.
         p: probability of such a distance, or a larger one, if all is right.
         resolution: of what, and its unit.
