@@ -175,7 +175,7 @@ def seed_tag(workplace: Workplace, name: str, folder: Path) -> None:
     problems = [problem for check in checks for problem in check.problems]
     if problems:
         raise DemoFailed(
-            f"The tag {name} cannot be made. {' '.join(problems)}", f"Remove {folder.parent} and try again."
+            f"The tag {name} cannot be made: {'; '.join(problems)}.", f"Remove {folder.parent} and try again."
         )
     stored = [workplace.store.put(check.path, check.identity, check.checksum) for check in checks]
 

@@ -44,7 +44,9 @@ def add(desk: Desk, name: str, files: tuple[Path, ...], *, runs: IoV, open_end: 
     checks = conditions.check_files(files)
     problems = [problem for check in checks for problem in check.problems]
     if problems:
-        raise conditions.PublicationRefused(" ".join(problems), "Nothing was written. Correct the files.")
+        raise conditions.PublicationRefused(
+            f"Nothing was put into {name}: {'; '.join(problems)}.", "Correct the files and try again."
+        )
     stored = [desk.workplace.store.put(check.path, check.identity, check.checksum) for check in checks]
     iov = IoV(runs.first, None) if open_end else runs
 

@@ -32,7 +32,7 @@ def check_files(
         allowance: of time and memory for each file.
 
     Returns:
-        One check for each file, in their order; `problems` are sentences about the file, without a full stop.
+        One check for each file, in their order; `problems` begin with the file's name and have no full stop.
     """
     answers = work_apart(_INSPECTION, [str(path) for path in paths], allowance or Allowance())
     return [_check(path, answer, names) for path, answer in zip(paths, answers, strict=True)]
@@ -44,5 +44,5 @@ def _check(path: Path, answer: Answer, names: Collection[str] | None) -> FileChe
     if not problem and names is not None and found["name"] not in names:
         problem = f"it holds {found['name']}, where {' or '.join(sorted(names))} was expected"
     if problem:
-        return FileCheck(path, "", "", "", 0, (problem,))
+        return FileCheck(path, "", "", "", 0, (f"{path.name}: {problem}",))
     return FileCheck(path, found["name"], found["identity"], found["checksum"], found["size_bytes"], ())

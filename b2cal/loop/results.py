@@ -95,7 +95,7 @@ def _copied(view: ProcessingView, calibration: Calibration, attempt: Attempt) ->
     entries = view.fitted_in(read)
     problems = coverage_problems(entries, view.requested, names)
     if problems:
-        return Harvest(Ended(Outcome.FAILED, message=f"The tag {source} cannot be copied. {' '.join(problems)}"))
+        return Harvest(Ended(Outcome.FAILED, message=f"The tag {source} cannot be copied: {'; '.join(problems)}."))
     ended = Ended(Outcome.CONSTANTS, message=f"Copied from {source}", names_read=frozenset(names))
     return Harvest(ended, copied=entries)
 
@@ -115,11 +115,11 @@ def _harvest(workplace: Workplace, ended: Ended, owned: set[str], requested: IoV
     problems = [problem for check in checks for problem in check.problems]
     for payload, check in zip(ended.payloads, checks, strict=True):
         if not check.problems and (check.name, check.identity) != (payload.name, payload.identity):
-            problems.append(f"{payload.path.name} holds other contents than its job reported.")
+            problems.append(f"{payload.path.name} holds other contents than its job reported")
     entries = [Entry(p.name, p.first, p.last, 0, p.identity) for p in ended.payloads]
     problems += coverage_problems(entries, requested, owned, ended.without_data)
     if problems:
-        return Harvest(Ended(Outcome.FAILED, message=f"Its payloads were refused. {' '.join(problems)}"))
+        return Harvest(Ended(Outcome.FAILED, message=f"Its payloads were refused: {'; '.join(problems)}."))
     stored = [workplace.store.put(check.path, check.identity, check.checksum) for check in checks]
     return Harvest(ended, payloads=list(zip(ended.payloads, stored, strict=True)))
 

@@ -121,7 +121,7 @@ def _checked_fallback(db: Session, calibration_id: int, name: str) -> int:
     problems = coverage_problems(entries, view.requested, names)
     if problems:
         raise InvalidChoice(
-            f"The tag {name} cannot stand in for {calibration.name}: {' '.join(problems)}",
+            f"The tag {name} cannot stand in for {calibration.name}: {'; '.join(problems)}.",
             hint="Choose another fallback, or none: then the constants of the base stay valid.",
         )
     return tag.id

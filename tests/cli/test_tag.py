@@ -53,3 +53,13 @@ def test_a_forbidden_change_is_refused_with_the_rule(run: Run, tmp_path: Path) -
     assert isinstance(refused, TagRefused)
     assert "it may become running or testing" in str(refused)
     assert decisions(tmp_path) == []
+
+
+@pytest.mark.processes
+def test_each_file_that_cannot_be_put_into_a_tag_is_named(run: Run, tmp_path: Path) -> None:
+    for name in ("offsets.root", "gains.root"):
+        (tmp_path / name).write_text("not a payload at all")
+    files = [str(tmp_path / "offsets.root"), str(tmp_path / "gains.root")]
+    assert str(run("add", "main", *files, "--runs", "e26r1-e26r9").exception) == (
+        "Nothing was put into main: offsets.root: it is not a ROOT file; gains.root: it is not a ROOT file."
+    )

@@ -142,11 +142,13 @@ def test_each_kind_of_damage_is_refused_with_a_clear_sentence_of_its_own(tmp_pat
         damage(path)
     for check, sentence in zip(check_files(paths), DAMAGES.values(), strict=True):
         (problem,) = check.problems
-        assert re.fullmatch(sentence, problem), check.path
+        assert re.fullmatch(f"{check.path.name}: {sentence}", problem), check.path
 
 
 def test_a_payload_of_another_name_is_refused(good: Path) -> None:
-    assert problem_of(good, names={"Offsets", "Masks"}) == "it holds Gains, where Masks or Offsets was expected"
+    assert (
+        problem_of(good, names={"Offsets", "Masks"}) == "good.root: it holds Gains, where Masks or Offsets was expected"
+    )
 
 
 def test_a_bad_file_does_not_stop_the_check_of_the_others(good: Path, tmp_path: Path) -> None:
@@ -172,7 +174,7 @@ def test_a_small_file_that_unpacks_to_very_much_is_refused_before_it_is_unpacked
     assert path.stat().st_size < 1_000_000
     problem = problem_of(path, allowance=Allowance(memory_bytes=1 << 30))
     assert re.fullmatch(
-        "it declares 150,[0-9]{3},[0-9]{3} bytes of contents, a payload has at most 134,217,728", problem
+        "bomb.root: it declares 150,[0-9]{3},[0-9]{3} bytes of contents, a payload has at most 134,217,728", problem
     )
 
 

@@ -1,10 +1,12 @@
 """What waits in Airflow is woken by a signal or by `next_due`; it never wakes for nothing and never sleeps for ever."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from b2cal import conditions, loop
 from b2cal.core.iov import ExpRun
@@ -199,3 +201,20 @@ def test_a_fallback_without_the_payloads_is_refused(tmp_path: Path) -> None:
     with pytest.raises(loop.InvalidChoice, match="PA"):
         world.do("veto", "A", fallback_tag="empty")
     assert world.state("A") == "open"
+
+
+def test_what_is_wrong_with_a_fallback_is_told_in_one_sentence_that_can_be_read(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.process(last=109, kind=ProcessingKind.REPROCESSING)
+
+    def with_constants_for_the_middle(db: Session) -> None:
+        entry = replace(world.constants(db, "A", "short", first=ExpRun(26, 103)), last=ExpRun(26, 106).number)
+        conditions.publish(db, conditions.create_tag(db, "short"), [entry])
+
+    world.database.write(with_constants_for_the_middle)
+    with pytest.raises(loop.InvalidChoice) as refused:
+        world.do("veto", "A", fallback_tag="short")
+    assert str(refused.value) == (
+        "The tag short cannot stand in for A: PA has no constants for e26r100 - e26r102, which was asked for;"
+        " PA has no constants for e26r107 - e26r109, which was asked for."
+    )
