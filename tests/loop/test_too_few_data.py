@@ -101,7 +101,7 @@ def test_the_others_are_published_and_there_the_constants_before_stay_valid(worl
         view = world.view(db)
         assert loop.why(view, view.calibration("A"), now(db)).sentence.startswith("Too few data;")
         coverage = next(c for c in view.attempts["A"].verdict.checks if c["name"] == "IoVs cover the runs asked for")
-        seen = {str(entry.iov): producer for entry, producer in view.would_read("A")}
+        seen = {str(entry.iov): producer for entry, producer in view.would_read("A", {})}
         (change,) = loop.publication_preview(view).changes
     assert coverage["note"] == "Too few data for e27r0 - e27r1: the constants before stay valid there."
     assert seen == {"e26r108 - e27r1": None}
