@@ -8,8 +8,8 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from b2cal.core.iov import ExpRun
 from b2cal.model import Base, Database, DataFile, DataFormat, Run, UnreadableFile, now
@@ -192,8 +192,14 @@ def _update(row: Base, columns: Mapping[str, Any]) -> bool:
 
 
 def _files_below(folder: Path) -> Select[Any]:
-    return select(DataFile).where(DataFile.path.startswith(f"{folder}/", autoescape=True))
+    return select(DataFile).where(_below(DataFile.path, folder))
 
 
 def _unreadable_below(folder: Path) -> Select[Any]:
-    return select(UnreadableFile).where(UnreadableFile.path.startswith(f"{folder}/", autoescape=True))
+    return select(UnreadableFile).where(_below(UnreadableFile.path, folder))
+
+
+def _below(path: InstrumentedAttribute[str], folder: Path) -> ColumnElement[bool]:
+    # As a range, because LIKE of SQLite takes raw and Raw for the same; "0" is the character after "/".
+    outside = str(folder).rstrip("/")
+    return and_(path >= f"{outside}/", path < f"{outside}0")

@@ -15,7 +15,7 @@ from b2cal.core.checksums import sha256_file
 from b2cal.core.iov import ExpRun
 from b2cal.data import catalogue
 from b2cal.data.opening import open_files
-from b2cal.model import Base, DataFile, Run, UnreadableFile
+from b2cal.model import Base, DataFile, Run, UnreadableFile, now
 from tests import factories
 from tests.data.catalogues import file, registry_entry, root_file, run, write_registry
 
@@ -160,6 +160,24 @@ def test_a_file_that_goes_away_is_not_usable_until_it_comes_back(database, folde
     away.rename(folder / "bhabha_e0026_r00001.root")
     assert data.scan(database, folder).found_something
     assert unreadable(database) == {}
+
+
+def test_files_of_folders_with_nearly_the_same_name_are_left_alone(database, tmp_path):
+    folders = [tmp_path / name for name in ("Raw", "raw-2", "raw.old", "raw0", "rawer", "r_w")]
+
+    def unit(db):
+        run(db, 1)
+        for folder in folders:
+            file(db, 1, path=str(folder / "bhabha_e0026_r00001.root"))
+            db.add(UnreadableFile(path=str(folder / "bhabha.root"), reason="its name", seen_at=now(db)))
+
+    database.write(unit)
+    (tmp_path / "raw").mkdir()
+    write_registry(tmp_path / "raw", [registry_entry(1)])
+    report = data.scan(database, tmp_path / "raw")
+    assert (report.unreadable, report.files_restored) == ({}, 0)
+    with database.read() as db:
+        assert set(db.scalars(select(UnreadableFile.path))) == {str(folder / "bhabha.root") for folder in folders}
 
 
 def test_a_damaged_file_keeps_its_row_and_comes_back_when_it_is_whole_again(database, folder):
