@@ -68,6 +68,7 @@ class Agent:
         at = self._desk.now()
         self._resting = {group_id: until for group_id, until in self._resting.items() if until > at}
         for order in orders:
+            self._lease.keep()  # a group of thousands of jobs takes its time
             step = _step(order, at)
             if step is not None and order.group_id not in self._resting:
                 self._do(step, order)

@@ -40,6 +40,8 @@ class Component:
         command: argument list.
         address: where it answers to HTTP, if it does.
         heartbeat: its name in what Airflow tells about the health of its processes, if it stands there.
+        lease_in: URL of the database in which it keeps a lease of its name, if it does.
+        patience_s: if it worked and shows no sign of life for so long it is ended and started again.
         rests_on: a file; when that vanishes or is replaced, what the process holds open is no longer the truth.
         needs_children: its child processes live as long as itself; without one of them it does not work.
     """
@@ -48,6 +50,8 @@ class Component:
     command: tuple[str, ...]
     address: Address | None = None
     heartbeat: str = ""
+    lease_in: str = ""
+    patience_s: float = 60.0
     rests_on: Path | None = None
     needs_children: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -55,7 +59,7 @@ class Component:
     @property
     def is_mute(self) -> bool:
         """Whether it shows no sign of life other than being alive."""
-        return self.address is None and not self.heartbeat
+        return self.address is None and not self.heartbeat and not self.lease_in
 
 
 def components(settings: Settings) -> tuple[Component, ...]:
@@ -79,7 +83,13 @@ def _site(settings: Settings) -> Component:
 
 
 def _agent(settings: Settings) -> Component:
-    return Component("agent", (sys.executable, "-m", "b2cal.agent"), environment=_environment(settings))
+    return Component(
+        "agent",
+        (sys.executable, "-m", "b2cal.agent"),
+        lease_in=settings.url,
+        patience_s=300.0,  # it makes the folders of thousands of jobs in one go
+        environment=_environment(settings),
+    )
 
 
 def _airflow(settings: Settings) -> tuple[Component, ...]:
@@ -93,7 +103,7 @@ def _airflow(settings: Settings) -> tuple[Component, ...]:
             (sys.executable, "-m", "b2cal.airflow", name),
             address if name == "api-server" else None,
             heartbeat,
-            metadata,
+            rests_on=metadata,
             # A worker that is killed while it waits for work takes the lock of the queue with it: from then on no
             # worker gets any, while the scheduler looks healthy.
             needs_children=name == "scheduler",

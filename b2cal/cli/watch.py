@@ -21,11 +21,8 @@ RESTART_AFTER_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_AFTER_S = 60.0
 """Who lived that long did not die of its start: the next restart is again immediate."""
 
-SILENT_AFTER_S = 60.0
-"""A component that worked and shows no sign of life for so long is ended and started again."""
-
 FIRST_SIGN_WITHIN_S = 240.0
-"""The same for one that never worked yet: imports and migrations on a loaded machine."""
+"""The patience with a component that never worked yet: imports and migrations on a loaded machine."""
 
 
 class Phase(StrEnum):
@@ -102,7 +99,7 @@ class Watch:
             self._worked = True
             age = max(0.0, (datetime.now(UTC) - sign).total_seconds())
             self._last_sign_at = max(self._last_sign_at, monotonic() - age)
-        limit = SILENT_AFTER_S if self._worked else FIRST_SIGN_WITHIN_S
+        limit = self.component.patience_s if self._worked else FIRST_SIGN_WITHIN_S
         if monotonic() - self._last_sign_at > limit:
             self._end_and_restart(f"showed no sign of life for {limit:.0f} s")
         elif self._lost_a_child():
@@ -146,7 +143,8 @@ class Watch:
             return Phase.STOPPED if self._stopped else Phase.WAITING
         if not self._worked:
             return Phase.STARTING
-        return Phase.SILENT if monotonic() - self._last_sign_at > SILENT_AFTER_S / 3 else Phase.RUNNING
+        silent = monotonic() - self._last_sign_at > self.component.patience_s / 3
+        return Phase.SILENT if silent else Phase.RUNNING
 
     def _try_to_start(self) -> None:
         self._started = datetime.now(UTC)

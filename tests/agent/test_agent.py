@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from b2cal.agent import Agent
+from b2cal.agent import Agent, AgentLease
 from b2cal.agent.folders import PlannedGroup, prepare
 from b2cal.agent.lease import DURATION
-from b2cal.batch import BatchGroup, BatchJob
+from b2cal.batch import BatchGroup, BatchJob, LocalBackend
 from b2cal.core.clock import ManualClock
 from b2cal.core.processes import ProcessIdentity
 from b2cal.model import Attempt, GroupEpoch, GroupState, JobState, Processing, Stage, now
@@ -184,6 +184,21 @@ def test_a_group_for_a_centre_that_nobody_knows_waits_and_says_which_are_known(s
     group_id = site.want({}, centre="kekcc")
     site.agent().round()
     assert "kekcc" in site.group(group_id)["jobs"][0]["error"]
+
+
+def test_an_agent_with_much_to_do_in_one_round_keeps_its_lease(site, clock):
+    taken_over = []
+
+    class SlowToSubmit(LocalBackend):
+        def submit(self, group):
+            taken_over.append(AgentLease(site.database, "elsewhere 2 1 boot").keep())
+            clock.advance(DURATION * 2 / 3)
+            super().submit(group)
+
+    for _ in range(4):
+        site.want({})
+    assert site.agent(local=SlowToSubmit(site.database, slots=0)).round()
+    assert taken_over == [False] * 4
 
 
 def test_a_killed_agent_leaves_jobs_that_the_next_one_follows_to_their_end(site, clock):

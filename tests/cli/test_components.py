@@ -54,3 +54,7 @@ def test_only_airflow_on_sqlite_rests_on_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::", ""])
 def test_a_component_that_listens_everywhere_is_reached_here(host: str) -> None:
     assert Address(host, 8400, "site.port").url == "http://127.0.0.1:8400"
+
+
+def test_every_component_shows_some_sign_of_life(tmp_path: Path) -> None:
+    assert [component.name for component in components(Settings(home=tmp_path)) if component.is_mute] == []

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -25,6 +25,8 @@ from b2cal.cli.foreground import CannotUseHome, supervising
 from b2cal.cli.ports import PortInUse, check_ports
 from b2cal.cli.supervisor import KEPT_LOGS, Supervisor, rotate
 from b2cal.cli.watch import ComponentStatus, Phase
+from b2cal.model import Lease
+from tests import factories
 from tests.cli.supervised import python
 
 PROGRAM = Path(__file__).with_name("supervised.py")
@@ -279,9 +281,8 @@ def server(name: str, page: Path) -> Component:
 def test_a_component_works_when_it_answers_and_is_started_again_when_it_hangs(
     start: Callable[..., Supervisor], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "SILENT_AFTER_S", 1.0)
     monkeypatch.setattr("b2cal.cli.health.TIMEOUT_S", 0.3)
-    running = start(server("site", home / "page"))
+    running = start(replace(server("site", home / "page"), patience_s=1.0))
     first = pid_of(running)
     eventually(lambda: running.is_healthy)
     os.kill(first, signal.SIGSTOP)
@@ -293,9 +294,8 @@ def test_a_component_works_when_it_answers_and_is_started_again_when_it_hangs(
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
 def test_heartbeats_are_believed_when_they_are_of_this_life_and_doubted_when_they_stop(
-    start: Callable[..., Supervisor], home: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Supervisor], home: Path
 ) -> None:
-    monkeypatch.setattr(watch, "SILENT_AFTER_S", 1.0)
     page = home / "health.json"
 
     def beats(at: str) -> None:
@@ -304,7 +304,7 @@ def test_heartbeats_are_believed_when_they_are_of_this_life_and_doubted_when_the
         temporary.replace(page)
 
     beats("2020-01-01T00:00:00+00:00")  # of an earlier life
-    scheduler = replace(python("scheduler", WAITS), heartbeat="scheduler")
+    scheduler = replace(python("scheduler", WAITS), heartbeat="scheduler", patience_s=1.0)
     running = start(server("api-server", page), scheduler)
     eventually(lambda: running.status[0].phase is Phase.RUNNING)
     assert running.status[1].phase is Phase.STARTING
@@ -318,10 +318,10 @@ def test_heartbeats_are_believed_when_they_are_of_this_life_and_doubted_when_the
 def test_nobody_is_doubted_while_the_one_who_could_tell_is_away(
     start: Callable[..., Supervisor], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "SILENT_AFTER_S", 0.3)
     monkeypatch.setattr(watch, "FIRST_SIGN_WITHIN_S", 0.3)
-    scheduler = replace(python("scheduler", WAITS), heartbeat="scheduler")
-    api_server = replace(python("api-server", WAITS), address=Address("127.0.0.1", free_port(), "airflow.port"))
+    scheduler = replace(python("scheduler", WAITS), heartbeat="scheduler", patience_s=0.3)
+    address = Address("127.0.0.1", free_port(), "airflow.port")
+    api_server = replace(python("api-server", WAITS), address=address, patience_s=0.3)
     running = start(api_server, scheduler)
     eventually(lambda: running.status[0].restarts == 2)
     assert running.status[1].restarts == 0
@@ -329,6 +329,45 @@ def test_nobody_is_doubted_while_the_one_who_could_tell_is_away(
 
 
 # --- stop -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lease(home: Path) -> Callable[..., None]:
+    """Let the lease of the agent end so many seconds from now."""
+    database = factories.database(home)
+
+    def ends(in_s: float) -> None:
+        at = datetime.now(UTC) + timedelta(seconds=in_s)
+        database.write(lambda db: db.merge(Lease(name="agent", holder="somebody", epoch=1, expires_at=at)))
+
+    return ends
+
+
+def test_an_agent_that_lets_its_lease_run_out_is_started_again(
+    start: Callable[..., Supervisor], home: Path, lease: Callable[..., None]
+) -> None:
+    agent = replace(python("agent", WAITS), lease_in=f"sqlite:///{home / 'b2cal.db'}", patience_s=1.0)
+    lease(-3600)  # of an earlier life
+    running = start(agent)
+    first = pid_of(running)
+    assert only(running).phase is Phase.STARTING
+    lease(1)
+    eventually(lambda: running.is_healthy)
+    assert pid_of(running) == first
+    eventually(lambda: only(running).restarts == 1)
+    assert only(running).note == "showed no sign of life for 1 s"
+    assert pid_of(running) != first
+
+
+def test_an_agent_is_not_doubted_while_its_lease_cannot_be_looked_at(
+    start: Callable[..., Supervisor], home: Path, lease: Callable[..., None]
+) -> None:
+    (home / "b2cal.db").rename(home / "away.db")
+    (home / "b2cal.db").mkdir()
+    agent = replace(python("agent", WAITS), lease_in=f"sqlite:///{home / 'b2cal.db'}", patience_s=0.01)
+    running = start(agent, python("site", ENDS_SOON))
+    eventually(lambda: running.status[1].restarts >= 2)
+    assert running.status[0].restarts == 0
 
 
 def test_all_are_asked_to_end_at_once_and_who_does_not_is_killed(
