@@ -70,7 +70,7 @@ def components(settings: Settings) -> tuple[Component, ...]:
 def _site(settings: Settings) -> Component:
     site = settings.site
     command = (
-        *("gunicorn", "b2cal.site:create_app()", "--bind", f"{site.host}:{site.port}"),
+        *("gunicorn", "b2cal.site:serve()", "--bind", f"{site.host}:{site.port}"),
         *("--workers", str(site.workers), "--worker-class", "gthread", "--threads", str(site.threads)),
         *("--graceful-timeout", "3", "--no-control-socket"),
     )

@@ -13,6 +13,7 @@ import click
 from rich.markup import escape
 from sqlalchemy import select, text
 
+from b2cal import loop
 from b2cal.conditions import PayloadStore, tag_entries
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import overlaps
@@ -46,7 +47,7 @@ class Finding:
 @click.command()
 @pass_desk
 def doctor(desk: Desk) -> None:
-    """Check database, schema, clock, disk, ports, store, tags and agent. Exit code 1 if something is ill."""
+    """Check database, schema, clock, disk, ports, store, tags, agent and site. Exit code 1 if something is ill."""
     findings = list(examine(desk))
     desk.show([asdict(finding) for finding in findings], lambda: _tell(desk, findings))
     if any(finding.health is Health.ILL for finding in findings):
@@ -146,7 +147,18 @@ def _agent(_settings: Settings, database: Database) -> Finding:
     return Finding("agent", Health.WELL, f"runs as {lease.holder}")
 
 
-_LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (_schema, _clock, _store, _tags, _agent)
+def _presence(_settings: Settings, database: Database) -> Finding:
+    with database.read() as db:
+        seen_at, at = loop.site_seen_at(db), now(db)
+    if seen_at is None:
+        return Finding("site", Health.WELL, "has not run in this home yet")
+    if at - seen_at > 2 * loop.SIGN_EVERY:
+        says = f"was last seen {loop.spoken(at - seen_at)} ago: no window ends while it is away for long"
+        return Finding("site", Health.WARNING, says, "`b2cal up` starts it.")
+    return Finding("site", Health.WELL, "people can reach it")
+
+
+_LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (_schema, _clock, _store, _tags, _agent, _presence)
 _SIGNS = {Health.WELL: "[green]✓[/]", Health.WARNING: "[yellow]![/]", Health.ILL: "[red]✗[/]"}
 
 

@@ -7,6 +7,7 @@ from .deadlines import asks_for_inputs, inputs_asked_at, spoken
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
 from .named import person_named, release_named
+from .outages import SIGN_EVERY, site_is_there, site_seen_at
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release
 from .publication import Preview, advance_processing, publication_preview, publish
 from .readiness import Why, inputs_of, lacks_selection, why
@@ -37,6 +38,7 @@ __all__ = [
     "FINISHED",
     "PROCESSING_RULES",
     "RULES",
+    "SIGN_EVERY",
     "THE_LOOP",
     "Act",
     "Actor",
@@ -95,6 +97,8 @@ __all__ = [
     "set_tag_state",
     "sign_off",
     "signals",
+    "site_is_there",
+    "site_seen_at",
     "spoken",
     "submit",
     "veto",

@@ -13,6 +13,7 @@ from .attempts import begin
 from .deadlines import asks_for_inputs, next_due, next_reminder, spoken
 from .errors import Conflict, InvalidChoice, InvalidConfig
 from .judging import judge_attempt, rejected_before
+from .outages import give_back, site_away_since
 from .readiness import Lack, lacking, lacks_selection, obstacle, put_to_manager
 from .results import bring_back
 from .rules import FINISHED, GOING, OVER, Verb
@@ -82,8 +83,10 @@ def _remind_or_submit(workplace: Workplace, processing: str, calibration: str) -
         it = view.calibration(calibration)
         if it.state is not State.OPEN or it.window_ends_at is None:
             return False
+        if give_back(db, it):
+            return True
         if now(db) >= it.window_ends_at:
-            return _submit_defaults(db, view, it)
+            return site_away_since(db, it) is None and _submit_defaults(db, view, it)
         reminder_at = next_reminder(it, workplace.settings.loop.reminders)
         if reminder_at is None or now(db) < reminder_at:
             return False

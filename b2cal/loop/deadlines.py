@@ -44,11 +44,12 @@ def asks_for_inputs(processing: Processing, calibration: Calibration, at: dateti
     return asked_at is not None and at >= asked_at and processing.state in GOING
 
 
-def open_window(calibration: Calibration, at: datetime, length_s: float) -> None:
-    """Begin a window of `length_s` seconds."""
+def open_window(calibration: Calibration, at: datetime, length_s: float) -> datetime:
+    """Begin a window of `length_s` seconds; tells its end."""
     calibration.window_started_at = at
-    calibration.window_ends_at = at + timedelta(seconds=length_s)
+    calibration.window_ends_at = ends_at = at + timedelta(seconds=length_s)
     calibration.reminders_sent = 0
+    return ends_at
 
 
 def spoken(duration: timedelta) -> str:

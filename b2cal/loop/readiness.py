@@ -24,6 +24,7 @@ from b2cal.model import (
 )
 
 from .deadlines import asks_for_inputs, spoken
+from .outages import site_away_since
 from .rules import FINISHED, GOING
 from .view import Freshness, ProcessingView
 
@@ -155,11 +156,18 @@ def why(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
 
 def _open(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
     if calibration.window_ends_at is None or calibration.window_ends_at <= at:
-        return Why(calibration.problem or "The window is over: it is submitted now.")
+        return Why(calibration.problem or _at_the_end(view, calibration, at))
     left = spoken(calibration.window_ends_at - at)
     if lacks_selection(calibration):
         return Why(f"Has no selection of data: {view.processing.manager} gives one ({left} left).")
     return Why(f"Submitted with the defaults in {left} unless {calibration.expert} changes something.")
+
+
+def _at_the_end(view: ProcessingView, calibration: Calibration, at: datetime) -> str:
+    away_since = site_away_since(view.db, calibration)
+    if away_since is None:
+        return "The window is over: it is submitted now."
+    return f"The window is over, but nobody could reach the site for {spoken(at - away_since)}: it waits for the site."
 
 
 def _submitted(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:

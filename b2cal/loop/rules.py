@@ -77,7 +77,7 @@ RULES = (
     Rule(Verb.GO_ON,    {SUBMITTED},                          (),                   {MANAGER},        "Go on", NEEDED),
     Rule(Verb.SELECT,   {OPEN},                               (),                   {MANAGER},        "Select data"),
     Rule(Verb.REASSIGN, set(State),                           (),                   {MANAGER},        "Reassign"),
-    Rule(Verb.EXTEND,   {OPEN},                               (),                   {MANAGER},        "Extend"),
+    Rule(Verb.EXTEND,   {OPEN},                               (),                   {MANAGER, LOOP},  "Extend"),
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from b2cal.releases import config_problems, merged_config
 from .deadlines import open_window
 from .errors import Conflict, InvalidChoice, InvalidConfig
 from .named import person_named
+from .outages import give_back, site_away_since
 from .readiness import lacks_selection
 from .rules import Verb
 from .transition import Act, Transition, raise_signals, transition
@@ -170,12 +171,17 @@ def reassign(db: Session, calibration_id: int, expert: str, act: Act) -> None:
 
 
 def extend(db: Session, calibration_id: int, hours: float, act: Act) -> None:
-    """Let the window of an open calibration end `hours` later."""
+    """Let the window of an open calibration end `hours` later; where it is over, one of `hours` begins."""
     if not 0 < hours <= 24 * 365:
         raise InvalidChoice(f"A window cannot be extended by {hours} h.", hint="Give a positive number of hours.")
     with transition(db, calibration_id, Verb.EXTEND, act) as it:
-        ends_at = max(it.calibration.window_ends_at or it.at, it.at) + timedelta(hours=hours)
-        it.calibration.window_ends_at = ends_at
+        while give_back(db, it.calibration):
+            pass  # first what the site's outages took from it
+        ends_at = it.calibration.window_ends_at
+        if ends_at is None or (ends_at <= it.at and site_away_since(db, it.calibration) is None):
+            ends_at = open_window(it.calibration, it.at, hours * 3600)
+        else:
+            it.calibration.window_ends_at = ends_at = ends_at + timedelta(hours=hours)
         it.calibration.problem = ""
         it.detail(window_ends_at=ends_at.isoformat())
 

@@ -32,6 +32,7 @@ from .loop import (
     Decision,
     Outbox,
     Processing,
+    SitePresence,
     Submission,
     Verdict,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "Role",
     "Run",
     "SignOffPolicy",
+    "SitePresence",
     "Stage",
     "StartPolicy",
     "State",

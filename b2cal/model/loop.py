@@ -276,3 +276,14 @@ class Outbox(Base):
     created_at: Mapped[Moment]
     sent_at: Mapped[Moment | None] = mapped_column(index=True)
     tries: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class SitePresence(Base):
+    """A time in which people could reach the site; between two of them it was away."""
+
+    __tablename__ = "site_presence"
+
+    id: Mapped[Id]
+    away_since: Mapped[Moment | None] = mapped_column(unique=True, comment="last sign of life before; null = the first")
+    began_at: Mapped[Moment]
+    seen_at: Mapped[Moment] = mapped_column(comment="last sign of life of the site")

@@ -3,6 +3,7 @@
 import secrets
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 from flask import Flask, request, url_for
@@ -15,10 +16,18 @@ from b2cal.loop import Workplace
 from b2cal.model import Database, Person
 from b2cal.settings import Settings
 
-from . import desk, failures, looks, security, wording
+from . import desk, failures, looks, security, sign_of_life, wording
 from .desk import LARGEST_NUMBER, Desk, Visitor
 from .entrance import Entrance
 from .pages import BLUEPRINTS
+
+
+def serve() -> Flask:
+    """The site of a worker of Gunicorn, `gunicorn 'b2cal.site:serve()'`: it shows that people can reach it."""
+    app = create_app()
+    workplace = app.extensions["b2cal"].workplace
+    Thread(target=sign_of_life.leave, args=(workplace, Event()), name="sign of life", daemon=True).start()
+    return app
 
 
 class RowNumber(IntegerConverter):
@@ -29,7 +38,7 @@ class RowNumber(IntegerConverter):
 
 
 def create_app(settings: Settings | None = None, clock: Clock | None = None) -> Flask:
-    """The site of one process, for Gunicorn: `gunicorn 'b2cal.site:create_app()'`."""
+    """The site of one process."""
     settings, clock = settings or Settings(), clock or SystemClock()
     app = Flask(__name__)
     app.secret_key = _secret_key(settings.folder("site.key"))

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from sqlalchemy import func, select
 
-from b2cal.model import Decision, Job, Run
+from b2cal.model import Decision, Job, Run, SitePresence
 from tests.small_loop import SmallLoop, free_ports, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900)]
@@ -73,6 +73,7 @@ def test_without_the_scheduler_only_people_change_states_and_batch_jobs_go_on(tm
         small.until_published()
         assert count(small, Run) > 0
         assert count(small, Job) <= 120
+        assert count(small, SitePresence) == 1
         assert small.down() == 0
         assert small.processes() == []
     finally:

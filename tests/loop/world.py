@@ -156,9 +156,7 @@ class World:
             manager="manager",
             base_tag="main",
             target_tag="main",
-            window_s=100.0,
-            reject_window_s=50.0,
-            **policies,  # type: ignore[arg-type]
+            **{"window_s": 100.0, "reject_window_s": 50.0, **policies},  # type: ignore[arg-type]
         )
 
         def unit(db: Session) -> None:
