@@ -112,7 +112,7 @@ def _seed(
 def _run_report(inputs: Inputs | None) -> list[dict[str, object]]:
     if inputs is None:
         return []
-    return [{"run": str(choice.exprun), "taken": choice.taken, "reason": choice.reason} for choice in inputs.runs]
+    return [choice.to_json() for choice in inputs.runs]
 
 
 def work_of(db: Session, workplace: Workplace, attempt: Attempt, requested: IoV) -> Work:

@@ -218,3 +218,12 @@ def test_what_is_wrong_with_a_fallback_is_told_in_one_sentence_that_can_be_read(
         "The tag short cannot stand in for A: PA has no constants for e26r100 - e26r102, which was asked for;"
         " PA has no constants for e26r107 - e26r109, which was asked for."
     )
+
+
+def test_an_attempt_keeps_for_each_run_why_it_was_taken(world: World) -> None:
+    world.do("submit", "A")
+    world.advance("A")
+    with world.database.read() as db:
+        runs = world.view(db).attempts["A"].runs
+    assert [run["run"] for run in runs] == [str(ExpRun(26, number)) for number in range(100, 105)]
+    assert all(run["taken"] and "1,000 events of bhabha" in run["reason"] for run in runs)
