@@ -7,6 +7,7 @@ corrections go to later runs or into a new tag. A tag that is RUNNING moreover g
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -40,6 +41,26 @@ class Change:
     gaps: tuple[IoV, ...]
     overlaps: tuple[IoV, ...]
     forbidden: str
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept with the decision: runs as people write them, constants by their identity."""
+        return {
+            "name": self.name,
+            "closed": None if self.closed is None else _written(self.closed),
+            "created": [_written(entry) for entry in self.created],
+            "unchanged": [_runs(iov) for iov in self.unchanged],
+            "gaps": [str(iov) for iov in self.gaps],
+            "overlaps": [str(iov) for iov in self.overlaps],
+            "forbidden": self.forbidden,
+        }
+
+
+def _written(entry: Entry) -> dict[str, str]:
+    return {**_runs(entry.iov), "identity": entry.identity}
+
+
+def _runs(iov: IoV) -> dict[str, str]:
+    return {"first": str(iov.first), "last": "open" if iov.last is None else str(iov.last)}
 
 
 class PublicationRefused(B2calError):

@@ -96,7 +96,7 @@ def publish(db: Session, processing_id: int, act: Act) -> list[Change]:
         raise Conflict(
             f"{view.processing.name} cannot be published: {preview.obstacle}", hint="Look at what it waits for."
         )
-    changes = [str(change) for change in preview.changes]
+    changes = [change.to_json() for change in preview.changes]
     processing = processing_transition(db, processing_id, ProcessingVerb.PUBLISH, act, changes=changes)
     processing.ended_at = now(db)
     conditions.publish(db, processing.target_tag_id, new_entries(view))

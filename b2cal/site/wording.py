@@ -11,6 +11,7 @@ from b2cal import loop
 from b2cal.core.iov import OPEN, ExpRun
 from b2cal.model import Calibration, Processing, ProcessingState, State
 
+from .decided import facts
 from .desk import reading, visitor
 from .graph import NODE_HEIGHT, NODE_WIDTH
 from .looks import CALIBRATION, Look
@@ -260,9 +261,9 @@ FILTERS: dict[str, Callable[..., object]] = {
     "run": run, "size": size, "count": count, "events": events, "short": short, "figure": figure, "quote": quote
 }  # fmt: skip
 GLOBALS: dict[str, object] = {
-    "OPEN": OPEN,
     "cpu": cpu,
     "cut": cut,
+    "facts": facts,
     "finding": finding,
     "green_text": green_text,
     "limit_text": limit_text,

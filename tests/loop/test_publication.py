@@ -55,6 +55,17 @@ def test_by_policy_the_manager_publishes(tmp_path) -> None:
     assert loop.advance_processing(world.workplace, "bucket1").finished
 
 
+def test_the_decision_to_publish_keeps_what_it_changed(world: World) -> None:
+    finish_all(world, 1)
+    loop.advance_processing(world.workplace, "bucket1")
+    kept = next(one.details["changes"] for one in world.decisions() if one.verb == "publish")
+    with world.database.read() as db:
+        old, new = (e for e in conditions.tag_entries(db, conditions.tag_named(db, "main").id) if e.name == "PA")
+    assert [change["name"] for change in kept] == ["PA", "PB", "PC", "PD"]
+    assert kept[0]["closed"] == {"first": "e0r0", "last": "e26r99", "identity": old.identity}
+    assert kept[0]["created"] == [{"first": "e26r100", "last": "open", "identity": new.identity}]
+
+
 def test_the_preview_says_what_publishing_does(world: World) -> None:
     finish_all(world, 1)
     with world.database.read() as db:

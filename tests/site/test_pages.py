@@ -1,6 +1,7 @@
 """What the pages say."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -250,6 +251,25 @@ def test_decisions_can_be_looked_through(expert: Browser) -> None:
     assert "Published" in hers
     assert "too few hadrons" not in hers
     assert "older decisions" in expert.get("/decisions").text or expert.get("/decisions").text.count("<tr>") < 102
+
+
+def test_what_publishing_changed_stays_to_be_read(expert: Browser) -> None:
+    text = expert.get("/processings/bucket22/publication").text
+    assert "by M. Manager" in text
+    row = text[text.index("<b>Alignment</b>") :].split("</tr>")[0]
+    runs = re.findall(r'href="/data/([^"]+)"', row)
+    assert runs == ["e25r1", "e25r699", "e25r700"]
+    assert "→ open" in row
+
+
+def test_decisions_tell_their_facts_in_words(expert: Browser, manager: Browser, find: Find) -> None:
+    it = find("dE/dx gain")
+    manager.post(f"/calibrations/{it.id}/do/reassign", seen=str(it.version), expert="muon")
+    text = expert.get("/decisions").text
+    assert "E. Expert → K. Muon" in text
+    assert "max_events_hadron = 20000" in text
+    assert '/processings/bucket22/publication">what it changed' in text
+    assert "&#34;" not in text  # no JSON
 
 
 def test_the_result_page_explains_itself_and_shows_what_the_demo_found(expert: Browser, settings: Settings) -> None:

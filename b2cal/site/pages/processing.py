@@ -6,7 +6,7 @@ from b2cal import loop
 from b2cal.site.desk import at, reading, visitor
 from b2cal.site.live import live
 from b2cal.site.queries.board import counted
-from b2cal.site.queries.history import time_spent
+from b2cal.site.queries.history import publication_of, time_spent
 from b2cal.site.queries.overview import Overview, Row, heading, overview
 from b2cal.site.queries.people import full_names
 
@@ -43,10 +43,14 @@ def preview(name: str) -> str:
     db = reading()
     view = loop.ProcessingView.of(db, name)
     buttons = loop.processing_buttons(db, view.processing, visitor().username)
+    found = loop.publication_preview(view)
+    done = publication_of(db, view.processing)
     return render_template(
         "publication.html",
         it=view.processing,
-        preview=loop.publication_preview(view),
+        preview=found,
+        done=done,
+        changes=[change.to_json() for change in found.changes] if done is None else done.details.get("changes", []),
         may_publish=any(button.verb is loop.ProcessingVerb.PUBLISH for button in buttons),
         names=full_names(db),
     )

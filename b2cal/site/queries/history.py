@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from b2cal.loop import ProcessingVerb
 from b2cal.model import Attempt, Calibration, Decision, Job, JobGroup, Processing, State
 from b2cal.site.timeline import Batch, Share, Stay, shares
 
@@ -16,6 +17,12 @@ def decisions_of(db: Session, calibration_id: int) -> Sequence[Decision]:
     """All decisions on a calibration, the latest first."""
     query = select(Decision).where(Decision.calibration_id == calibration_id).order_by(Decision.id.desc())
     return db.scalars(query).all()
+
+
+def publication_of(db: Session, processing: Processing) -> Decision | None:
+    """The decision by which a processing was published; None: it is not."""
+    query = select(Decision).where(Decision.processing_id == processing.id, Decision.verb == ProcessingVerb.PUBLISH)
+    return db.scalar(query.order_by(Decision.id.desc()).limit(1))
 
 
 def time_spent(

@@ -284,6 +284,7 @@ class Rows:
         actor: str,
         role: Role,
         reason: str = "",
+        **details: Any,
     ) -> None:
         self.db.add(
             Decision(
@@ -297,7 +298,7 @@ class Rows:
                 to_state=after,
                 reason=reason,
                 seen=digest([verb, hours]) if it is not None else "",
-                details={"changes": {"max_events_hadron": 20000}} if "hadrons for" in reason else {},
+                details=details,
             )
         )
         self.db.flush()

@@ -5,6 +5,7 @@ from typing import Any
 
 from werkzeug.security import generate_password_hash
 
+from b2cal.conditions import Change, Entry
 from b2cal.core.checksums import digest
 from b2cal.core.iov import OPEN, ExpRun
 from b2cal.loop import ProcessingView
@@ -223,7 +224,18 @@ class Story(Rows):
             self.decide(
                 processing, it, hours + 60, "sign_off", "review", "signed_off", "b2cal", Role.LOOP, "verdict pass"
             )
-        self.decide(processing, None, -5 * 24, "publish", "complete", "published", "manager", Role.MANAGER)
+        changes = [change.to_json() for change in self._changes()]
+        self.decide(
+            processing, None, -5 * 24, "publish", "complete", "published", "manager", Role.MANAGER, changes=changes
+        )
+
+    def _changes(self) -> list[Change]:
+        """What publishing the first processing did: for each payload an IoV was closed and one was created."""
+        in_tag: dict[str, list[Entry]] = {}
+        for row in self.db.query(TagIov).filter_by(tag_id=self.tags["prompt"].id).order_by(TagIov.name, TagIov.first):
+            entry = Entry(row.name, row.first, row.last, row.payload_id, row.payload.identity)
+            in_tag.setdefault(row.name, []).append(entry)
+        return [Change(name, closed, (new,), (), (), (), "") for name, (closed, new) in in_tag.items()]
 
     def _bucket23(self) -> None:
         processing = self._processing("bucket23", ProcessingState.ACTIVE, FIRST, LAST, -38 / 24)
@@ -309,7 +321,8 @@ class Story(Rows):
             (-1.3, "ended", "running", "validating", "b2cal", Role.LOOP, "after 5 iterations"),
             (-1.08, "judged", "validating", "review", "b2cal", Role.LOOP, "verdict fail"),
         ):
-            self.decide(processing, it, at, verb, before, after, who, role, reason)
+            changes = {"changes": {"max_events_hadron": 20000}} if "hadrons for" in reason else {}
+            self.decide(processing, it, at, verb, before, after, who, role, reason, **changes)
 
     def _chunk3(self) -> None:
         """A reprocessing with a failure, something that runs, something that is judged."""
