@@ -9,16 +9,16 @@ from sqlalchemy.orm import Session
 from b2cal.model import Calibration, Grade, Kind, NoVerdictPolicy, Outcome, SignOffPolicy, State, now
 
 from .actors import THE_LOOP
-from .attempts import begin
+from .attempts import automatic_was_rejected, begin, defaults_were_rejected
 from .deadlines import asks_for_inputs, next_due, next_reminder, spoken
 from .errors import Conflict, InvalidChoice, InvalidConfig
-from .judging import judge_attempt, rejected_before
+from .judging import judge_attempt
 from .outages import give_back, site_away_since
 from .readiness import Lack, lacking, lacks_selection, obstacle, put_to_manager
 from .results import bring_back
 from .rules import FINISHED, GOING, OVER, Verb
 from .transition import Act, tell, transition
-from .verbs import Choice, restart, sign_off, submit
+from .verbs import Choice, restart, sign_off, submit, withdraw
 from .view import Freshness, ProcessingView
 from .workplace import Workplace
 
@@ -41,6 +41,8 @@ class Progress:
 
 
 Step = Callable[[Workplace, str, str], bool]
+
+_REJECTED = "the same configuration on the same inputs and constants was rejected"
 
 
 def advance(workplace: Workplace, processing: str, calibration: str) -> Progress:
@@ -101,7 +103,7 @@ def _remind_or_submit(workplace: Workplace, processing: str, calibration: str) -
 
 def _submit_defaults(db: Session, view: ProcessingView, it: Calibration) -> bool:
     """The automatic submission; where it must not be made the manager is asked, once."""
-    problem = _no_automatic_submission(db, view, it)
+    problem = _no_automatic_submission(view, it)
     if not problem:
         savepoint = db.begin_nested()
         try:
@@ -119,13 +121,11 @@ def _submit_defaults(db: Session, view: ProcessingView, it: Calibration) -> bool
     return True
 
 
-def _no_automatic_submission(db: Session, view: ProcessingView, it: Calibration) -> str:
+def _no_automatic_submission(view: ProcessingView, it: Calibration) -> str:
     if lacks_selection(it):
         return f"Not submitted: its script has no filters, so {view.processing.manager} must give a selection."
-    if rejected_before(db, view, it):
-        return (
-            f"Not submitted: the same configuration on the same inputs was rejected; {it.expert} must change something."
-        )
+    if defaults_were_rejected(view, it):
+        return f"Not submitted: {_REJECTED}; {it.expert} must change something."
     return ""
 
 
@@ -142,6 +142,9 @@ def _start(workplace: Workplace, processing: str, calibration: str) -> bool:
         lack = lacking(view, it)
         if lack is not None:
             return _wait_for_inputs(db, view, it, lack)
+        if automatic_was_rejected(view, it, it.submission):
+            withdraw(db, it.id, Act(THE_LOOP, it.version, _REJECTED))  # open again, it asks
+            return True
         with transition(db, it.id, Verb.START, Act(THE_LOOP, it.version)) as change:
             attempt = begin(view, it, it.submission)
             change.detail(attempt=attempt.number, files=len(attempt.files), reads=len(attempt.reads))

@@ -72,12 +72,27 @@ def begin(view: ProcessingView, calibration: Calibration, submission: Submission
     return attempt
 
 
-def seed_by_default(view: ProcessingView, calibration: Calibration) -> str:
-    """The seed that an attempt with the defaults would have now."""
+def defaults_were_rejected(view: ProcessingView, calibration: Calibration) -> bool:
+    """Whether the defaults on today's inputs and constants are a combination that was rejected."""
     selection = calibration.selection or {"filters": calibration.definition.settings["input_data_filters"]}
+    return _was_rejected(view, calibration, releases.merged_config(calibration.definition, {}), selection)
+
+
+def automatic_was_rejected(view: ProcessingView, calibration: Calibration, submission: Submission) -> bool:
+    """The same for a submission, if it was automatic: a person may submit again what was rejected."""
+    return submission.automatic and _was_rejected(view, calibration, submission.config, submission.selection)
+
+
+def _was_rejected(
+    view: ProcessingView, calibration: Calibration, config: dict[str, Any], selection: dict[str, Any]
+) -> bool:
+    rejected = view.db.scalars(
+        select(Attempt.seed).where(Attempt.calibration_id == calibration.id, Attempt.rejected)
+    ).all()
+    if not rejected:
+        return False
     inputs = None if calibration.kind is Kind.COPY else inputs_of(view, calibration, selection)
-    config = releases.merged_config(calibration.definition, {})
-    return _seed(view.db, calibration, config, view.would_read(calibration.name, config), inputs)
+    return _seed(view.db, calibration, config, view.would_read(calibration.name, config), inputs) in rejected
 
 
 def _seed(

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from b2cal import validation
@@ -12,7 +11,7 @@ from b2cal.runtime import Constants, Measurements, UnusableOutput, Work, measure
 from b2cal.validation import Check, Judgement, Provenance
 
 from .actors import THE_LOOP
-from .attempts import constants, seed_by_default, work_of
+from .attempts import constants, work_of
 from .results import add_used, want_group
 from .rules import Verb
 from .transition import Act, transition
@@ -70,12 +69,6 @@ def judge_attempt(workplace: Workplace, processing: str, calibration: str) -> bo
         case.provenance,
     )
     return write_down(workplace, case, judgement, measured, report.name)
-
-
-def rejected_before(db: Session, view: ProcessingView, calibration: Calibration) -> bool:
-    """Whether the defaults on today's inputs and upstream payloads are a combination that was rejected."""
-    rejected = set(db.scalars(select(Attempt.seed).where(Attempt.calibration_id == calibration.id, Attempt.rejected)))
-    return bool(rejected) and seed_by_default(view, calibration) in rejected
 
 
 def _case(db: Session, workplace: Workplace, view: ProcessingView, it: Calibration, attempt: Attempt) -> Case:

@@ -63,7 +63,7 @@ class Rule:
 RULES = (
     #    verb           at                                    to                    who may           button
     Rule(Verb.SUBMIT,   {OPEN},                               (SUBMITTED,),         OWNERS | {LOOP},  "Submit"),
-    Rule(Verb.WITHDRAW, {SUBMITTED},                          (OPEN,),              OWNERS,           "Withdraw"),
+    Rule(Verb.WITHDRAW, {SUBMITTED},                          (OPEN,),              OWNERS | {LOOP},  "Withdraw"),
     Rule(Verb.START,    {SUBMITTED},                          (RUNNING,),           {LOOP},           "Start"),
     Rule(Verb.ENDED,    {RUNNING},                            (VALIDATING, FAILED), {LOOP},           "End"),
     Rule(Verb.JUDGED,   {VALIDATING},                         (REVIEW, FAILED),     {LOOP},           "Judge"),

@@ -58,10 +58,15 @@ def submit(db: Session, calibration_id: int, choice: Choice, act: Act) -> Submis
 
 
 def withdraw(db: Session, calibration_id: int, act: Act) -> None:
-    """Take a submission back before the window ends."""
+    """Take a submission back: people before the window ends, b2cal when it had submitted what was rejected before.
+
+    Raises:
+        Conflict: besides those of `transition`: the window is over.
+    """
     with transition(db, calibration_id, Verb.WITHDRAW, act) as it:
         it.calibration.accept_incomplete = False
-        if it.calibration.window_ends_at is None or it.calibration.window_ends_at <= it.at:
+        ends_at = it.calibration.window_ends_at
+        if act.by.role is not Role.LOOP and (ends_at is None or ends_at <= it.at):
             raise Conflict(
                 f"The window of {it.calibration.name} is over.", hint="Restart or reject it instead, when it has run."
             )

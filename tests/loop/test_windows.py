@@ -86,6 +86,31 @@ def test_what_was_rejected_is_not_submitted_again_by_itself(world: World) -> Non
     assert world.advance("A").state == "running"
 
 
+def test_an_automatic_submission_that_turns_out_to_be_the_rejected_combination_is_taken_back(world: World) -> None:
+    """At the end of its window B would read other constants than were rejected; when it may start, the same again."""
+    for name in "AB":
+        world.do("submit", name)
+    world.finish("A", 1)
+    world.advance("B")
+    world.jobs_end("B", 1)
+    world.judged("B")
+    world.do("reject", "B", reason="wrong")
+    world.do("restart", "A")
+    world.tick(51)
+    assert world.advance("B").state == "submitted"
+    world.finish("A", 1)
+    assert world.advance("B").state == "open"
+    assert world.decisions()[-1].actor == "b2cal"
+    with world.database.read() as db:
+        asks = db.scalars(select(Outbox).where(Outbox.key.startswith("asks:"))).all()
+        why = loop.why(world.view(db), world.view(db).calibration("B"), world.clock.now()).sentence
+    assert [message.body["text"] for message in asks] == [why]
+    assert why.startswith("Not submitted: the same configuration on the same inputs and constants was rejected")
+
+    world.do("submit", "B")
+    assert world.advance("B").state == "running"
+
+
 def test_a_reject_opens_a_new_window(world: World) -> None:
     world.do("submit", "A")
     world.advance("A")
