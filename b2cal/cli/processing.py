@@ -17,6 +17,7 @@ from b2cal.core.errors import B2calError
 from b2cal.core.iov import ExpRun, IoV
 from b2cal.loop import Act, NewProcessing, ProcessingView
 from b2cal.model import (
+    BarrierPolicy,
     Job,
     JobGroup,
     JobState,
@@ -81,6 +82,7 @@ def _policy(name: str, default: StrEnum) -> Decorator:
 @_policy("kind", ProcessingKind.PROMPT)
 @click.option("--window-h", type=click.FloatRange(min=0, min_open=True), help="Length of the window (default: 48).")
 @_policy("start", StartPolicy.READY)
+@_policy("barrier", BarrierPolicy.NONE)
 @_policy("sign-off", SignOffPolicy.AUTO)
 @_policy("no-verdict", NoVerdictPolicy.GENERIC)
 @_policy("publish", PublishPolicy.AUTO)
@@ -100,6 +102,7 @@ def create(desk: Desk, /, **asked: Any) -> None:
         reject_window_s=times.reject_window_s,
         inputs_patience_s=times.inputs_patience_s,
         start=StartPolicy(asked["start"]),
+        barrier=BarrierPolicy(asked["barrier"]),
         sign_off=SignOffPolicy(asked["sign_off"]),
         no_verdict=NoVerdictPolicy(asked["no_verdict"]),
         publish=PublishPolicy(asked["publish"]),
@@ -211,6 +214,7 @@ def overview(desk: Desk, name: str) -> dict[str, Any]:
             "name": name,
             "state": view.processing.state.value,
             "held": view.processing.held,
+            "barrier": view.processing.barrier_policy.value,
             "at": at,
             "calibrations": [
                 {
@@ -248,8 +252,11 @@ def picture(facts: dict[str, Any]) -> Table:
     """The overview as a table for a terminal."""
     at: datetime = facts["at"]
     held = ", held" if facts["held"] else ""
+    barrier = ", full barriers between steps" if facts["barrier"] == BarrierPolicy.STEPS else ""
     table = Table(
-        title=f"{facts['name']}: {facts['state']}{held}  ({at:%H:%M:%S} UTC)", title_justify="left", header_style="bold"
+        title=f"{facts['name']}: {facts['state']}{held}{barrier}  ({at:%H:%M:%S} UTC)",
+        title_justify="left",
+        header_style="bold",
     )
     for column in ("Step", "Calibration", "State", "Jobs", "Why / what next"):
         table.add_column(column)

@@ -20,7 +20,7 @@ def want_graph(db: Session, processing: Processing) -> None:
 
 
 def write_graph(workplace: Workplace, processing_id: int) -> None:
-    """Write `dags/<processing>.json`: steps and calibrations with their upstream; `ended` when it is over."""
+    """Write `dags/<processing>.json`: steps, calibrations, whom each waits for; `ended` when it is over."""
     with workplace.database.read() as db:
         view = ProcessingView(db, processing_id)
         over = view.processing.state in (ProcessingState.PUBLISHED, ProcessingState.CANCELLED)
@@ -33,7 +33,7 @@ def write_graph(workplace: Workplace, processing_id: int) -> None:
                     "name": calibration.name,
                     "task_id": task_id(calibration.name),
                     "step": calibration.step.value,
-                    "upstream": sorted(task_id(name) for name in calibration.upstream),
+                    "upstream": sorted(task_id(name) for name in view.directly_before[calibration.name]),
                 }
                 for calibration in view.calibrations.values()
             ],

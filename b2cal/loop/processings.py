@@ -13,6 +13,7 @@ from b2cal.conditions import tag_named
 from b2cal.core.iov import IoV
 from b2cal.model import (
     Attempt,
+    BarrierPolicy,
     Calibration,
     Definition,
     GlobalTag,
@@ -36,6 +37,7 @@ from .deadlines import open_window
 from .errors import Conflict, InvalidChoice
 from .graph import task_id, want_graph
 from .named import release_named
+from .order import Place, directly_before
 from .publication import freeze_base, wake_tag
 from .rules import FINISHED, ProcessingVerb
 from .transition import Act, processing_transition, raise_signals
@@ -59,6 +61,7 @@ class NewProcessing:
     reject_window_s: float = 24 * 3600.0
     inputs_patience_s: float = 24 * 3600.0
     start: StartPolicy = StartPolicy.READY
+    barrier: BarrierPolicy = BarrierPolicy.NONE
     sign_off: SignOffPolicy = SignOffPolicy.AUTO
     no_verdict: NoVerdictPolicy = NoVerdictPolicy.GENERIC
     publish: PublishPolicy = PublishPolicy.AUTO
@@ -112,6 +115,7 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
         reject_window_s=wanted.reject_window_s,
         inputs_patience_s=wanted.inputs_patience_s,
         start_policy=wanted.start,
+        barrier_policy=wanted.barrier,
         sign_off_policy=wanted.sign_off,
         no_verdict_policy=wanted.no_verdict,
         publish_policy=wanted.publish,
@@ -133,6 +137,7 @@ def activate(db: Session, processing_id: int, act: Act) -> Processing:
         select(Definition).where(Definition.release_id == processing.release_id).order_by(Definition.id)
     ).all()
     graph = releases.graph(definitions)
+    _refuse_circle(definitions, graph, processing.barrier_policy)
     _refuse_equal_task_ids(definitions)
     _know(db, {definition.expert for definition in definitions})
     for definition in definitions:
@@ -222,6 +227,20 @@ def _refuse_equal_task_ids(definitions: Sequence[Definition]) -> None:
         raise Conflict(
             f"The names {', '.join(unclear)} differ from others only in signs, or have no letter from a to z.",
             hint="Airflow needs a name of its own for each: rename them in the release.",
+        )
+
+
+def _refuse_circle(definitions: Sequence[Definition], graph: dict[str, list[str]], barrier: BarrierPolicy) -> None:
+    """With full barriers nothing may depend on a later step, which waits for it."""
+    places = [Place(it.name, it.step, frozenset(graph[it.name])) for it in definitions]
+    before = directly_before(places, barrier)
+    circle = releases.find_cycle({name: sorted(names) for name, names in before.items()})
+    if circle is not None:
+        steps = {definition.name: definition.step.value for definition in definitions}
+        path = " -> ".join(f"{name} ({steps[name]})" for name in circle)
+        raise Conflict(
+            f"With full barriers between the steps these would wait for each other in a circle: {path}.",
+            hint="Correct the steps in release.toml, or do without barriers.",
         )
 
 

@@ -84,9 +84,9 @@ def obstacle(view: ProcessingView, calibration: Calibration, at: datetime) -> Wh
         and at < calibration.window_ends_at
     ):
         return Why(f"Starts at the end of the window, in {spoken(calibration.window_ends_at - at)}.")
-    for upstream in view.upstream(calibration.name):
-        if not view.settled(upstream.name):
-            return _waits_for(view, upstream)
+    for other in view.before(calibration.name):
+        if not view.settled(other.name):
+            return _waits_for(view, other)
     return None
 
 

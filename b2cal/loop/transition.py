@@ -15,6 +15,7 @@ from b2cal.model import Calibration, Decision, Outbox, Processing, ProcessingSta
 from .actors import Actor
 from .errors import Conflict, InvalidChoice, NotAllowed, NotFound, Repeated
 from .evidence import evidence
+from .order import Place, all_after, directly_before
 from .rules import FINISHED, GOING, ProcessingVerb, Reason, Rule, Verb, processing_rule, rule_at, rules_for
 
 
@@ -100,7 +101,7 @@ def transition(db: Session, calibration_id: int, verb: Verb, act: Act, to: State
     yield Transition(db, calibration, decision, at)
     db.flush()
     if before is not after and (before in FINISHED or after in FINISHED):
-        _wake_downstream(db, calibration)
+        _wake_those_after(db, calibration)
     if before in FINISHED and before is not after:
         _begin_new_pass(db, calibration, act)
 
@@ -219,12 +220,15 @@ def _conflict(db: Session, calibration: Calibration, verb: Verb) -> Conflict:
     )
 
 
-def _wake_downstream(db: Session, calibration: Calibration) -> None:
+def _wake_those_after(db: Session, calibration: Calibration) -> None:
     rows = db.execute(
-        select(Calibration.name, Calibration.upstream).where(Calibration.processing_id == calibration.processing_id)
+        select(Calibration.name, Calibration.step, Calibration.upstream).where(
+            Calibration.processing_id == calibration.processing_id
+        )
     ).all()
-    upstream = {row.name: set(row.upstream) for row in rows}
-    raise_signals(db, calibration.processing_id, downstream_of(upstream, calibration.name))
+    places = [Place(row.name, row.step, frozenset(row.upstream)) for row in rows]
+    before = directly_before(places, calibration.processing.barrier_policy)
+    raise_signals(db, calibration.processing_id, all_after(before, calibration.name))
 
 
 def _begin_new_pass(db: Session, calibration: Calibration, act: Act) -> None:
@@ -236,16 +240,6 @@ def _begin_new_pass(db: Session, calibration: Calibration, act: Act) -> None:
     if processing.state is ProcessingState.COMPLETE:
         reopened = Act(act.by, processing.version, f"{calibration.name} was reopened")
         processing_transition(db, processing.id, ProcessingVerb.REOPEN, reopened)
-
-
-def downstream_of(upstream: dict[str, set[str]], name: str) -> set[str]:
-    """Everything that depends on `name`, directly or not."""
-    found: set[str] = set()
-    frontier = {name}
-    while frontier:
-        frontier = {other for other, needs in upstream.items() if needs & frontier} - found
-        found |= frontier
-    return found
 
 
 def _listed(roles: AbstractSet[Role]) -> str:

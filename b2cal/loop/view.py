@@ -31,8 +31,8 @@ from b2cal.model import (
 )
 
 from .errors import NotFound
+from .order import Place, all_after, all_before, directly_before
 from .rules import FINISHED
-from .transition import downstream_of
 
 
 class Freshness(StrEnum):
@@ -169,16 +169,28 @@ class ProcessingView:
 
     def upstream(self, name: str) -> list[Calibration]:
         """Everything that `name` depends on, directly or not, upstream first."""
-        wanted: set[str] = set()
-        frontier = set(self._needs[name])
-        while frontier:
-            wanted |= frontier
-            frontier = {needed for other in frontier for needed in self._needs[other]} - wanted
+        wanted = all_before(self._needs, name)
         return [calibration for calibration in self._in_order() if calibration.name in wanted]
 
     def downstream(self, name: str) -> list[Calibration]:
         """Everything that depends on `name`, directly or not."""
-        wanted = downstream_of(self._needs, name)
+        wanted = all_after(self._needs, name)
+        return [calibration for calibration in self._in_order() if calibration.name in wanted]
+
+    @cached_property
+    def directly_before(self) -> dict[str, set[str]]:
+        """Whom each calibration waits for before it starts: its upstream, and the steps before if barriers are full."""
+        places = [Place(it.name, it.step, frozenset(it.upstream)) for it in self.calibrations.values()]
+        return directly_before(places, self.processing.barrier_policy)
+
+    def before(self, name: str) -> list[Calibration]:
+        """Everything that must be finished and fresh before `name` starts; it reads only what its upstream made."""
+        wanted = all_before(self.directly_before, name)
+        return [calibration for calibration in self._in_order() if calibration.name in wanted]
+
+    def after(self, name: str) -> list[Calibration]:
+        """Everything that starts only after `name`."""
+        wanted = all_after(self.directly_before, name)
         return [calibration for calibration in self._in_order() if calibration.name in wanted]
 
     def _in_order(self) -> Iterator[Calibration]:

@@ -4,6 +4,7 @@ from .base import Base
 from .constants import GlobalTag, Payload, TagIov
 from .database import Database, now
 from .enums import (
+    BarrierPolicy,
     DataFormat,
     Grade,
     GroupState,
@@ -45,6 +46,7 @@ __all__ = [
     "AttemptFile",
     "AttemptPayload",
     "AttemptRead",
+    "BarrierPolicy",
     "Base",
     "BaseIov",
     "Calibration",

@@ -73,6 +73,13 @@ class StartPolicy(StrEnum):
     DEADLINE = "deadline"
 
 
+class BarrierPolicy(StrEnum):
+    """Whether a calibration waits besides its upstream for everything in the steps before."""
+
+    NONE = "none"
+    STEPS = "steps"
+
+
 class SignOffPolicy(StrEnum):
     """Auto: green signs off, warn and fail ask. Manual: always ask."""
 

@@ -6,6 +6,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from .base import Base
 from .constants import GlobalTag, Payload
 from .enums import (
+    BarrierPolicy,
     Grade,
     Kind,
     NoVerdictPolicy,
@@ -46,6 +47,7 @@ class Processing(Base):
         default=24 * 3600.0, comment="inputs that stay incomplete for so long are put to the manager"
     )
     start_policy: Mapped[StartPolicy] = mapped_column(enum(StartPolicy))
+    barrier_policy: Mapped[BarrierPolicy] = mapped_column(enum(BarrierPolicy), default=BarrierPolicy.NONE)
     sign_off_policy: Mapped[SignOffPolicy] = mapped_column(enum(SignOffPolicy))
     no_verdict_policy: Mapped[NoVerdictPolicy] = mapped_column(enum(NoVerdictPolicy))
     publish_policy: Mapped[PublishPolicy] = mapped_column(enum(PublishPolicy))

@@ -4,7 +4,7 @@ from .adding import add
 from .config import ConfigProblem, config_problems, merged_config
 from .errors import ReleaseRefused
 from .filters import DATA_TAG, Asked, Vocabulary, asked_for, filter_problems, shown
-from .graph import graph
+from .graph import find_cycle, graph
 from .inspection import Inspection, inspect
 from .snapshot import folder
 
@@ -19,6 +19,7 @@ __all__ = [
     "asked_for",
     "config_problems",
     "filter_problems",
+    "find_cycle",
     "folder",
     "graph",
     "inspect",

@@ -1,6 +1,7 @@
 """How numbers, runs, identities and findings are written on the pages."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -9,7 +10,17 @@ from markupsafe import Markup, escape
 
 from b2cal import loop
 from b2cal.core.iov import OPEN, ExpRun
-from b2cal.model import Calibration, Processing, ProcessingState, State
+from b2cal.model import (
+    BarrierPolicy,
+    Calibration,
+    NoVerdictPolicy,
+    Processing,
+    ProcessingState,
+    PublishPolicy,
+    SignOffPolicy,
+    StartPolicy,
+    State,
+)
 
 from .decided import facts
 from .desk import reading, visitor
@@ -215,6 +226,21 @@ def publication_text(preview: loop.Preview, processing: Processing) -> str:
     return " · ".join(parts)
 
 
+def policies(it: Processing) -> list[tuple[str, str]]:
+    """What was chosen for a processing when it began, in words."""
+    return [
+        ("windows", loop.spoken(timedelta(seconds=it.window_s))),
+        ("start", "as soon as ready" if it.start_policy is StartPolicy.READY else "at the end of the window"),
+        ("barriers", "between all steps" if it.barrier_policy is BarrierPolicy.STEPS else "none: after its upstream"),
+        ("sign-off", "green by itself" if it.sign_off_policy is SignOffPolicy.AUTO else "always by a person"),
+        (
+            "no verdict",
+            "generic checks decide" if it.no_verdict_policy is NoVerdictPolicy.GENERIC else "a person decides",
+        ),
+        ("publishing", "by itself" if it.publish_policy is PublishPolicy.AUTO else "by the manager"),
+    ]
+
+
 def verb_done(verb: str) -> str:
     """A decision's verb as something that happened."""
     return _DONE.get(verb, verb)
@@ -273,6 +299,7 @@ GLOBALS: dict[str, object] = {
     "node_height": NODE_HEIGHT,
     "node_width": NODE_WIDTH,
     "plural": plural,
+    "policies": policies,
     "publication_text": publication_text,
     "sparkline": sparkline,
     "spent_parts": spent_parts,

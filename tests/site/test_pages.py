@@ -14,6 +14,7 @@ from b2cal import loop
 from b2cal.conditions import tag_named
 from b2cal.loop import Act, Actor
 from b2cal.model import Calibration, Database, Job, Processing, ProcessingState, Role, State
+from b2cal.model import BarrierPolicy, Calibration, Database, Job, Processing, ProcessingState, State
 from b2cal.settings import Settings
 
 from .conftest import Browser, Page
@@ -34,6 +35,13 @@ def test_the_inbox_holds_what_an_expert_must_do_with_what_blocks_most_first(expe
     assert "Look and decide" in text
     assert "calibrations wait for you" in text
     assert '<span class="tally">3</span>' in text
+
+
+def test_the_page_of_a_processing_tells_its_policies(expert: Browser, database: Database) -> None:
+    assert "<dt>barriers</dt><dd>none: after its upstream</dd>" in expert.get("/processings/bucket23").text
+    full = update(Processing).where(Processing.name == "bucket23").values(barrier_policy=BarrierPolicy.STEPS)
+    database.write(lambda db: db.execute(full))
+    assert "<dt>barriers</dt><dd>between all steps</dd>" in expert.get("/processings/bucket23").text
 
 
 def test_an_empty_inbox_is_normal_and_says_so(signed_in: Callable[[str], Browser]) -> None:

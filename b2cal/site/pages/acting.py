@@ -101,7 +101,7 @@ def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
         button=buttons.get(verb),
         others=list(buttons.values()),
         consequences=loop.consequences(view, it.name) if verb in acts.CONSEQUENCES else [],
-        waiting=[other.name for other in view.downstream(it.name) if other.state == "submitted"],
+        waiting=[other.name for other in view.after(it.name) if other.state == "submitted"],
         people=db.scalars(select(Person).order_by(Person.full_name)).all() if verb is Verb.REASSIGN else [],
         tags=_tags(db, it) if verb is Verb.VETO else [],
         filters=_filters(it) if verb is Verb.SELECT else {},

@@ -83,5 +83,5 @@ def _neighbours(seen: Dossier) -> Neighbours:
     return Neighbours(
         upstream=[view.calibrations[other] for other in seen.calibration.upstream if other in view.calibrations],
         downstream=[other for other in view.calibrations.values() if name in other.upstream],
-        waiting=[other for other in view.downstream(name) if other.state is State.SUBMITTED],
+        waiting=[other for other in view.after(name) if other.state is State.SUBMITTED],
     )

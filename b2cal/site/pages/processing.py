@@ -31,7 +31,7 @@ def page(name: str) -> str | tuple[str, int]:
         filters=FILTERS,
         heading=heading,
         steps=counted(list(view.calibrations.values())),
-        spent=time_spent(db, view.processing, view.calibrations, now),
+        spent=time_spent(view, now),
         preview=loop.publication_preview(view),
         buttons=loop.processing_buttons(db, view.processing, me.username),
         names=full_names(db),

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from b2cal.loop import ProcessingVerb
+from b2cal import loop
 from b2cal.model import Attempt, Calibration, Decision, Job, JobGroup, Processing, State
 from b2cal.site.timeline import Batch, Share, Stay, shares
 
@@ -21,17 +21,16 @@ def decisions_of(db: Session, calibration_id: int) -> Sequence[Decision]:
 
 def publication_of(db: Session, processing: Processing) -> Decision | None:
     """The decision by which a processing was published; None: it is not."""
-    query = select(Decision).where(Decision.processing_id == processing.id, Decision.verb == ProcessingVerb.PUBLISH)
+    published = Decision.verb == loop.ProcessingVerb.PUBLISH
+    query = select(Decision).where(Decision.processing_id == processing.id, published)
     return db.scalar(query.order_by(Decision.id.desc()).limit(1))
 
 
-def time_spent(
-    db: Session, processing: Processing, calibrations: Mapping[str, Calibration], now: datetime
-) -> list[Share]:
+def time_spent(view: loop.ProcessingView, now: datetime) -> list[Share]:
     """Where the time of a processing went."""
-    until = processing.ended_at or now
-    upstream = {name: it.upstream for name, it in calibrations.items()}
-    return shares(_stays(db, calibrations, until), _batches(db, processing.id), upstream, until)
+    db, processing, until = view.db, view.processing, view.processing.ended_at or now
+    before = {name: sorted(names) for name, names in view.directly_before.items()}
+    return shares(_stays(db, view.calibrations, until), _batches(db, processing.id), before, until)
 
 
 def durations(db: Session, names: Sequence[str]) -> dict[str, list[timedelta]]:

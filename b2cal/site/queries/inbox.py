@@ -105,7 +105,7 @@ def _item(view: loop.ProcessingView, it: Calibration | None, task: Task, at: dat
     if it is None:
         sentence = loop.Why("All calibrations are finished; publishing waits for you.")
         return Item(task, view.processing, None, sentence, (), None)
-    waiting = tuple(other.name for other in view.downstream(it.name) if other.state is State.SUBMITTED)
+    waiting = tuple(other.name for other in view.after(it.name) if other.state is State.SUBMITTED)
     until = it.window_ends_at if task is Task.SUBMIT else None
     since = loop.inputs_asked_at(view.processing, it) if task is Task.INPUTS else it.since
     return Item(task, view.processing, it, loop.why(view, it, at), waiting, since, until)

@@ -169,7 +169,7 @@ def _forecast(db: Session, view: loop.ProcessingView, now: datetime) -> Forecast
         {
             name: Remaining(
                 state=it.state,
-                upstream=it.upstream,
+                upstream=sorted(view.directly_before[name]),
                 took=took.get(name, ()),
                 running_since=view.attempts[name].started_at if name in view.attempts else None,
                 window_ends=it.window_ends_at,
