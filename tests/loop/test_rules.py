@@ -19,7 +19,7 @@ ALL_STATES = "open submitted running validating review signed_off vetoed failed"
 TABLE = (
     # verb       from                                  to                   who               with a reason
     ("submit",   "open",                               "submitted",         f"{OWNERS} loop", ""),
-    ("withdraw", "submitted",                          "open",              OWNERS,           ""),
+    ("withdraw", "submitted",                          "open",              f"{OWNERS} loop", ""),
     ("start",    "submitted",                          "running",           "loop",           ""),
     ("ended",    "running",                            "validating failed", "loop",           ""),
     ("judged",   "validating",                         "review failed",     "loop",           ""),
@@ -33,7 +33,7 @@ TABLE = (
     ("go_on",    "submitted",                          "",                  "manager",        "reason"),
     ("select",   "open",                               "",                  "manager",        ""),
     ("reassign", ALL_STATES,                           "",                  "manager",        ""),
-    ("extend",   "open",                               "",                  "manager",        ""),
+    ("extend",   "open",                               "",                  "manager loop",   ""),
 )  # fmt: skip
 PROCESSINGS = (
     ("activate", "planned",                 "active",    "manager",        ""),

@@ -13,8 +13,7 @@ from sqlalchemy.orm import Session
 from b2cal import loop
 from b2cal.conditions import tag_named
 from b2cal.loop import Act, Actor
-from b2cal.model import Calibration, Database, Job, Processing, ProcessingState, Role, State
-from b2cal.model import BarrierPolicy, Calibration, Database, Job, Processing, ProcessingState, State
+from b2cal.model import BarrierPolicy, Calibration, Database, Job, Processing, ProcessingState, Role, State
 from b2cal.settings import Settings
 
 from .conftest import Browser, Page
