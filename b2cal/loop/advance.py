@@ -14,7 +14,7 @@ from .deadlines import asks_for_inputs, next_due, next_reminder, spoken
 from .errors import Conflict, InvalidChoice, InvalidConfig
 from .judging import judge_attempt
 from .outages import give_back, site_away_since
-from .readiness import Lack, lacking, lacks_selection, obstacle, put_to_manager
+from .readiness import Lack, all_green, lacking, lacks_selection, obstacle, put_to_manager
 from .results import bring_back
 from .rules import FINISHED, GOING, OVER, Verb
 from .transition import Act, tell, transition
@@ -195,7 +195,7 @@ def _sign_off_by_policy(workplace: Workplace, processing: str, calibration: str)
         generic = attempt.verdict.generic_only and attempt.outcome is Outcome.CONSTANTS and it.kind is Kind.CALIBRATE
         if generic and view.processing.no_verdict_policy is NoVerdictPolicy.ASK:
             return False
-        sign_off(db, it.id, Act(THE_LOOP, it.version, f"{len(attempt.verdict.checks)} checks green"))
+        sign_off(db, it.id, Act(THE_LOOP, it.version, all_green(attempt.verdict)))
         return True
 
     try:

@@ -21,7 +21,9 @@ from b2cal.model import (
     SignOffPolicy,
     StartPolicy,
     State,
+    Verdict,
 )
+from b2cal.validation import judged
 
 from .deadlines import asks_for_inputs, spoken
 from .outages import site_away_since
@@ -210,7 +212,7 @@ def _review(view: ProcessingView, calibration: Calibration, _at: datetime) -> Wh
     if verdict.grade is Grade.PASS:
         manual = view.processing.sign_off_policy is SignOffPolicy.MANUAL
         reason = "this processing always asks" if manual else "the script gives no verdict"
-        return Why(f"{len(verdict.checks)} checks green; {calibration.expert} decides, {reason}.")
+        return Why(f"{all_green(verdict)}; {calibration.expert} decides, {reason}.")
     where = f" ({worst['where']})" if worst and worst["where"] else ""
     return Why(f"{worst['name'] if worst else 'A check'} is beyond its limit{where}; {calibration.expert} decides.")
 
@@ -227,7 +229,17 @@ def _finished(view: ProcessingView, calibration: Calibration, _at: datetime) -> 
     outcome = attempt.message or {"constants": "New constants", "files": "Files registered"}.get(
         attempt.outcome.value if attempt.outcome else "", "Nothing to publish"
     )
-    return Why(f"{outcome.rstrip('.')}; {len(attempt.verdict.checks)} checks, verdict {attempt.verdict.grade.value}.")
+    if attempt.verdict.grade is Grade.PASS:
+        return Why(f"{outcome.rstrip('.')}; {all_green(attempt.verdict)}.")
+    checks = judged(attempt.verdict.checks)
+    n_beyond = sum(check["grade"] != Grade.PASS for check in checks)
+    return Why(f"{outcome.rstrip('.')}; {n_beyond} of {len(checks)} checks beyond the limit, signed off all the same.")
+
+
+def all_green(verdict: Verdict) -> str:
+    """What a verdict without anomalies says: `12 checks green`."""
+    n_checks = len(judged(verdict.checks))
+    return f"{n_checks} check{'' if n_checks == 1 else 's'} green" if n_checks else "nothing to check"
 
 
 _SENTENCES = {
@@ -236,7 +248,9 @@ _SENTENCES = {
     State.RUNNING: _running,
     State.VALIDATING: lambda *_: Why("The new constants are being judged."),
     State.REVIEW: _review,
-    State.FAILED: lambda _view, calibration, _at: Why(f"Failed: {calibration.problem} {calibration.expert} decides."),
+    State.FAILED: lambda _view, calibration, _at: Why(
+        f"Failed: {calibration.problem.rstrip('.')}. {calibration.expert} decides."
+    ),
     State.SIGNED_OFF: _finished,
     State.VETOED: _finished,
 }

@@ -82,7 +82,7 @@ def _produce(work: Work) -> WantGroup | Ended | None:
     files = produced_files(stage)
     n_events = sum(file.n_events for file in files)
     return Ended(
-        Outcome.FILES, f"{len(files)} files with {n_events} events.", files=files, names_read=names_read([stage])
+        Outcome.FILES, f"{len(files):,} files with {n_events:,} events.", files=files, names_read=names_read([stage])
     )
 
 

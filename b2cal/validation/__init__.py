@@ -3,7 +3,7 @@
 from .check import Check, Limits, Origin, Quantity
 from .generic import ConstantsFile, generic_checks, not_converged
 from .report import Provenance, write_report
-from .verdict import Judgement, judge
+from .verdict import Judgement, judge, judged
 
 __all__ = [
     "Check",
@@ -15,6 +15,7 @@ __all__ = [
     "Quantity",
     "generic_checks",
     "judge",
+    "judged",
     "not_converged",
     "write_report",
 ]

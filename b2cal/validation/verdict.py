@@ -1,6 +1,6 @@
 """The verdict on an attempt: limits of the script on what it measured, and the generic checks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,11 @@ def judge(
     checks = (*ours, *theirs)
     grade = max((check.grade for check in checks), key=_ORDER.__getitem__, default=Grade.PASS)
     return Judgement(grade, not any(check.origin is not Origin.NONE for check in ours), checks)
+
+
+def judged(checks: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of the checks that are kept with a verdict those that have limits; the others are shown only."""
+    return [check for check in checks if check["origin"] != Origin.NONE or check["grade"] != Grade.PASS]
 
 
 def _measured(measurement: Mapping[str, Any], limits: Mapping[str, Mapping[str, Any]]) -> Check:

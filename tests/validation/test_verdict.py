@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from b2cal import validation
 from b2cal.calibration import Limit, Measurement
 from b2cal.calibration.measurement import Outcome
 from b2cal.model import Grade
@@ -173,6 +174,11 @@ def test_a_fit_that_did_not_converge_asks_a_person() -> None:
 
 def test_where_nothing_was_made_there_is_nothing_to_complain_about() -> None:
     assert judge([], {}, []) == Judgement(Grade.PASS, True, ())
+
+
+def test_what_has_no_limit_is_shown_and_not_counted_as_judged() -> None:
+    judgement = judge([{"name": "seen", "values": 1.0}, {"name": "width", "values": 2.0}], {"width": {"high": 3.0}}, [])
+    assert [check["name"] for check in validation.judged(check.to_json() for check in judgement.checks)] == ["width"]
 
 
 numbers = st.one_of(st.none(), st.booleans(), st.floats(), st.integers(-(10**6), 10**6))
