@@ -43,6 +43,11 @@ class Field:
         return PREFIX + self.key
 
     @property
+    def differs(self) -> bool:
+        """Another value than the default, or than in the previous processing."""
+        return self.changed or self.previous not in (None, self.text)
+
+    @property
     def rows(self) -> int:
         """Lines that an input for the longer of text and default needs, within reason."""
         return min(12, 1 + max(self.text.count("\n"), self.default.count("\n")))

@@ -1,14 +1,17 @@
 """Small plots, drawn on the server as SVG: a quantity per channel with its limits, and a trend over processings."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-WIDTH, HEIGHT = 640.0, 170.0
-LEFT, RIGHT, TOP, BOTTOM = 58.0, 8.0, 10.0, 24.0
+WIDTH, HEIGHT = 640.0, 210.0
+LEFT, RIGHT, TOP, BOTTOM = 60.0, 10.0, 26.0, 42.0
+"""The frame in pixels; there is room for the names of the axes and for text of twice the size on small screens."""
+
 _MOST_POINTS = 600
 _MOST_ERROR_BARS = 120
+_MOST_STRETCHES = 4
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ class Plot:
 
     Attributes:
         band: top and bottom of the range inside the limits; None: there is no limit.
+        limits: heights of the limits that there are, with their numbers.
         inside, outside: channels within and beyond the limits.
+        where: the channels beyond the limits, in words; empty if there are none.
         previous: the constants before.
         thinned: how many channels stand for one point; 1 = all are drawn. Those outside always are.
     """
@@ -44,20 +49,22 @@ class Plot:
     axis: str
     unit: str
     band: tuple[float, float] | None
+    limits: tuple[Tick, ...]
     inside: tuple[Point, ...]
     outside: tuple[Point, ...]
     previous: tuple[Point, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     thinned: int
+    where: str
 
     @property
-    def line(self) -> str:
-        """All points in their order, as the points of a polyline."""
-        return " ".join(f"{p.x:.1f},{p.y:.1f}" for p in sorted((*self.inside, *self.outside), key=lambda p: p.x))
+    def y_title(self) -> str:
+        """The name of the vertical axis, with its unit."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
 
 
-def plot_of(measurement: dict[str, Any], low: float | None, high: float | None) -> Plot | None:
+def plot_of(measurement: Mapping[str, Any], low: float | None, high: float | None) -> Plot | None:
     """A measurement as `Measurement.to_json` writes it, one point per channel; None for a single number or yes/no."""
     values = _numbers(measurement.get("values"))
     if values is None or len(values) < 2:
@@ -68,9 +75,9 @@ def plot_of(measurement: dict[str, Any], low: float | None, high: float | None) 
     if not seen:
         return None
     scale = _Scale.of(seen, len(values))
-    outside = [i for i, v in enumerate(values) if v is not None and _beyond(v, low, high)]
+    outside = [i for i, v in enumerate(values) if v is not None and is_outside(v, low, high)]
     thinned = max(1, math.ceil(len(values) / _MOST_POINTS))
-    inside = [i for i, v in enumerate(values) if v is not None and i % thinned == 0 and not _beyond(v, low, high)]
+    inside = [i for i, v in enumerate(values) if v is not None and i % thinned == 0 and not is_outside(v, low, high)]
     axis = str(measurement.get("axis") or "channel")
 
     def point(index: int, series: Sequence[float | None]) -> Point:
@@ -85,15 +92,22 @@ def plot_of(measurement: dict[str, Any], low: float | None, high: float | None) 
         axis=axis,
         unit=str(measurement.get("unit") or ""),
         band=_band(scale, low, high),
+        limits=tuple(Tick(scale.y(v), number(v)) for v in (low, high) if v is not None),
         inside=tuple(point(i, values) for i in inside),
         outside=tuple(point(i, values) for i in outside),
         previous=tuple(
             point(i, previous) for i in range(0, len(previous), thinned) if previous[i] is not None and i < len(values)
         ),
         x_ticks=tuple(Tick(scale.x(i), str(i)) for i in _channel_ticks(len(values))),
-        y_ticks=tuple(Tick(scale.y(v), f"{v:.4g}".replace("-", "−")) for v in scale.round_values()),
+        y_ticks=tuple(Tick(scale.y(v), number(v)) for v in scale.round_values()),
         thinned=thinned,
+        where=_where(axis, outside),
     )
+
+
+def number(value: float) -> str:
+    """A number beside an axis."""
+    return f"{value:.4g}".replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -135,7 +149,8 @@ def _numbers(values: Any) -> list[float | None] | None:
     return [None if value is None else float(value) for value in flat]
 
 
-def _beyond(value: float, low: float | None, high: float | None) -> bool:
+def is_outside(value: float, low: float | None, high: float | None) -> bool:
+    """Beyond a limit; None is no limit."""
     return (low is not None and value < low) or (high is not None and value > high)
 
 
@@ -144,6 +159,21 @@ def _band(scale: _Scale, low: float | None, high: float | None) -> tuple[float, 
         return None
     top = scale.y(scale.top if high is None else high)
     return top, scale.y(scale.bottom if low is None else low)
+
+
+def _where(axis: str, channels: Sequence[int]) -> str:
+    """Which channels, as stretches: `board 60 to 73`; where there are many, from where to where they are spread."""
+    stretches: list[list[int]] = []
+    for channel in channels:
+        if stretches and channel == stretches[-1][1] + 1:
+            stretches[-1][1] = channel
+        else:
+            stretches.append([channel, channel])
+    if not stretches:
+        return ""
+    if len(stretches) > _MOST_STRETCHES:
+        return f"spread from {axis} {channels[0]} to {channels[-1]}"
+    return f"{axis} " + ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in stretches)
 
 
 def _channel_ticks(n_channels: int) -> list[int]:

@@ -34,6 +34,8 @@ POLICY = {
     "submission.submit": Access.SIGNED_IN,
     "calibration.inputs": Access.SIGNED_IN,
     "calibration.report": Access.SIGNED_IN,
+    "calibration.plot": Access.SIGNED_IN,
+    "calibration.numbers": Access.SIGNED_IN,
     "jobs.of_calibration": Access.SIGNED_IN,
     "jobs.job": Access.SIGNED_IN,
     "jobs.log": Access.SIGNED_IN,

@@ -26,7 +26,9 @@ from .decided import facts
 from .desk import reading, visitor
 from .graph import NODE_HEIGHT, NODE_WIDTH
 from .looks import CALIBRATION, Look
+from .plots import is_outside
 from .queries.board import StepCount
+from .queries.evidence import Bucket
 from .queries.inbox import Item, Task, n_waiting
 from .queries.overview import Overview, Row
 from .timeline import Share
@@ -151,7 +153,9 @@ def measured(check: Mapping[str, Any]) -> str:
 
 
 def limit_text(check: Mapping[str, Any]) -> str:
-    """The limits of a check: `< 128`, `−4.2 to 4.2`, `–` for none."""
+    """The limits of a check: `≤ 128`, `± 4.2`, `yes` for a yes/no, `–` for none."""
+    if isinstance(check["value"], bool):
+        return "yes"
     low, high = check["low"], check["high"]
     if low is not None and high is not None:
         return f"± {figure(high)}" if low == -high and high > 0 else f"{figure(low)} to {figure(high)}"
@@ -163,7 +167,7 @@ def limit_text(check: Mapping[str, Any]) -> str:
 def finding(anomalous: Sequence[Mapping[str, Any]], checks: Sequence[Mapping[str, Any]]) -> str:
     """The first sentence of a decision: what is beyond its limit, and where."""
     if not anomalous:
-        return f"all {plural(len(checks), 'check')} green."
+        return f"{green_checks(checks)}." if checks else "there was nothing to check."
     worst = anomalous[0]
     where = f", worst {worst['where']}" if worst["where"] else ""
     if isinstance(worst["value"], bool):
@@ -171,6 +175,19 @@ def finding(anomalous: Sequence[Mapping[str, Any]], checks: Sequence[Mapping[str
     if worst["n_values"] > 1:
         return f"{worst['name']}: {worst['n_outside']:,} of {worst['n_values']:,} beyond the limit{where}."
     return f"{worst['name']} is {measured(worst)}, limit {limit_text(worst)}."
+
+
+def green_checks(checks: Sequence[Mapping[str, Any]]) -> str:
+    """`all 12 checks green`, `the one check is green`."""
+    return "the one check is green" if len(checks) == 1 else f"all {len(checks):,} checks green"
+
+
+def since(buckets: Sequence[Bucket], check: Mapping[str, Any]) -> str:
+    """Since when a check is as it is: what it was in the processing before, and how often it was within its limits."""
+    if not buckets or check["n_values"] < 1:
+        return ""
+    before = buckets[-2]
+    return f"In {before.processing} it was {figure(before.value)} {check['unit']}".rstrip() + "."
 
 
 def green_text(anomalous: Sequence[Mapping[str, Any]], checks: Sequence[Mapping[str, Any]]) -> str:
@@ -256,18 +273,27 @@ def spent_parts(spent: Sequence[Share]) -> list[tuple[str, float]]:
     return [(share.cause.value, share.percent) for share in spent]
 
 
-def sparkline(values: Sequence[float]) -> Markup:
-    """A trend as a small line; the last value, which is this one, as a dot."""
-    low, high = min(values), max(values)
-    span = (high - low) or 1.0
-    points = [(2 + 66 * i / (len(values) - 1), 18 - 14 * (value - low) / span) for i, value in enumerate(values)]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+def sparkline(values: Sequence[float], low: float | None = None, high: float | None = None) -> Markup:
+    """A trend as a small line over the range inside the limits; the last value, which is this one, as a dot."""
+    seen = [*values, *(limit for limit in (low, high) if limit is not None)]
+    bottom, span = min(seen), (max(seen) - min(seen)) or 1.0
+
+    def height(value: float) -> float:
+        return 25 - 22 * (value - bottom) / span
+
+    points = [(3 + 86 * i / (len(values) - 1), height(value)) for i, value in enumerate(values)]
+    top_of_band = 3.0 if high is None else height(high)
+    bottom_of_band = 25.0 if low is None else height(low)
     return Markup(
-        '<svg class="spark" width="72" height="22" viewBox="0 0 72 22" role="img" aria-label="{}">'
-        '<polyline points="{}"/><circle cx="{}" cy="{}" r="2.4"/></svg>'
+        '<svg class="spark" width="92" height="28" viewBox="0 0 92 28" role="img" aria-label="{}">'
+        '<rect class="band" x="0" y="{}" width="92" height="{}"/>'
+        '<polyline points="{}"/><circle class="{}" cx="{}" cy="{}" r="2.8"/></svg>'
     ).format(
         f"the last {len(values)}: {', '.join(map(figure, values))}",
-        line,
+        f"{top_of_band:.1f}",
+        f"{0.0 if low is None and high is None else max(0.0, bottom_of_band - top_of_band):.1f}",
+        " ".join(f"{x:.1f},{y:.1f}" for x, y in points),
+        "outside" if is_outside(values[-1], low, high) else "inside",
         f"{points[-1][0]:.1f}",
         f"{points[-1][1]:.1f}",
     )
@@ -291,7 +317,9 @@ GLOBALS: dict[str, object] = {
     "cut": cut,
     "facts": facts,
     "finding": finding,
+    "green_checks": green_checks,
     "green_text": green_text,
+    "since": since,
     "limit_text": limit_text,
     "linked": linked,
     "measured": measured,

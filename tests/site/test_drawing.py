@@ -35,6 +35,19 @@ def test_every_channel_beyond_the_limits_is_drawn_and_all_points_lie_inside(
     assert len(plot.y_ticks) <= 7
 
 
+def test_channels_beyond_the_limits_are_named_as_stretches() -> None:
+    def where(outside: set[int]) -> str:
+        values = [9.0 if channel in outside else 0.0 for channel in range(60)]
+        plot = plot_of({"name": "shift", "axis": "board", "values": values}, -1.0, 1.0)
+        assert plot is not None
+        return plot.where
+
+    assert where(set()) == ""
+    assert where({7}) == "board 7"
+    assert where({3, 4, 5, 20}) == "board 3 to 5, 20"
+    assert where(set(range(1, 59, 2))) == "spread from board 1 to 57"
+
+
 @given(st.sampled_from([True, 3.5, [1.0], [True, False], "text", None, [[1, "x"]]]))
 def test_what_is_no_series_of_numbers_has_no_plot(values: Any) -> None:
     assert plot_of({"name": "x", "values": values}, None, None) is None

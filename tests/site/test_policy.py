@@ -30,6 +30,7 @@ def address(app: Flask, database: Database, find: Callable[..., Calibration]) ->
         "stream": "stderr",
         "identity": payload.identity,
         "filename": "site.css",
+        "file": "payload_0.svg",
     }
 
     def build(rule: Rule) -> str:

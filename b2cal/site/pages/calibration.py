@@ -1,16 +1,19 @@
 """One calibration: the decision first, with its evidence."""
 
+import csv
 from dataclasses import dataclass
+from io import StringIO
 
 from flask import Blueprint, Response, render_template, send_from_directory
 from sqlalchemy.orm import Session
 
 from b2cal import loop
 from b2cal.model import Calibration, State
-from b2cal.site.acts import DIRECT
+from b2cal.site.acts import DIRECT, WORDING
 from b2cal.site.desk import at, desk, reading, visitor
 from b2cal.site.live import live
 from b2cal.site.queries.dossier import Dossier, calibration_of, dossier, late, previous_processing
+from b2cal.site.queries.evidence import pictures, series, table
 from b2cal.site.queries.people import full_names
 
 pages = Blueprint("calibration", __name__)
@@ -31,7 +34,7 @@ class Neighbours:
 @pages.get("/calibrations/<int:number>")
 def page(number: int) -> str | tuple[str, int]:
     db = reading()
-    seen = dossier(db, number, desk().settings.attempts)
+    seen = dossier(db, number, desk().settings)
     return live("calibration.html", "parts/calibration.html", **_context(db, seen))
 
 
@@ -61,6 +64,32 @@ def report(number: int) -> Response:
     return answer
 
 
+@pages.get("/calibrations/<int:number>/plots/<file>")
+def plot(number: int, file: str) -> Response:
+    """A plot of the report, by the name that its index gives."""
+    attempt = dossier(reading(), number, desk().settings).attempt
+    known = {picture.file for picture in pictures(attempt, desk().settings.reports)}
+    if attempt is None or attempt.verdict is None or file not in known:
+        raise loop.NotFound("There is no such plot.", hint="Look at the page of the calibration again.")
+    folder = (desk().settings.reports / attempt.verdict.report).parent
+    answer = send_from_directory(folder, file, mimetype="image/svg+xml")
+    answer.headers["Content-Security-Policy"] = _REPORT_POLICY
+    return answer
+
+
+@pages.get("/calibrations/<int:number>/numbers.csv")
+def numbers(number: int) -> Response:
+    """All that was measured, channel by channel."""
+    db = reading()
+    attempt = dossier(db, number, desk().settings).attempt
+    rows = table(series(db, attempt, desk().settings.attempts))
+    text = StringIO()
+    csv.writer(text).writerows(rows)
+    name = f"calibration-{number}-attempt-{attempt.number if attempt is not None else 0}.csv"
+    headers = {"Content-Disposition": f"attachment; filename={name}"}
+    return Response(text.getvalue(), mimetype="text/csv", headers=headers)
+
+
 def _context(db: Session, seen: Dossier) -> dict[str, object]:
     it, me = seen.calibration, visitor()
     buttons = loop.buttons(db, it, me.username)
@@ -72,6 +101,7 @@ def _context(db: Session, seen: Dossier) -> dict[str, object]:
         "direct": [button for button in buttons if button.verb in DIRECT and not button.needs_reason],
         "considered": [button for button in buttons if button.verb not in DIRECT or button.needs_reason],
         "around": _neighbours(seen),
+        "effects": {verb: wording.effect for verb, wording in WORDING.items()},
         "previous_name": previous_processing(db, it),
         "names": full_names(db),
         "mine": me.username in (it.expert, it.deputy),

@@ -1,12 +1,11 @@
 """All that the page of one calibration shows: attempt, verdict with plots, configuration, jobs, inputs, payloads."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from b2cal import loop
@@ -23,23 +22,23 @@ from b2cal.model import (
     JobGroup,
     Kind,
     Processing,
-    Stage,
     Submission,
 )
+from b2cal.settings import Settings
 from b2cal.site.config_form import Field, fields, texts_of
 from b2cal.site.logs import NOTHING, Excerpt, around_error
 from b2cal.site.looks import GRADE
-from b2cal.site.plots import Plot, plot_of
+from b2cal.site.plots import Plot
+from b2cal.validation import judged
 
+from .evidence import Bucket, Check, Picture, pictures, plots, series, trends
 from .history import decisions_of
 from .progress import Progress, progress
 
-_MOST_PLOTS = 4
-
 
 @dataclass(frozen=True)
-class StreamInput:
-    """Input files of one data name."""
+class Stream:
+    """Files of one data name, read or made."""
 
     data_name: str
     n_files: int
@@ -87,23 +86,41 @@ class Dossier:
     decisions: Sequence[Decision]
     jobs: Progress | None
     failures: Sequence[Failure]
-    inputs: Sequence[StreamInput]
+    inputs: Sequence[Stream]
     n_later: int
     made: Sequence[Made]
+    produced: Sequence[Stream]
     config: Sequence[Field]
     plots: Sequence[Plot]
-    trends: Mapping[str, Sequence[float]]
+    pictures: Sequence[Picture]
+    trends: Mapping[str, Sequence[Bucket]]
 
     @property
-    def checks(self) -> list[dict[str, Any]]:
-        """The verdict's checks, anomalous first."""
-        verdict = self.attempt.verdict if self.attempt is not None else None
-        rows = verdict.checks if verdict is not None else []
+    def checks(self) -> list[Check]:
+        """The verdict's checks that have limits, anomalous first."""
+        rows = judged(self._all_checks)
         return sorted(rows, key=lambda row: (-GRADE[Grade(row["grade"])].urgency, -row["n_outside"]))
 
     @property
-    def anomalous(self) -> list[dict[str, Any]]:
+    def shown_only(self) -> list[Check]:
+        """What was measured and has no limit."""
+        with_limits = judged(self._all_checks)
+        return [row for row in self._all_checks if row not in with_limits]
+
+    @property
+    def anomalous(self) -> list[Check]:
         return [row for row in self.checks if row["grade"] != Grade.PASS.value]
+
+    @property
+    def _all_checks(self) -> Sequence[Check]:
+        verdict = self.attempt.verdict if self.attempt is not None else None
+        return verdict.checks if verdict is not None else []
+
+    @property
+    def last_act(self) -> Decision | None:
+        """What brought the calibration into its present state."""
+        state = self.calibration.state.value
+        return next((one for one in self.decisions if one.to_state == state and one.from_state != state), None)
 
     @property
     def left_out(self) -> list[tuple[str, int]]:
@@ -120,7 +137,7 @@ class Dossier:
         return sum(run["taken"] for run in self.attempt.runs) if self.attempt is not None else 0
 
 
-def dossier(db: Session, number: int, attempts_folder: Path) -> Dossier:
+def dossier(db: Session, number: int, settings: Settings) -> Dossier:
     """Read everything about a calibration.
 
     Raises:
@@ -131,6 +148,7 @@ def dossier(db: Session, number: int, attempts_folder: Path) -> Dossier:
     it = view.calibrations[it.name]
     attempt = view.attempts.get(it.name) or _last_attempt(db, it.id)
     submission = last_submission(db, it.id)
+    folder = settings.attempts
     return Dossier(
         view=view,
         calibration=it,
@@ -138,13 +156,15 @@ def dossier(db: Session, number: int, attempts_folder: Path) -> Dossier:
         submission=submission,
         decisions=decisions_of(db, it.id),
         jobs=progress(db, [attempt.id]).get(attempt.id) if attempt is not None else None,
-        failures=_failures(db, attempt, attempts_folder) if attempt is not None else (),
+        failures=_failures(db, attempt, folder) if attempt is not None else (),
         inputs=_inputs(db, attempt.id) if attempt is not None else (),
         n_later=_n_later(db, it, attempt) if attempt is not None and attempt.live else 0,
         made=_made(view, attempt) if attempt is not None else (),
+        produced=_produced(db, attempt.id) if attempt is not None and it.kind is Kind.PRODUCE else (),
         config=_config(db, it, submission),
-        plots=_plots(db, attempt, attempts_folder) if attempt is not None else (),
-        trends=_trends(db, it, attempt) if attempt is not None and attempt.verdict is not None else {},
+        plots=plots(series(db, attempt, folder)),
+        pictures=pictures(attempt, settings.reports),
+        trends=trends(db, it, attempt),
     )
 
 
@@ -227,15 +247,25 @@ def _config(db: Session, it: Calibration, submission: Submission | None) -> list
     return fields(it.definition.config_schema, defaults, previous_config(db, it), now, {})
 
 
-def _inputs(db: Session, attempt_id: int) -> list[StreamInput]:
-    rows = db.execute(
-        select(DataFile.data_name, func.count(), func.sum(DataFile.n_events), func.sum(DataFile.size_bytes))
-        .join(AttemptFile, AttemptFile.data_file_id == DataFile.id)
-        .where(AttemptFile.attempt_id == attempt_id)
-        .group_by(DataFile.data_name)
-        .order_by(DataFile.data_name)
-    )
-    return [StreamInput(name, n_files, int(n_events), int(size)) for name, n_files, n_events, size in rows]
+_PER_STREAM = (
+    select(DataFile.data_name, func.count(), func.sum(DataFile.n_events), func.sum(DataFile.size_bytes))
+    .group_by(DataFile.data_name)
+    .order_by(DataFile.data_name)
+)
+
+
+def _inputs(db: Session, attempt_id: int) -> list[Stream]:
+    used = AttemptFile.data_file_id == DataFile.id
+    return _streams(db, _PER_STREAM.join(AttemptFile, used).where(AttemptFile.attempt_id == attempt_id))
+
+
+def _produced(db: Session, attempt_id: int) -> list[Stream]:
+    return _streams(db, _PER_STREAM.where(DataFile.attempt_id == attempt_id))
+
+
+def _streams(db: Session, query: Select[str, int, int, int]) -> list[Stream]:
+    rows = db.execute(query)
+    return [Stream(name, n_files, int(n_events), int(size)) for name, n_files, n_events, size in rows]
 
 
 def _n_later(db: Session, it: Calibration, attempt: Attempt) -> int:
@@ -281,55 +311,3 @@ def log_of(attempts_folder: Path, job: Job, stream: str = "stderr") -> Path:
 def _made(view: loop.ProcessingView, attempt: Attempt) -> list[Made]:
     base = {(entry.name, entry.identity) for entry in view.base}
     return [Made(made, (made.name, made.payload.identity) in base) for made in attempt.payloads]
-
-
-def _plots(db: Session, attempt: Attempt, folder: Path) -> list[Plot]:
-    """The quantities of the validation that are anomalous, else the first ones."""
-    if attempt.verdict is None:
-        return []
-    checks = {row["name"]: row for row in attempt.verdict.checks}
-    measured = [row for row in _measurements(db, attempt, folder) if row.get("name") in checks]
-    measured.sort(key=lambda row: -GRADE[Grade(checks[row["name"]]["grade"])].urgency)
-    anomalous = [row for row in measured if checks[row["name"]]["grade"] != Grade.PASS.value]
-    plots = [plot_of(row, checks[row["name"]]["low"], checks[row["name"]]["high"]) for row in anomalous or measured]
-    return [plot for plot in plots if plot is not None][:_MOST_PLOTS]
-
-
-def _measurements(db: Session, attempt: Attempt, folder: Path) -> list[dict[str, Any]]:
-    place = db.scalar(
-        select(Job.folder)
-        .join(JobGroup, JobGroup.id == Job.group_id)
-        .where(JobGroup.attempt_id == attempt.id, JobGroup.stage == Stage.MEASURE, Job.folder != "")
-        .order_by(Job.id.desc())
-        .limit(1)
-    )
-    if place is None:
-        return []
-    try:
-        rows = json.loads((folder / place / "outputs" / "measurements.json").read_text())["measurements"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []  # the plots are an extra: the verdict stands in the database
-    return [row for row in rows if isinstance(row, dict)]
-
-
-def _trends(db: Session, it: Calibration, attempt: Attempt) -> dict[str, list[float]]:
-    """The value of each check in earlier processings and in this one, oldest first."""
-    earlier = db.scalars(
-        select(Attempt)
-        .join(Calibration, Calibration.id == Attempt.calibration_id)
-        .where(
-            Calibration.name == it.name,
-            Calibration.kind != Kind.COPY,
-            Calibration.processing_id < it.processing_id,
-            Attempt.live.is_(True),
-        )
-        .order_by(Calibration.processing_id.desc())
-        .limit(30)
-        .options(joinedload(Attempt.verdict))
-    ).all()
-    found: dict[str, list[float]] = {}
-    for one in (*reversed(earlier), attempt):
-        for row in one.verdict.checks if one.verdict is not None else ():
-            if isinstance(row["value"], (int, float)) and not isinstance(row["value"], bool):
-                found.setdefault(row["name"], []).append(float(row["value"]))
-    return {name: values for name, values in found.items() if len(values) > 1}

@@ -305,18 +305,20 @@ class Story(Rows):
         )
         self.payloads(it, attempt, processing.run_first, OPEN)
         checks = [
-            self.check("board shift against previous", 6.1, 4.2, Grade.FAIL, "board 8/64", 14, 299),
+            self.check("board shift against previous", 6.1, 4.2, Grade.FAIL, "board 65", 14, 299),
             self.check("residual width", 121.4, 128.0, Grade.PASS, "", 0, 1, "µm"),
+            {**self.check("drift velocity", 4.02, 0.0, unit="cm/µs"), "high": None, "origin": "none"},
             *(self.check(f"layer {n} efficiency", 0.97, 1.0, Grade.PASS, "", 0, 1, "", 0.9) for n in range(10)),
         ]
         self.verdict(attempt, Grade.FAIL, checks)
         self.measurements(attempt)
+        self.pictures(attempt, "XtRelations/offset")
         for at, verb, before, after, who, role, reason in (
-            (-30, "submit", "open", "submitted", "b2cal", Role.LOOP, "end of the window"),
+            (-22, "submit", "open", "submitted", "b2cal", Role.LOOP, "end of the window"),
             (-20, "start", "submitted", "running", "b2cal", Role.LOOP, ""),
             (-19, "judged", "validating", "review", "b2cal", Role.LOOP, "verdict warn"),
             (-11, "reject", "review", "open", "tracking", Role.EXPERT, "too few hadrons"),
-            (-10.6, "submit", "open", "submitted", "tracking", Role.EXPERT, "more hadrons for layer 8"),
+            (-6, "submit", "open", "submitted", "tracking", Role.EXPERT, "more hadrons for layer 8"),
             (-4, "start", "submitted", "running", "b2cal", Role.LOOP, ""),
             (-1.3, "ended", "running", "validating", "b2cal", Role.LOOP, "after 5 iterations"),
             (-1.08, "judged", "validating", "review", "b2cal", Role.LOOP, "verdict fail"),
