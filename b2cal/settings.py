@@ -44,13 +44,16 @@ class AirflowSettings(Section):
 
 
 class LoopSettings(Section):
-    """Times of the calibration loop."""
+    """Times of the calibration loop, and how much a person may bring into it."""
 
     window_s: Seconds = Field(48 * 3600.0, description="length of a window")
     reject_window_s: Seconds = Field(24 * 3600.0, description="the same after a reject or a lifted veto")
     inputs_patience_s: Seconds = Field(24 * 3600.0, description="incomplete inputs are put to the manager after this")
     reminders: tuple[float, ...] = Field(
         (0.5, 0.8), description="fractions of a window after which its expert is reminded"
+    )
+    by_hand_bytes: Annotated[int, Field(ge=1)] = Field(
+        200_000_000, description="payloads made by hand that replace others: their size, packed and unpacked"
     )
 
 
@@ -93,6 +96,11 @@ class Settings(BaseSettings):
     def store(self) -> Path:
         """Payload files, by identity."""
         return self.folder("payloads")
+
+    @property
+    def quarantine(self) -> Path:
+        """Files that people brought and nobody has checked yet."""
+        return self.folder("quarantine")
 
     @property
     def releases(self) -> Path:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 from sqlalchemy.orm import Session
 
 from b2cal import loop
-from b2cal.loop import Act, Choice, ProcessingView
+from b2cal.loop import Act, Choice, FromTag, LocalDatabase, PayloadFiles, ProcessingView, Source
 from b2cal.model import Calibration, now
 
 from .desk import REASON, Desk, pass_desk
@@ -46,6 +47,8 @@ def _act(desk: Desk, processing: str, name: str, reason: str, doing: Doing, *, d
     desk.done(f"{name} in {processing}: {done}.", processing=processing, calibration=name)
 
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_PLACE = click.Path(exists=True, path_type=Path)
 _NAMES = [click.argument("processing"), click.argument("name")]
 
 
@@ -95,6 +98,33 @@ def sign_off(desk: Desk, *, processing: str, name: str, reason: str) -> None:
 def reject(desk: Desk, *, processing: str, name: str, reason: str) -> None:
     """Send it back to its expert, with a new window."""
     _act(desk, processing, name, reason, lambda db, c, act: loop.reject(db, c.id, act), done="rejected, open again")
+
+
+@calibration.command()
+@click.option("--file", "files", type=_FILE, multiple=True, help="A payload file, for all runs of the processing.")
+@click.option("--database", type=_PLACE, help="A local database: database.txt, its folder, or a .tar or .zip of it.")
+@click.option("--tag", help="A global tag that holds the payloads; they are clipped to the runs.")
+@_verb
+def replace(
+    desk: Desk, *, processing: str, name: str, reason: str, files: tuple[Path, ...], database: Path | None, tag: str
+) -> None:
+    """Put payloads made by hand in the place of what it made; they are judged like any others."""
+    sources: list[Source] = []
+    sources += [PayloadFiles(files)] if files else []
+    sources += [LocalDatabase(database)] if database else []
+    sources += [FromTag(tag)] if tag else []
+    if len(sources) != 1:
+        raise click.UsageError("Give the payloads in one way: --file (once for each payload), --database or --tag.")
+    with desk.workplace.database.read() as db:
+        view = ProcessingView.of(db, processing)
+        it = view.calibration(name)
+        act = Act(loop.actor(db, desk.username, it), it.version, reason)
+        others = loop.consequences(view, name)
+    made = loop.brought_by_hand(desk.workplace, it.id, sources[0], act)
+    desk.write(lambda db: loop.replace(db, it.id, made, act))
+    doubt = f"; in doubt until then: {', '.join(others)}" if others else ""
+    sentence = f"{name} in {processing}: replaced by hand from {made.origin}, to be judged{doubt}."
+    desk.done(sentence, processing=processing, calibration=name, in_doubt=others)
 
 
 @calibration.command()

@@ -3,16 +3,19 @@
 from .apart import Allowance, Answer, work_apart
 from .checks import FileCheck, check_files
 from .entries import Entry, NoConstants, at, clipped, coverage_problems, effective
+from .local_database import DATABASE, InvalidLocalDatabase, parse_database, read_local_database, unpacked
 from .publication import Change, PublicationRefused, preview, publish
 from .store import PayloadChanged, PayloadStore, StoredFile
 from .tags import TagRefused, UnknownTag, create_tag, set_tag_state, store_payload, tag_entries, tag_named
 
 __all__ = [
+    "DATABASE",
     "Allowance",
     "Answer",
     "Change",
     "Entry",
     "FileCheck",
+    "InvalidLocalDatabase",
     "NoConstants",
     "PayloadChanged",
     "PayloadStore",
@@ -26,11 +29,14 @@ __all__ = [
     "coverage_problems",
     "create_tag",
     "effective",
+    "parse_database",
     "preview",
     "publish",
+    "read_local_database",
     "set_tag_state",
     "store_payload",
     "tag_entries",
     "tag_named",
+    "unpacked",
     "work_apart",
 ]

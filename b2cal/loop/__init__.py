@@ -3,6 +3,7 @@
 from .actors import THE_LOOP, Actor, actor, manager
 from .advance import Progress, advance
 from .buttons import Button, buttons, processing_buttons
+from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, brought_by_hand
 from .deadlines import asks_for_inputs, inputs_asked_at, spoken
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
@@ -24,6 +25,7 @@ from .verbs import (
     lift,
     reassign,
     reject,
+    replace,
     restart,
     select_data,
     sign_off,
@@ -43,14 +45,18 @@ __all__ = [
     "Act",
     "Actor",
     "Button",
+    "ByHand",
     "Choice",
     "Conflict",
     "Freshness",
+    "FromTag",
     "InvalidChoice",
     "InvalidConfig",
+    "LocalDatabase",
     "NewProcessing",
     "NotAllowed",
     "NotFound",
+    "PayloadFiles",
     "Preview",
     "ProcessingVerb",
     "ProcessingView",
@@ -58,6 +64,7 @@ __all__ = [
     "Reason",
     "Repeated",
     "Rule",
+    "Source",
     "Standing",
     "Verb",
     "Why",
@@ -68,6 +75,7 @@ __all__ = [
     "advance",
     "advance_processing",
     "asks_for_inputs",
+    "brought_by_hand",
     "buttons",
     "cancel",
     "consequences",
@@ -92,6 +100,7 @@ __all__ = [
     "reject",
     "release",
     "release_named",
+    "replace",
     "restart",
     "select_data",
     "set_tag_state",

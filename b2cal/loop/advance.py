@@ -72,8 +72,10 @@ def _due(view: ProcessingView, calibration: Calibration) -> Step | None:
     if view.processing.held or view.processing.state not in GOING or calibration.state in FINISHED:
         return None
     freshness = view.standing(calibration.name).freshness
-    if freshness is Freshness.STALE:
-        return _restart
+    attempt = view.attempts.get(calibration.name)
+    by_hand = attempt is not None and attempt.outcome is Outcome.REPLACED
+    if freshness is Freshness.STALE and not by_hand:
+        return _restart  # what a person brought is not thrown away by itself
     if freshness is Freshness.IN_DOUBT and calibration.state is State.REVIEW:
         return None
     return _STEPS.get(calibration.state)
@@ -192,7 +194,8 @@ def _sign_off_by_policy(workplace: Workplace, processing: str, calibration: str)
             return False
         if view.processing.sign_off_policy is not SignOffPolicy.AUTO or attempt.verdict.grade is not Grade.PASS:
             return False
-        generic = attempt.verdict.generic_only and attempt.outcome is Outcome.CONSTANTS and it.kind is Kind.CALIBRATE
+        has_constants = attempt.outcome in (Outcome.CONSTANTS, Outcome.REPLACED)
+        generic = attempt.verdict.generic_only and has_constants and it.kind is Kind.CALIBRATE
         if generic and view.processing.no_verdict_policy is NoVerdictPolicy.ASK:
             return False
         sign_off(db, it.id, Act(THE_LOOP, it.version, all_green(attempt.verdict)))

@@ -1,5 +1,6 @@
 """An attempt: what it freezes at its start, and how its jobs stand."""
 
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from b2cal.data import Inputs
 from b2cal.model import (
     Attempt,
     AttemptFile,
+    AttemptPayload,
     AttemptRead,
     Calibration,
     GroupState,
@@ -23,11 +25,14 @@ from b2cal.model import (
     JobGroup,
     JobState,
     Kind,
+    Outcome,
+    Stage,
     Submission,
     now,
 )
-from b2cal.runtime import Constants, InputFile, JobOutcome, StageOutcome, WantGroup, Work
+from b2cal.runtime import OUTPUTS, Constants, InputFile, JobOutcome, StageOutcome, WantGroup, Work
 
+from .by_hand import ByHand
 from .readiness import inputs_of
 from .view import ProcessingView
 from .workplace import Workplace
@@ -57,6 +62,53 @@ def begin(view: ProcessingView, calibration: Calibration, submission: Submission
         AttemptFile(attempt_id=attempt.id, data_file_id=file.id, sha256=file.sha256)
         for file in (inputs.files if inputs else ())
     )
+    _freeze(db, attempt, reads)
+    return attempt
+
+
+def begin_by_hand(view: ProcessingView, before: Attempt, made: ByHand, at: datetime, *, sums_hold: bool) -> Attempt:
+    """Put payloads made by hand in the place of what an attempt brought; the new attempt has ended when it begins.
+
+    It belongs to the same submission. What the attempt before used counts as read, of a failed one all that it may
+    have: a change of that makes stale.
+    With `sums_hold` its files count, too: what was collected from them will measure the payloads.
+    """
+    db = view.db
+    attempt = Attempt(
+        calibration_id=before.calibration_id,
+        submission_id=before.submission_id,
+        number=before.number + 1,
+        live=True,
+        seed=digest({"by hand": made.contents}),
+        runs=before.runs if sums_hold else [],
+        started_at=at,
+        ended_at=at,
+        outcome=Outcome.REPLACED,
+        message=f"Replaced by hand from {made.origin}",
+        rejected=False,
+        converged=True,
+        without_data=[],
+    )
+    db.add(attempt)
+    db.flush()
+    if sums_hold:
+        db.add_all(
+            AttemptFile(attempt_id=attempt.id, data_file_id=file.data_file_id, sha256=file.sha256)
+            for file in before.files
+        )
+    db.add_all(
+        AttemptPayload(attempt_id=attempt.id, name=e.name, first=e.first, last=e.last, payload_id=e.payload_id)
+        for e in made.entries(db)
+    )
+    used = {read.name for read in before.reads if read.used is not False}
+    _freeze(db, attempt, view.would_read(before.calibration.name, before.submission.config), used)
+    return attempt
+
+
+def _freeze(
+    db: Session, attempt: Attempt, reads: list[tuple[Entry, str | None]], used: AbstractSet[str] | None = None
+) -> None:
+    """The one map of payloads that the attempt may read; `used`: the names that count (None: not known yet)."""
     db.add_all(
         AttemptRead(
             attempt_id=attempt.id,
@@ -65,11 +117,11 @@ def begin(view: ProcessingView, calibration: Calibration, submission: Submission
             last=entry.last,
             payload_id=entry.payload_id,
             producer=producer,
+            used=None if used is None else entry.name in used,
         )
         for entry, producer in reads
     )
     db.flush()
-    return attempt
 
 
 def defaults_were_rejected(view: ProcessingView, calibration: Calibration) -> bool:
@@ -161,6 +213,32 @@ def work_of(db: Session, workplace: Workplace, attempt: Attempt, requested: IoV)
         bytes_per_job=workplace.settings.batch.bytes_per_job,
         stages=tuple(_stages(db, workplace.settings.attempts, attempt)),
     )
+
+
+def collected_before(db: Session, workplace: Workplace, attempt: Attempt) -> list[StageOutcome]:
+    """What measures payloads made by hand: the collected sums of the last attempt that ran the script on these files.
+
+    Empty when there are none, or none any more.
+    """
+    ran = db.scalar(
+        select(Attempt)
+        .where(
+            Attempt.calibration_id == attempt.calibration_id,
+            Attempt.number < attempt.number,
+            Attempt.outcome.is_distinct_from(Outcome.REPLACED),
+        )
+        .order_by(Attempt.number.desc())
+        .limit(1)
+    )
+    if ran is None or not attempt.files:
+        return []
+    stages = [it for it in _stages(db, workplace.settings.attempts, ran) if it.stage is Stage.COLLECT]
+    return stages[-1:] if stages and stages[-1].finished and _all_there(stages[-1]) else []
+
+
+def _all_there(stage: StageOutcome) -> bool:
+    outputs = [job.folder / name if job.folder else None for job in stage.jobs for name in OUTPUTS[stage.stage]]
+    return not stage.failed and all(path is not None and path.is_file() for path in outputs)
 
 
 def constants(workplace: Workplace, name: str, first: int, last: int, identity: str) -> Constants:

@@ -1,6 +1,6 @@
 """The verdict on an attempt: a job measures, b2cal applies the limits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -11,7 +11,7 @@ from b2cal.runtime import Constants, Measurements, UnusableOutput, Work, measure
 from b2cal.validation import Check, Judgement, Provenance
 
 from .actors import THE_LOOP
-from .attempts import constants, work_of
+from .attempts import collected_before, constants, work_of
 from .results import add_used, want_group
 from .rules import Verb
 from .transition import Act, transition
@@ -34,6 +34,13 @@ class Case:
     without_data: tuple[IoV, ...]
     provenance: Provenance
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the script has something to measure with: for payloads made by hand, sums of the attempt before."""
+        if self.work.kind is not Kind.CALIBRATE:
+            return False
+        return self.outcome is Outcome.CONSTANTS or (self.outcome is Outcome.REPLACED and bool(self.work.stages))
+
 
 def judge_attempt(workplace: Workplace, processing: str, calibration: str) -> bool:
     """Have an ended attempt measured, then judge it."""
@@ -45,7 +52,7 @@ def judge_attempt(workplace: Workplace, processing: str, calibration: str) -> bo
             return True
         case = _case(db, workplace, view, it, attempt)
     measured = Measurements()
-    if case.work.kind is Kind.CALIBRATE and case.outcome is Outcome.CONSTANTS:
+    if case.is_measured:
         stage = next((stage for stage in case.work.stages if stage.stage is Stage.MEASURE), None)
         if stage is None:
             return want_group(workplace, case.attempt_id, measure_step(case.work, case.new))
@@ -73,11 +80,14 @@ def judge_attempt(workplace: Workplace, processing: str, calibration: str) -> bo
 
 def _case(db: Session, workplace: Workplace, view: ProcessingView, it: Calibration, attempt: Attempt) -> Case:
     names = {payload.payload_name for payload in it.definition.payloads}
+    work = work_of(db, workplace, attempt, view.requested)
+    if attempt.outcome is Outcome.REPLACED:
+        work = replace(work, stages=(*work.stages, *collected_before(db, workplace, attempt)))
     return Case(
         processing=view.processing.name,
         calibration=it.name,
         attempt_id=attempt.id,
-        work=work_of(db, workplace, attempt, view.requested),
+        work=work,
         new=tuple(constants(workplace, p.name, p.first, p.last, p.payload.identity) for p in attempt.payloads),
         previous=tuple(constants(workplace, e.name, e.first, e.last, e.identity) for e in view.base if e.name in names),
         outcome=attempt.outcome,
@@ -97,6 +107,7 @@ def _provenance(view: ProcessingView, it: Calibration, attempt: Attempt) -> Prov
             "submission": f"{attempt.submission.number}, by {attempt.submission.submitted_by}",
             "attempt": f"{attempt.number}, begun {attempt.started_at:%Y-%m-%d %H:%M:%S} UTC",
             "runs": str(view.runs),
+            **({"made by hand": attempt.message} if attempt.outcome is Outcome.REPLACED else {}),
         },
         configuration=attempt.submission.config,
         files=[(frozen.file.path, frozen.sha256) for frozen in attempt.files],
@@ -114,6 +125,8 @@ def _judgement(requested: IoV, case: Case, measured: Measurements) -> Judgement:
         generic = validation.generic_checks(case.new, case.previous, requested, case.without_data)
     if not case.converged:
         generic = [*generic, validation.not_converged()]
+    if case.outcome is Outcome.REPLACED and case.work.traits.get("limits") and not case.is_measured:
+        generic = [*generic, validation.not_measured()]
     return validation.judge(measured.measurements, measured.limits, generic)
 
 

@@ -18,6 +18,7 @@ from b2cal.model import (
     JobGroup,
     JobState,
     Kind,
+    Outcome,
     SignOffPolicy,
     StartPolicy,
     State,
@@ -148,12 +149,23 @@ def why(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
         return Why(
             f"Stale: {standing.because} changed after it was read. The manager restarts or keeps it.", standing.because
         )
+    if standing.freshness is Freshness.STALE and _is_by_hand(view, calibration):
+        return Why(
+            f"Stale: {standing.because} changed after it was replaced by hand."
+            f" {calibration.expert} replaces it again, restarts or rejects it.",
+            standing.because,
+        )
     if view.processing.state not in GOING and calibration.state not in FINISHED:
         return Why(f"{view.processing.name} is {view.processing.state.value}.")
     sentence = _SENTENCES[calibration.state](view, calibration, at)
     if standing.freshness is Freshness.IN_DOUBT:
         return Why(f"{sentence.sentence} In doubt: {standing.because} is being done again.", standing.because)
     return sentence
+
+
+def _is_by_hand(view: ProcessingView, calibration: Calibration) -> bool:
+    attempt = view.attempts.get(calibration.name)
+    return attempt is not None and attempt.outcome is Outcome.REPLACED
 
 
 def _open(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:

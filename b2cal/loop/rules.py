@@ -28,6 +28,7 @@ class Verb(StrEnum):
     JUDGED = "judged"
     SIGN_OFF = "sign_off"
     REJECT = "reject"
+    REPLACE = "replace"
     RESTART = "restart"
     VETO = "veto"
     LIFT = "lift"
@@ -69,6 +70,7 @@ RULES = (
     Rule(Verb.JUDGED,   {VALIDATING},                         (REVIEW, FAILED),     {LOOP},           "Judge"),
     Rule(Verb.SIGN_OFF, {REVIEW},                             (SIGNED_OFF,),        OWNERS | {LOOP},  "Sign off"),
     Rule(Verb.REJECT,   {FAILED, REVIEW, SIGNED_OFF},         (OPEN,),              OWNERS,           "Reject", NEEDED),
+    Rule(Verb.REPLACE,  {FAILED, REVIEW, SIGNED_OFF},         (VALIDATING,),      {EXPERT, MANAGER}, "Replace", NEEDED),
     Rule(Verb.RESTART,  {RUNNING, VALIDATING, FAILED, REVIEW}, (SUBMITTED,),        OWNERS | {LOOP},  "Restart"),
     Rule(Verb.RESTART,  {SIGNED_OFF},                         (SUBMITTED,),         {MANAGER},       "Restart", NEEDED),
     Rule(Verb.VETO,     set(State) - {VETOED},                (VETOED,),            {MANAGER},        "Veto", NEEDED),

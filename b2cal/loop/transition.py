@@ -66,11 +66,7 @@ def transition(db: Session, calibration_id: int, verb: Verb, act: Act, to: State
         Repeated: the same form was carried out before.
         NotFound: there is no such calibration.
     """
-    refuse_repetition(db, act)
-    calibration = db.get(Calibration, calibration_id, populate_existing=True)
-    if calibration is None:
-        raise NotFound(f"There is no calibration number {calibration_id}.", hint="It may belong to another database.")
-    rule = _checked(db, calibration, verb, act)
+    calibration, rule = _guarded(db, calibration_id, verb, act)
     before, after = calibration.state, _target(rule, calibration.state, to)
     at = now(db)
     decision = Decision(
@@ -104,6 +100,26 @@ def transition(db: Session, calibration_id: int, verb: Verb, act: Act, to: State
         _wake_those_after(db, calibration)
     if before in FINISHED and before is not after:
         _begin_new_pass(db, calibration, act)
+
+
+def refuse_early(db: Session, calibration_id: int, verb: Verb, act: Act) -> Calibration:
+    """Refuse what `transition` would refuse now, before long preparations for it; the calibration as it stands.
+
+    Raises:
+        Conflict, NotAllowed, InvalidChoice, Repeated, NotFound: as in `transition`.
+    """
+    calibration, _ = _guarded(db, calibration_id, verb, act)
+    if calibration.version != act.seen:
+        raise _conflict(db, calibration, verb)
+    return calibration
+
+
+def _guarded(db: Session, calibration_id: int, verb: Verb, act: Act) -> tuple[Calibration, Rule]:
+    refuse_repetition(db, act)
+    calibration = db.get(Calibration, calibration_id, populate_existing=True)
+    if calibration is None:
+        raise NotFound(f"There is no calibration number {calibration_id}.", hint="It may belong to another database.")
+    return calibration, _checked(db, calibration, verb, act)
 
 
 def refuse_repetition(db: Session, act: Act) -> None:

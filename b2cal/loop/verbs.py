@@ -7,19 +7,21 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from b2cal.conditions import coverage_problems, tag_entries, tag_named
+from b2cal.conditions import tag_named
 from b2cal.data import selection_problems
 from b2cal.model import Attempt, Calibration, GroupState, JobGroup, Kind, Role, State, Submission
 from b2cal.releases import config_problems, merged_config
 
+from .attempts import begin_by_hand
+from .by_hand import ByHand, entries_of_tag, refuse_in_doubt
 from .deadlines import open_window
 from .errors import Conflict, InvalidChoice, InvalidConfig
 from .named import person_named
 from .outages import give_back, site_away_since
 from .readiness import lacks_selection
 from .rules import Verb
-from .transition import Act, Transition, raise_signals, transition
-from .view import ProcessingView
+from .transition import Act, Transition, raise_signals, refuse_early, transition
+from .view import Freshness, ProcessingView
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,28 @@ def reject(db: Session, calibration_id: int, act: Act) -> None:
         it.tell(it.calibration.expert, f"Rejected by {act.by.username}: {act.reason}. It is open again.")
 
 
+def replace(db: Session, calibration_id: int, made: ByHand, act: Act) -> Attempt:
+    """Put payloads made by hand in the place of what the calibration made; they are judged like any others.
+
+    Raises:
+        Conflict: besides those of `transition`: a calibration upstream is unfinished.
+    """
+    calibration = refuse_early(db, calibration_id, Verb.REPLACE, act)
+    view = ProcessingView(db, calibration.processing_id)
+    refuse_in_doubt(view, calibration)
+    sums_hold = view.standing(calibration.name).freshness is Freshness.FRESH
+    with transition(db, calibration_id, Verb.REPLACE, act) as it:
+        before = _end_attempt(it)
+        assert before is not None, "what failed or was judged has an attempt"
+        attempt = begin_by_hand(view, before, made, it.at, sums_hold=sums_hold)
+        it.calibration.problem = ""
+        it.calibration.kept_reads = None
+        it.detail(attempt=attempt.number, instead_of=before.number, origin=made.origin, payloads=made.contents)
+        if act.by.username != it.calibration.expert:
+            it.tell(it.calibration.expert, f"Replaced by hand by {act.by.username}: {act.reason}")
+        return attempt
+
+
 def restart(db: Session, calibration_id: int, act: Act) -> None:
     """Run the same submission again."""
     with transition(db, calibration_id, Verb.RESTART, act) as it:
@@ -121,10 +145,7 @@ def _checked_fallback(db: Session, calibration_id: int, name: str) -> int:
     """The tag, if it has what the calibration would have made, for all its runs."""
     tag = tag_named(db, name)
     calibration = db.get_one(Calibration, calibration_id)
-    view = ProcessingView(db, calibration.processing_id)
-    names = {payload.payload_name for payload in calibration.definition.payloads}
-    entries = view.fitted_in(entry for entry in tag_entries(db, tag.id) if entry.name in names)
-    problems = coverage_problems(entries, view.requested, names)
+    _, problems = entries_of_tag(ProcessingView(db, calibration.processing_id), calibration, tag.id)
     if problems:
         raise InvalidChoice(
             f"The tag {name} cannot stand in for {calibration.name}: {'; '.join(problems)}.",

@@ -16,7 +16,7 @@ Form = Mapping[str, str]
 DIRECT = frozenset({Verb.SUBMIT, Verb.SIGN_OFF, Verb.WITHDRAW})
 """Verbs that need no form of their own: one click, with a reason beside it for who likes to give one."""
 
-CONSEQUENCES = frozenset({Verb.REJECT, Verb.RESTART, Verb.VETO, Verb.LIFT})
+CONSEQUENCES = frozenset({Verb.REJECT, Verb.REPLACE, Verb.RESTART, Verb.VETO, Verb.LIFT})
 """Verbs that may put others in doubt: those are listed before."""
 
 
@@ -35,6 +35,11 @@ WORDING = {
     Verb.REJECT: Wording(
         "It goes back to its expert with a new window; the attempt does not count any more.",
         "was rejected",
+        is_grave=True,
+    ),
+    Verb.REPLACE: Wording(
+        "Payloads made by hand take the place of what it made; they are judged like any others.",
+        "is replaced and will be judged",
         is_grave=True,
     ),
     Verb.RESTART: Wording("The same submission is run again on what its inputs are now.", "starts again"),

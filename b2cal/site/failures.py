@@ -4,7 +4,7 @@ import structlog
 from flask import Flask, g, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from b2cal import conditions, loop
 from b2cal.core.errors import B2calError
@@ -18,6 +18,7 @@ _log = structlog.get_logger(__name__)
 _STATUS: dict[type[B2calError], int] = {
     loop.NotFound: 404,
     conditions.UnknownTag: 404,
+    conditions.InvalidLocalDatabase: 422,
     loop.NotAllowed: 403,
     loop.Conflict: 409,
     loop.Repeated: 409,
@@ -41,7 +42,7 @@ _NEXT = {
     401: "Sign in; what you typed stands below.",
     403: "Ask a manager if you think it should be.",
     404: "Look for it on the page of its processing.",
-    413: "A form may hold 1 MB.",
+    413: "A form may hold 1 MB; files of payloads what the setting loop.by_hand_bytes says.",
 }
 _NEVER_SHOWN = frozenset({"csrf_token", "password", "request_key", "seen"})
 
@@ -61,8 +62,12 @@ def status_of(error: B2calError) -> int:
 
 
 def kept_input() -> list[tuple[str, str]]:
-    """What was typed into the form of this request: names and texts."""
-    return [(name, text) for name, text in request.form.items(multi=True) if name not in _NEVER_SHOWN and text.strip()]
+    """What was typed into the form of this request: names and texts; nothing of one that was too large to be read."""
+    try:
+        typed = list(request.form.items(multi=True))
+    except RequestEntityTooLarge:
+        return []
+    return [(name, text) for name, text in typed if name not in _NEVER_SHOWN and text.strip()]
 
 
 def _refused(error: B2calError) -> Answer:

@@ -10,6 +10,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.wrappers import Response as AnyResponse
 
 from .policy import Access, access
+from .uploads import limit_requests
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -31,10 +32,9 @@ def protect(app: Flask) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,  # as long as the visit: whoever thinks for an hour about a form may still send it
-        MAX_CONTENT_LENGTH=1_000_000,
-        MAX_FORM_MEMORY_SIZE=1_000_000,
     )
     app.before_request(same_origin)
+    limit_requests(app)  # before the forms are read to find their tokens
     CSRFProtect(app)
     app.before_request(allowed)
     app.after_request(headers)

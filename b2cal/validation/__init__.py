@@ -1,7 +1,7 @@
 """Limits applied to what jobs measured: checks, the verdict, and the report that people judge by."""
 
 from .check import Check, Limits, Origin, Quantity
-from .generic import ConstantsFile, generic_checks, not_converged
+from .generic import ConstantsFile, generic_checks, not_converged, not_measured
 from .report import Provenance, write_report
 from .verdict import Judgement, judge, judged
 
@@ -17,5 +17,6 @@ __all__ = [
     "judge",
     "judged",
     "not_converged",
+    "not_measured",
     "write_report",
 ]

@@ -84,6 +84,13 @@ def not_converged() -> Check:
     return Check.of(quantity, Limits(None, None, Origin.GENERIC, Grade.WARN), "The last iteration still changed.")
 
 
+def not_measured() -> Check:
+    """What to say of payloads made by hand where nothing is there any more that the script could measure them with."""
+    quantity = Quantity("measured by the script", np.array([False]), [""])
+    note = "The collected sums are gone or belong to other inputs."
+    return Check.of(quantity, Limits(None, None, Origin.GENERIC, Grade.WARN), note)
+
+
 def paired(new: Sequence[ConstantsFile], previous: Sequence[ConstantsFile]) -> list[Pair]:
     """Each of the new constants, sorted by name and run, with what was valid before at its first run."""
     return [

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from b2cal import loop
 from b2cal.core.errors import B2calError
-from b2cal.loop import PROCESSING_RULES, RULES, Act, Choice, Reason, results
+from b2cal.loop import PROCESSING_RULES, RULES, Act, ByHand, Choice, Reason, results
 from b2cal.model import Calibration, Decision, Grade, Outcome, State
 from b2cal.runtime import Ended
 from tests import factories
@@ -25,6 +25,7 @@ TABLE = (
     ("judged",   "validating",                         "review failed",     "loop",           ""),
     ("sign_off", "review",                             "signed_off",        f"{OWNERS} loop", ""),
     ("reject",   "failed review signed_off",           "open",              OWNERS,           "reason"),
+    ("replace",  "failed review signed_off",           "validating",        "expert manager", "reason"),
     ("restart",  "running validating failed review",   "submitted",         f"{OWNERS} loop", ""),
     ("restart",  "signed_off",                         "submitted",         "manager",        "reason"),
     ("veto",     ALL_STATES.replace(" vetoed", ""),    "vetoed",            "manager",        "reason"),
@@ -70,6 +71,7 @@ VERBS: dict[str, Callable[[Session, int, Act], object]] = {
     "withdraw": loop.withdraw,
     "sign_off": loop.sign_off,
     "reject": loop.reject,
+    "replace": lambda db, number, act: loop.replace(db, number, ByHand("nowhere", ()), act),
     "restart": loop.restart,
     "veto": loop.veto,
     "lift": loop.lift,

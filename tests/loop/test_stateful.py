@@ -39,6 +39,7 @@ class Model:
         self.made: dict[str, object] = dict.fromkeys(UPSTREAM, "old")
         self.read: dict[str, dict[str, object]] = {}
         self.kept: dict[str, dict[str, object]] = {}
+        self.by_hand: set[str] = set()
         self.acts = 0
         self.generation = 1
         self.now = 0
@@ -90,6 +91,8 @@ class Model:
 
     def allowed(self, verb: Verb, name: str, by: Actor) -> bool:
         if verb is Verb.WITHDRAW and self.now >= self.window[name][1]:
+            return False
+        if verb is Verb.REPLACE and self.freshness(name) == "in doubt":
             return False
         if verb is Verb.SIGN_OFF and self.state[name] is State.REVIEW and self.freshness(name) != "fresh":
             return False
@@ -193,7 +196,7 @@ class LoopAgainstModel(RuleBasedStateMachine):
         for _ in range(3):
             model, state = self.model, self.model.state[name]
             freshness = model.freshness(name)
-            if state not in FINISHED and freshness == "stale":
+            if state not in FINISHED and freshness == "stale" and name not in model.by_hand:
                 model.ran.pop(name, None)
                 model.go(name, State.SUBMITTED)
             elif state is State.OPEN:
@@ -206,6 +209,7 @@ class LoopAgainstModel(RuleBasedStateMachine):
                 model.read[name] = model.reads_now(name)
                 model.ran[name] = [model.submitted[name], model.read[name]]
                 model.kept.pop(name, None)
+                model.by_hand.discard(name)
                 model.go(name, State.RUNNING)
             elif state is State.REVIEW and freshness == "fresh" and self.grade[name] is Grade.PASS:
                 model.go(name, State.SIGNED_OFF)
@@ -238,6 +242,23 @@ class LoopAgainstModel(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(running))
         self.world.jobs_fail(name)
         self.model.go(name, State.FAILED)
+
+    @rule(name=NAMES, by=PEOPLE, same=st.booleans(), grade=st.sampled_from([Grade.PASS, Grade.FAIL]))
+    def replace(self, name: str, by: Actor, same: bool, grade: Grade) -> None:
+        """Constants made by hand take the place of its own; what is downstream follows by their contents."""
+        value = self.model.made[name] if same else f"by hand {self.value}"
+        if not self.attempt(Verb.REPLACE, name, by, self.world.by_hand(name, value)):
+            return
+        self.value += 1
+        self.model.made[name] = value
+        self.model.read[name] = self.model.reads_now(name)
+        self.model.kept.pop(name, None)
+        self.model.ran.pop(name, None)
+        self.model.by_hand.add(name)
+        self.model.go(name, State.VALIDATING)
+        self.world.judged(name, grade)
+        self.model.go(name, State.REVIEW)
+        type(self).grade[name] = grade
 
     @invariant()
     def loop_and_model_agree(self) -> None:

@@ -12,11 +12,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from b2cal import conditions, loop
-from b2cal.conditions import Entry, StoredFile
+from b2cal.conditions import Entry, FileCheck, StoredFile
 from b2cal.core.checksums import digest
 from b2cal.core.clock import ManualClock
 from b2cal.core.iov import ExpRun, IoV
-from b2cal.loop import THE_LOOP, Act, Actor, Choice, NewProcessing, ProcessingView, Workplace, judging, results
+from b2cal.loop import THE_LOOP, Act, Actor, ByHand, Choice, NewProcessing, ProcessingView, Workplace, judging, results
 from b2cal.model import (
     Attempt,
     Calibration,
@@ -239,6 +239,15 @@ class World:
         judging.write_down(
             self.workplace, case, Judgement(grade, generic_only=False, checks=()), Measurements(), "report.html"
         )
+
+    def by_hand(self, name: str, value: object, processing: str = "bucket1") -> ByHand:
+        """Payloads made by hand with this content, as if they had been checked."""
+        with self.database.read() as db:
+            requested = self.view(db, processing).requested
+        identity = digest([name, value])
+        file = StoredFile(Path(f"{identity}.root"), digest([identity]), 1)
+        check = FileCheck(file.path, f"P{name}", identity, file.checksum, file.size_bytes, ())
+        return ByHand("a file", ((check, requested, file),))
 
     def finish(self, name: str, value: object, processing: str = "bucket1") -> None:
         """From submitted to signed off."""

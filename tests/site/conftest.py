@@ -39,7 +39,7 @@ PAGES = (
     "/result",
     "/nothing-here",
 )
-OF_A_CALIBRATION = ("/inputs", "/jobs", "/do/veto", "/do/reassign", "/do/select", "/do/extend")
+OF_A_CALIBRATION = ("/inputs", "/jobs", "/do/veto", "/do/reassign", "/do/replace", "/do/select", "/do/extend")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from b2cal.site import acts
 from b2cal.site.desk import desk, reading, stop_reading, visitor
 from b2cal.site.failures import status_of
 from b2cal.site.queries.dossier import calibration_of
+from b2cal.site.uploads import brought
 
 pages = Blueprint("acting", __name__)
 processing_pages = Blueprint("processing_acting", __name__)
@@ -32,12 +33,16 @@ def act(number: int, verb: str) -> Answer:
     sent = request.form.to_dict()
     try:
         seen = acts.seen_version(sent)
+        key = acts.request_key(wanted.value, number, seen, me)
+        made = _brought(number, seen, key) if wanted is Verb.REPLACE else None
 
         def unit(db: Session) -> str:
             it = calibration_of(db, number)
-            key = acts.request_key(wanted.value, number, seen, me)
             asked = Act(loop.actor(db, me, it), seen, sent.get("reason", "").strip(), key)
-            acts.carry_out(db, number, wanted, asked, sent)
+            if made is not None:
+                loop.replace(db, number, made, asked)
+            else:
+                acts.carry_out(db, number, wanted, asked, sent)
             return it.name
 
         name = desk().database.write(unit)
@@ -87,6 +92,16 @@ def done(text: str, address: str) -> Response:
     return redirect(address, code=303)
 
 
+def _brought(number: int, seen: int, key: str) -> loop.ByHand:
+    """The payloads that this request brings, checked."""
+    it = calibration_of(reading(), number)
+    by = loop.actor(reading(), visitor().username, it)
+    stop_reading()
+    with brought(request.files.getlist("files"), request.form.get("tag", "")) as source:
+        reason = request.form.get("reason", "").strip()
+        return loop.brought_by_hand(desk().workplace, number, source, Act(by, seen, reason, key))
+
+
 def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
     db = reading()
     it = calibration_of(db, number)
@@ -103,8 +118,9 @@ def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
         consequences=loop.consequences(view, it.name) if verb in acts.CONSEQUENCES else [],
         waiting=[other.name for other in view.after(it.name) if other.state == "submitted"],
         people=db.scalars(select(Person).order_by(Person.full_name)).all() if verb is Verb.REASSIGN else [],
-        tags=_tags(db, it) if verb is Verb.VETO else [],
+        tags=_tags(db, it) if verb in (Verb.REPLACE, Verb.VETO) else [],
         filters=_filters(it) if verb is Verb.SELECT else {},
+        most_bytes=desk().settings.loop.by_hand_bytes,
         vocabulary=it.processing.release.vocabulary,
         sent=request.form,
         error=error,

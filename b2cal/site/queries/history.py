@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from b2cal import loop
-from b2cal.model import Attempt, Calibration, Decision, Job, JobGroup, Processing, State
+from b2cal.model import Attempt, Calibration, Decision, Job, JobGroup, Outcome, Processing, State
 from b2cal.site.timeline import Batch, Share, Stay, shares
 
 _REMEMBERED = 50
@@ -38,7 +38,7 @@ def durations(db: Session, names: Sequence[str]) -> dict[str, list[timedelta]]:
     rows = db.execute(
         select(Calibration.name, Attempt.started_at, Attempt.ended_at)
         .join(Calibration, Calibration.id == Attempt.calibration_id)
-        .where(Calibration.name.in_(names), Attempt.ended_at.is_not(None), Attempt.outcome.is_not(None))
+        .where(Calibration.name.in_(names), Attempt.ended_at.is_not(None), Attempt.outcome != Outcome.REPLACED)
         .order_by(Attempt.id.desc())
         .limit(_REMEMBERED * max(1, len(names)))
     )

@@ -158,6 +158,8 @@ def _outcome(it: Calibration, attempt: Attempt) -> str:
         return ""
     if attempt.outcome is Outcome.NOTHING:
         return "nothing to publish"
+    if attempt.outcome is Outcome.REPLACED:
+        return "replaced by hand"
     return "copied" if it.kind is Kind.COPY else loop.spoken(attempt.ended_at - attempt.started_at)
 
 

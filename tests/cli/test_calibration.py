@@ -1,0 +1,53 @@
+"""`b2cal calibration`: what the commands say and refuse."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from b2cal import loop
+from b2cal.calibration import Payload
+from b2cal.cli.main import group
+from b2cal.core.iov import ExpRun, IoV
+from tests.loop.world import World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A has been signed off and B, which reads it, has been started."""
+    world = World(tmp_path)
+    world.process()
+    world.do("submit", "A")
+    world.finish("A", 1)
+    world.do("submit", "B")
+    world.advance("B")
+    return world
+
+
+def command(world: World, *words: str) -> Result:
+    home = {"B2CAL_HOME": str(world.workplace.settings.home)}
+    return CliRunner().invoke(group, ["--as", "manager", "calibration", *words], env=home)
+
+
+@pytest.mark.processes
+def test_payloads_made_by_hand_are_taken_from_a_file_and_who_is_in_doubt_is_named(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "mine.root"
+    Payload("PA", IoV(ExpRun(26, 100), None), {"x": [1.0]}).write(file)
+    ended = command(world, "replace", "bucket1", "A", "--file", str(file), "-m", "by eye")
+    assert ended.exit_code == 0, ended.output
+    said = " ".join(ended.output.split())
+    assert said == "✓ A in bucket1: replaced by hand from a file, to be judged; in doubt until then: B (running)."
+    assert world.state("A") == "validating"
+
+
+def test_payloads_must_be_given_in_exactly_one_way(world: World, tmp_path: Path) -> None:
+    for ways in ([], ["--tag", "main", "--database", str(tmp_path)]):
+        ended = command(world, "replace", "bucket1", "A", "-m", "by eye", *ways)
+        assert ended.exit_code == 2
+        assert "Give the payloads in one way" in ended.output
+
+
+def test_a_replacement_without_a_reason_is_refused(world: World) -> None:
+    ended = command(world, "replace", "bucket1", "A", "--tag", "main")
+    assert isinstance(ended.exception, loop.InvalidChoice)
+    assert world.state("A") == "signed_off"
