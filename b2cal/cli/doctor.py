@@ -17,7 +17,7 @@ from b2cal import loop
 from b2cal.conditions import PayloadStore, tag_entries
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import overlaps
-from b2cal.model import Database, GlobalTag, Lease, Payload, now, schema
+from b2cal.model import Database, GlobalTag, Lease, Outbox, Payload, now, schema
 from b2cal.settings import Settings
 
 from .desk import Desk, NotReady, pass_desk
@@ -47,7 +47,7 @@ class Finding:
 @click.command()
 @pass_desk
 def doctor(desk: Desk) -> None:
-    """Check database, schema, clock, disk, ports, store, tags, agent and site. Exit code 1 if something is ill."""
+    """Check database, schema, clock, disk, ports, store, tags, agent, site, outbox. Exit code 1 if something is ill."""
     findings = list(examine(desk))
     desk.show([asdict(finding) for finding in findings], lambda: _tell(desk, findings))
     if any(finding.health is Health.ILL for finding in findings):
@@ -158,7 +158,33 @@ def _presence(_settings: Settings, database: Database) -> Finding:
     return Finding("site", Health.WELL, "people can reach it")
 
 
-_LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (_schema, _clock, _store, _tags, _agent, _presence)
+def _outbox(_settings: Settings, database: Database) -> Finding:
+    failing = (
+        select(Outbox)
+        .where(Outbox.sent_at.is_(None), Outbox.tries > 0)
+        .order_by(Outbox.given_up_at.is_(None), Outbox.id)
+    )
+    with database.read() as db:
+        rows = db.scalars(failing).all()
+    if not rows:
+        return Finding("outbox", Health.WELL, "nothing failed to be delivered")
+    given_up = sum(row.given_up_at is not None for row in rows)
+    first = rows[0]
+    says = f"{len(rows)} not delivered, {given_up} of them given up; a {first.kind} about {first.about}: {first.error}"
+    if given_up:
+        return Finding("outbox", Health.ILL, says, "Remove the cause, then `b2cal outbox retry`.")
+    return Finding("outbox", Health.WARNING, says, "They are tried again; `b2cal outbox list` shows all.")
+
+
+_LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (
+    _schema,
+    _clock,
+    _store,
+    _tags,
+    _agent,
+    _presence,
+    _outbox,
+)
 _SIGNS = {Health.WELL: "[green]✓[/]", Health.WARNING: "[yellow]![/]", Health.ILL: "[red]✗[/]"}
 
 

@@ -23,6 +23,7 @@ _COMMANDS = {
     "why": ("calibration", "Why is it waiting?"),
     "jobs": ("jobs", "Batch jobs of a calibration."),
     "tag": ("tag", "Global tags and what they hold."),
+    "outbox": ("outbox", "Messages and files that could not be delivered."),
 }
 
 

@@ -17,7 +17,7 @@ from .outages import give_back, site_away_since
 from .readiness import Lack, all_green, lacking, lacks_selection, obstacle, put_to_manager
 from .results import bring_back
 from .rules import FINISHED, GOING, OVER, Verb
-from .transition import Act, tell, transition
+from .transition import Act, say, transition
 from .verbs import Choice, restart, sign_off, submit, withdraw
 from .view import Freshness, ProcessingView
 from .workplace import Workplace
@@ -97,7 +97,7 @@ def _remind_or_submit(workplace: Workplace, processing: str, calibration: str) -
         it.reminders_sent += 1
         left = spoken(it.window_ends_at - now(db))
         key = f"reminder:{it.id}:{it.window_ends_at.isoformat()}:{it.reminders_sent}"
-        _say(db, key, it, it.expert, f"Submitted with the defaults in {left} unless you change something.")
+        say(db, key, it, it.expert, f"Submitted with the defaults in {left} unless you change something.")
         return True
 
     return workplace.database.write(unit)
@@ -119,7 +119,7 @@ def _submit_defaults(db: Session, view: ProcessingView, it: Calibration) -> bool
     if it.problem == problem:
         return False
     it.problem = problem
-    _say(db, f"asks:{it.id}:{it.version}", it, view.processing.manager, problem)
+    say(db, f"asks:{it.id}:{it.version}", it, view.processing.manager, problem)
     return True
 
 
@@ -162,14 +162,8 @@ def _wait_for_inputs(db: Session, view: ProcessingView, it: Calibration, lack: L
         return True
     if asks_for_inputs(view.processing, it, now(db)):
         key = f"inputs:{it.id}:{it.incomplete_since.isoformat()}"
-        _say(db, key, it, view.processing.manager, put_to_manager(view, it, lack))
+        say(db, key, it, view.processing.manager, put_to_manager(view, it, lack))
     return False
-
-
-def _say(db: Session, key: str, it: Calibration, to: str, text: str) -> None:
-    """A message about a calibration, once per key."""
-    body = {"to": to, "processing": it.processing.name, "calibration": it.name, "text": text}
-    tell(db, key, "message", body)
 
 
 def _restart(workplace: Workplace, processing: str, calibration: str) -> bool:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from b2cal.core.files import write_atomically
 from b2cal.model import Processing, ProcessingState, Step
 
-from .transition import tell
+from .transition import effect
 from .view import ProcessingView
 from .workplace import Workplace
 
@@ -16,7 +16,8 @@ from .workplace import Workplace
 def want_graph(db: Session, processing: Processing) -> None:
     """Have the graph file written after the commit."""
     body = {"processing_id": processing.id}
-    tell(db, f"graph:{processing.id}:{processing.state.value}:{processing.version}", "graph", body)
+    key = f"graph:{processing.id}:{processing.state.value}:{processing.version}"
+    effect(db, key, "graph", f"processing {processing.id}", body)
 
 
 def write_graph(workplace: Workplace, processing_id: int) -> None:

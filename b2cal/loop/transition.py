@@ -44,13 +44,7 @@ class Transition:
 
     def tell(self, username: str, text: str) -> None:
         """Leave a message for somebody in the outbox."""
-        body = {
-            "to": username,
-            "processing": self.calibration.processing.name,
-            "calibration": self.calibration.name,
-            "text": text,
-        }
-        tell(self.db, f"message:{self.decision.id}:{username}", "message", body)
+        say(self.db, f"message:{self.decision.id}:{username}", self.calibration, username, text)
 
 
 @contextmanager
@@ -189,10 +183,16 @@ def raise_signals(db: Session, processing_id: int, names: set[str] | None = None
     db.execute(update(Processing).where(Processing.id == processing_id).values(signal=Processing.signal + 1))
 
 
-def tell(db: Session, key: str, kind: str, body: dict[str, Any]) -> None:
-    """Put a side effect into the outbox, once per key."""
+def say(db: Session, key: str, it: Calibration, to: str, text: str) -> None:
+    """Put a message about a calibration into the outbox, once per key."""
+    body = {"to": to, "processing": it.processing.name, "calibration": it.name, "text": text}
+    effect(db, key, "message", f"calibration {it.id}", body)
+
+
+def effect(db: Session, key: str, kind: str, about: str, body: dict[str, Any]) -> None:
+    """Put a side effect into the outbox, once per key; those of one kind about one thing keep their order."""
     if db.scalar(select(Outbox.id).where(Outbox.key == key)) is None:
-        db.add(Outbox(key=key, kind=kind, body=body, created_at=now(db), tries=0))
+        db.add(Outbox(key=key, kind=kind, about=about, body=body, created_at=now(db), tries=0))
 
 
 def _checked(db: Session, calibration: Calibration, verb: Verb, act: Act) -> Rule:

@@ -274,10 +274,14 @@ class Outbox(Base):
     id: Mapped[Id]
     key: Mapped[Label] = mapped_column(unique=True)
     kind: Mapped[Name]
+    about: Mapped[Name] = mapped_column(comment="side effects of one kind about one thing keep their order")
     body: Mapped[Json]
     created_at: Mapped[Moment]
     sent_at: Mapped[Moment | None] = mapped_column(index=True)
     tries: Mapped[int] = mapped_column(Integer, default=0)
+    not_before: Mapped[Moment | None] = mapped_column(comment="after a failure")
+    given_up_at: Mapped[Moment | None]
+    error: Mapped[Prose] = mapped_column(default="", comment="of the last try that failed")
 
 
 class SitePresence(Base):

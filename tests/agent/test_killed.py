@@ -67,7 +67,7 @@ def want_with_a_retry(site) -> int:
     def tell(db):
         processing = db.query(Processing).one()
         body = {"processing_id": processing.id}
-        db.add(Outbox(key="graph:1", kind="graph", body=body, created_at=now(db), tries=0))
+        db.add(Outbox(key="graph:1", kind="graph", about="processing 1", body=body, created_at=now(db), tries=0))
 
     site.database.write(tell)
     return group_id

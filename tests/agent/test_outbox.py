@@ -1,10 +1,11 @@
-"""Side effects are carried out at least once, in order per kind, and never lost."""
+"""Side effects are carried out at least once; what fails delays only what comes after it about the same thing."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
+from b2cal.agent.outbox import AT_A_TIME, MOST_TRIES
 from b2cal.core.clock import ManualClock
 from b2cal.core.ids import new_token
 from b2cal.model import Outbox, now
@@ -15,9 +16,10 @@ def clock():
     return ManualClock(datetime(2026, 11, 22, 12, tzinfo=UTC))
 
 
-def tell(site, kind: str, number: int) -> None:
+def tell(site, kind: str, number: int, about: str = "calibration 1", tries: int = 0) -> None:
     def unit(db):
-        db.add(Outbox(key=new_token(), kind=kind, body={"number": number}, created_at=now(db), tries=0))
+        body = {"number": number, "about": about}
+        db.add(Outbox(key=new_token(), kind=kind, about=about, body=body, created_at=now(db), tries=tries))
 
     site.database.write(unit)
 
@@ -40,30 +42,46 @@ def test_side_effects_are_carried_out_once_in_their_order(site, clock):
     assert unsent(site) == []
 
 
-def test_after_a_failure_its_kind_waits_in_order_and_other_kinds_go_on(site, clock):
+def test_after_a_failure_only_what_follows_about_the_same_thing_waits(site, clock):
     for number in range(2):
+        for about in ("calibration 1", "calibration 2"):
+            tell(site, "message", number, about)
         tell(site, "graph", number)
-        tell(site, "message", number)
-    done: list[tuple[str, int]] = []
+    done: list[tuple[str, str, int]] = []
     broken = True
 
-    def graph(body):
-        if broken:
-            raise OSError("disk full")
-        done.append(("graph", body["number"]))
+    def message(body):
+        if broken and body["about"] == "calibration 1":
+            raise OSError("the server refuses this address")
+        done.append(("message", body["about"], body["number"]))
 
-    agent = site.agent({"graph": graph, "message": lambda body: done.append(("message", body["number"]))})
+    agent = site.agent({"graph": lambda body: done.append(("graph", "", body["number"])), "message": message})
     agent.round()
-    agent.round()
-    assert done == [("message", 0), ("message", 1)]
-    assert unsent(site) == [("graph", 0), ("graph", 1)]
+    assert sorted(done) == [("graph", "", 0), ("graph", "", 1), *(("message", "calibration 2", n) for n in (0, 1))]
+    assert unsent(site) == [("message", 0), ("message", 1)]
+    done.clear()
     broken = False
     clock.advance(timedelta(seconds=1))
     agent.round()
-    assert done[2:] == [("graph", 0), ("graph", 1)]
+    assert done == [("message", "calibration 1", 0), ("message", "calibration 1", 1)]
 
 
-def test_a_failing_side_effect_is_tried_less_and_less_often_but_never_given_up(site, clock):
+def test_many_that_cannot_be_delivered_do_not_keep_others_waiting(site):
+    for number in range(AT_A_TIME + 10):
+        tell(site, "message", number)
+    tell(site, "message", -1, "calibration 2")
+    done: list[int] = []
+
+    def message(body):
+        if body["number"] >= 0:
+            raise OSError("refused")
+        done.append(body["number"])
+
+    site.agent({"message": message}).round()
+    assert done == [-1]
+
+
+def test_a_failing_side_effect_is_tried_less_and_less_often_and_its_error_is_kept(site, clock):
     tell(site, "graph", 0)
     tries: list[datetime] = []
 
@@ -79,6 +97,31 @@ def test_a_failing_side_effect_is_tried_less_and_less_often_but_never_given_up(s
     assert pauses == sorted(pauses)
     assert pauses[0] < 2
     assert pauses[-1] == 60
+    with site.database.read() as db:
+        row = db.query(Outbox).one()
+    assert (row.tries, row.error, row.given_up_at) == (len(tries), "RuntimeError: no", None)
+
+
+def test_after_the_last_try_it_is_given_up_and_what_follows_goes_on(site, clock):
+    tell(site, "graph", 0, tries=MOST_TRIES - 1)
+    tell(site, "graph", 1)
+    seen: list[int] = []
+
+    def graph(body):
+        seen.append(body["number"])
+        if not body["number"]:
+            raise RuntimeError("no")
+
+    agent = site.agent({"graph": graph})
+    for _ in range(5):
+        agent.round()
+        clock.advance(timedelta(minutes=2))
+    assert seen == [0, 1]
+    with site.database.read() as db:
+        poison, after = db.query(Outbox).order_by(Outbox.id)
+    assert poison.given_up_at is not None
+    assert (poison.sent_at, poison.tries, poison.error) == (None, MOST_TRIES, "RuntimeError: no")
+    assert after.sent_at is not None
 
 
 def test_what_nobody_can_carry_out_yet_stays(site):
