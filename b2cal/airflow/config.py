@@ -12,7 +12,7 @@ from configparser import RawConfigParser
 from io import StringIO
 from pathlib import Path
 
-import b2cal
+from b2cal import shipped
 from b2cal.core.files import write_atomically
 from b2cal.settings import Settings
 
@@ -77,12 +77,6 @@ def metadata_file(settings: Settings) -> Path | None:
     return None if settings.airflow.database_url else airflow_home(settings) / "airflow.db"
 
 
-def dag_folder() -> Path:
-    """The thin DAG files: beside the package in a checkout, inside it when installed from a wheel."""
-    package = Path(b2cal.__file__).parent
-    return next(folder for folder in (package / "dags", package.parent / "dags") if folder.is_dir())
-
-
 def write_configuration(settings: Settings) -> None:
     """Write `airflow.cfg`, and the secrets and the password of Airflow's own pages where there are none yet.
 
@@ -106,13 +100,13 @@ def _of_this_home(settings: Settings) -> Options:
     bundle = {
         "name": "b2cal",
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-        "kwargs": {"path": str(dag_folder())},
+        "kwargs": {"path": str(shipped("dags"))},
     }
     return {
         "core": {
             "executor": "LocalExecutor",
             "parallelism": settings.airflow.parallelism,
-            "dags_folder": dag_folder(),
+            "dags_folder": shipped("dags"),
             "execution_api_server_url": f"{address}/execution/",
             "fernet_key": kept["fernet_key"],
             "simple_auth_manager_users": "admin:admin",

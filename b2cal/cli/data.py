@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from b2cal import data as catalogue
-from b2cal import loop
+from b2cal import loop, shipped
 from b2cal.core.errors import B2calError
 
 from .desk import Desk, pass_desk
 
-TOYDETECTOR = Path(__file__).parents[2] / "examples" / "toydetector"
+TOYDETECTOR = shipped("examples") / "toydetector"
 
 
 class SimulationFailed(B2calError):

@@ -1,21 +1,19 @@
 """Bring the calibration database to the newest schema."""
 
-from pathlib import Path
-
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from .database import Database
+from b2cal import shipped
 
-_MIGRATIONS = Path(__file__).parents[2] / "migrations"
+from .database import Database
 
 
 def alembic_config(url: str) -> Config:
     """Alembic's configuration for one database, without an ini file."""
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("script_location", str(shipped("migrations")))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     return config
 

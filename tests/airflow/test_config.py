@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from b2cal import shipped
 from b2cal.airflow.__main__ import environment
-from b2cal.airflow.config import airflow_home, dag_folder, write_configuration
+from b2cal.airflow.config import airflow_home, write_configuration
 from b2cal.settings import AirflowSettings, Settings
 
 
@@ -32,7 +33,7 @@ def test_the_configuration_says_where_and_how_this_home_runs(settings: Settings)
     assert parser["database"]["sql_alchemy_conn"] == f"sqlite:///{airflow_home(settings)}/airflow.db"
     [bundle] = json.loads(parser["dag_processor"]["dag_bundle_config_list"])
     assert Path(bundle["kwargs"]["path"], "processings.py").is_file()
-    assert dag_folder() == Path(bundle["kwargs"]["path"])
+    assert shipped("dags") == Path(bundle["kwargs"]["path"])
 
 
 def test_no_option_is_one_that_airflow_does_not_know(settings: Settings) -> None:
