@@ -5,6 +5,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.security import generate_password_hash
 
+from b2cal import loop
 from b2cal.core.errors import B2calError
 from b2cal.model import Person, Role, migrate
 
@@ -46,7 +47,7 @@ def person() -> None:
 @click.password_option(help="Asked for when it is not given.")
 @pass_desk
 def add(desk: Desk, username: str, full_name: str | None, role: str, password: str) -> None:
-    """Let somebody log in, or give them another password, name or role."""
+    """Let somebody log in, or give them another password, name or role; where they are logged in that ends."""
     hashed = generate_password_hash(password)
 
     def unit(db: Session) -> None:
@@ -56,6 +57,19 @@ def add(desk: Desk, username: str, full_name: str | None, role: str, password: s
 
     desk.write(unit)
     desk.done(f"{username} may log in as {role}.", username=username, role=role)
+
+
+@person.command("remove")
+@click.argument("username")
+@pass_desk
+def remove(desk: Desk, username: str) -> None:
+    """Let somebody log in no more, and end where they are logged in. What they did stays in the history."""
+
+    def unit(db: Session) -> None:
+        loop.person_named(db, username).password_hash = ""
+
+    desk.write(unit)
+    desk.done(f"{username} may not log in any more.", username=username)
 
 
 @person.command("list")

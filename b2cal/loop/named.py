@@ -16,7 +16,7 @@ def person_named(db: Session, username: str) -> Person:
     """
     found = db.get(Person, username)
     if found is None:
-        raise NotFound(f"Nobody is known as {username}.", hint="`b2cal init --person` adds people; check the spelling.")
+        raise NotFound(f"Nobody is known as {username}.", hint="`b2cal person add` adds people; check the spelling.")
     return found
 
 

@@ -64,9 +64,14 @@ def _recognise_visitors(app: Flask) -> None:
 
     @manager.user_loader  # type: ignore[untyped-decorator]
     def _visitor(token: str) -> Visitor | None:
-        username = desk.desk().entrance.visitor(token)
-        person = None if username is None else desk.reading().get(Person, username)
-        return None if person is None else Visitor(token, person)
+        entrance = desk.desk().entrance
+        visit = entrance.visit(token)
+        person = None if visit is None else desk.reading().get(Person, visit.username)
+        if visit is None or person is None or not visit.belongs_to(person.password_hash):
+            return None
+        if request.method != "GET" or "HX-Request" not in request.headers:  # an open page renews itself: no click
+            entrance.clicked(token)
+        return Visitor(token, person)
 
 
 def _address_static_files_by_content(app: Flask) -> None:

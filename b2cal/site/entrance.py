@@ -22,44 +22,61 @@ TRIES = {"account": 10, "address": 30}
 
 _TOUCHED_EACH = timedelta(minutes=1)
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS visit (token TEXT PRIMARY KEY, username TEXT, began REAL, seen REAL);
+CREATE TABLE IF NOT EXISTS visits (token TEXT PRIMARY KEY, username TEXT, password TEXT, began REAL, seen REAL);
 CREATE TABLE IF NOT EXISTS failure (kind TEXT, who TEXT, at REAL);
 CREATE INDEX IF NOT EXISTS failure_who ON failure (kind, who, at);
 """
 
 
 @dataclass(frozen=True)
+class Visit:
+    """Who came, and with which password."""
+
+    username: str
+    password: str
+
+    def belongs_to(self, password_hash: str) -> bool:
+        """Whether that is still the password: with a new one, or none, all visits are over."""
+        return bool(password_hash) and self.password == _hash(password_hash)
+
+
+@dataclass(frozen=True)
 class Entrance:
-    """The door of the site. Tokens are kept as hashes: who reads the file cannot use them."""
+    """The door of the site. Tokens and passwords are kept as hashes: who reads the file cannot use them."""
 
     path: Path
     clock: Clock
 
-    def open(self, username: str) -> str:
+    def open(self, username: str, password_hash: str) -> str:
         """Begin a visit; the token that is returned stands for it from now on."""
         token = secrets.token_urlsafe(32)
         at = self._now()
         with self._database() as db:
-            db.execute("DELETE FROM visit WHERE began < ? OR seen < ?", (at - _s(LONGEST), at - _s(IDLE)))
+            db.execute("DELETE FROM visits WHERE began < ? OR seen < ?", (at - _s(LONGEST), at - _s(IDLE)))
             db.execute("DELETE FROM failure WHERE kind = 'account' AND who = ?", (username,))
-            db.execute("INSERT INTO visit VALUES (?, ?, ?, ?)", (_hash(token), username, at, at))
+            row = (_hash(token), username, _hash(password_hash), at, at)
+            db.execute("INSERT INTO visits VALUES (?, ?, ?, ?, ?)", row)
         return token
 
-    def visitor(self, token: str) -> str | None:
-        """Who came with this token, unless the visit is over: 8 h without a click, 24 h in all, or signed out."""
+    def visit(self, token: str) -> Visit | None:
+        """The visit of this token, unless it is over: 8 h without a click, 24 h in all, or signed out."""
         at = self._now()
+        query = "SELECT username, password FROM visits WHERE token = ? AND began >= ? AND seen >= ?"
         with self._database() as db:
-            row = db.execute("SELECT username, began, seen FROM visit WHERE token = ?", (_hash(token),)).fetchone()
-            if row is None or at - row[1] > _s(LONGEST) or at - row[2] > _s(IDLE):
-                return None
-            if at - row[2] > _s(_TOUCHED_EACH):
-                db.execute("UPDATE visit SET seen = ? WHERE token = ?", (at, _hash(token)))
-        return str(row[0])
+            row = db.execute(query, (_hash(token), at - _s(LONGEST), at - _s(IDLE))).fetchone()
+        return None if row is None else Visit(*row)
+
+    def clicked(self, token: str) -> None:
+        """Whoever came with this token did something: the visit is not idle."""
+        at = self._now()
+        touch = "UPDATE visits SET seen = ? WHERE token = ? AND seen < ?"
+        with self._database() as db:
+            db.execute(touch, (at, _hash(token), at - _s(_TOUCHED_EACH)))
 
     def close(self, token: str) -> None:
         """End a visit, whoever still holds its cookie."""
         with self._database() as db:
-            db.execute("DELETE FROM visit WHERE token = ?", (_hash(token),))
+            db.execute("DELETE FROM visits WHERE token = ?", (_hash(token),))
 
     def failed(self, account: str, address: str) -> None:
         """Remember that somebody could not sign in."""

@@ -115,3 +115,28 @@ def test_who_is_no_longer_known_is_signed_out(app: Flask, anonymous: Browser, da
     assert anonymous.get("/").status_code == 200
     database.write(lambda db: db.execute(delete(Person).where(Person.username == "guest")))
     assert anonymous.get("/").status_code == 302
+
+
+def test_an_open_page_that_renews_itself_is_no_click(expert: Browser, clock: ManualClock) -> None:
+    for _ in range(7):
+        clock.advance(timedelta(hours=1))
+        assert expert.get("/processings", headers={"HX-Request": "true"}).status_code == 200
+    expert.get("/")
+    for _ in range(9):
+        clock.advance(timedelta(hours=1))
+        answer = expert.get("/processings", headers={"HX-Request": "true"})
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("password_hash", [generate_password_hash("another", method="scrypt:1024:8:1"), ""])
+def test_with_a_new_password_or_none_all_visits_are_over(
+    expert: Browser, database: Database, password_hash: str
+) -> None:
+    assert expert.get("/").status_code == 200
+
+    def unit(db: Session) -> None:
+        db.get_one(Person, "tracking").password_hash = password_hash
+
+    database.write(unit)
+    assert expert.get("/").status_code == 302
+    assert expert.post("/login", username="tracking", password=PASSWORD).status_code == 401

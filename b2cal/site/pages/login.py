@@ -36,7 +36,7 @@ def sign_in() -> Response | tuple[str, int]:
         return _form(username, "This name and password do not belong together."), 401
     session.clear()
     session.permanent = True
-    login_user(Visitor(entrance.open(username), person))
+    login_user(Visitor(entrance.open(username, person.password_hash), person))
     return redirect(own_page(request.form.get("next", "")))
 
 
