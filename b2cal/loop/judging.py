@@ -155,6 +155,7 @@ def write_down(
                 judged_at=change.at,
             )
             db.add(verdict)
+            change.detail(attempt=attempt.number)
             add_used(db, attempt.id, measured.names_read)
             if judgement.grade is not Grade.PASS:
                 change.tell(it.expert, f"Please decide: verdict {judgement.grade.value}.")

@@ -1,5 +1,6 @@
 """Deciding on the pages: the verbs of the loop, with their answers."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -41,6 +42,19 @@ def test_a_reject_without_a_reason_is_refused_and_says_what_to_do(expert: Browse
     assert "Reject needs a reason." in answer.text
     assert "Say in a few words why" in answer.text
     assert find("x-t relation").state is State.REVIEW
+
+
+def test_the_report_of_a_rejected_attempt_can_still_be_read(expert: Browser, find: Find) -> None:
+    it = find("x-t relation")
+    expert.post(f"/calibrations/{it.id}/do/reject", seen=str(it.version), reason="too few hadrons")
+    links = re.findall(
+        rf'href="(/calibrations/{it.id}/attempts/(\d+)/report)"', expert.get(f"/calibrations/{it.id}").text
+    )
+    assert {number for _, number in links} == {"1", "2"}
+    assert [expert.get(link).status_code for link, _ in links] == [200] * len(links)
+    missing = expert.get(f"/calibrations/{it.id}/attempts/3/report")
+    assert missing.status_code == 404
+    assert "no report on attempt 3" in missing.text
 
 
 def test_who_comes_second_is_told_who_did_what_and_keeps_her_words(

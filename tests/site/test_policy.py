@@ -30,6 +30,7 @@ def address(app: Flask, database: Database, find: Callable[..., Calibration]) ->
     assert payload is not None
     values = {
         "number": find("x-t relation").id,
+        "attempt": 2,
         "name": "bucket23",
         "verb": "reject",
         "run": "e26r180",

@@ -126,7 +126,7 @@ def test_every_answer_has_the_headers(pages: list[Page], anonymous: Browser) -> 
 
 
 def test_a_report_may_show_pictures_and_nothing_else(manager: Browser, find: Callable[..., Calibration]) -> None:
-    answer = manager.get(f"/calibrations/{find('x-t relation').id}/report")
+    answer = manager.get(f"/calibrations/{find('x-t relation').id}/attempts/2/report")
     assert answer.status_code == 200
     policy = answer.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'")

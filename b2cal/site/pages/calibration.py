@@ -12,7 +12,7 @@ from b2cal.model import Calibration, State
 from b2cal.site.acts import DIRECT, WORDING
 from b2cal.site.desk import at, desk, reading, visitor
 from b2cal.site.live import live
-from b2cal.site.queries.dossier import Dossier, calibration_of, dossier, late, previous_processing
+from b2cal.site.queries.dossier import Dossier, calibration_of, dossier, late, previous_processing, verdict_of
 from b2cal.site.queries.evidence import pictures, series, table
 from b2cal.site.queries.people import full_names
 
@@ -52,13 +52,10 @@ def inputs(number: int) -> str:
     return render_template("inputs.html", it=it, attempt=attempt, rows=rows, late=late(db, attempt))
 
 
-@pages.get("/calibrations/<int:number>/report")
-def report(number: int) -> Response:
-    db = reading()
-    it = calibration_of(db, number)
-    verdict = it.attempt.verdict if it.attempt is not None else None
-    if verdict is None:
-        raise loop.NotFound(f"{it.name} has no report yet.", hint="There is one when its constants have been judged.")
+@pages.get("/calibrations/<int:number>/attempts/<int:attempt>/report")
+def report(number: int, attempt: int) -> Response:
+    """The report of any attempt: that of a rejected one is the evidence of the rejection."""
+    verdict = verdict_of(reading(), number, attempt)
     answer = send_from_directory(desk().settings.reports, verdict.report, mimetype="text/html")
     answer.headers["Content-Security-Policy"] = _REPORT_POLICY
     return answer

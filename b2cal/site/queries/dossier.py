@@ -23,6 +23,7 @@ from b2cal.model import (
     Kind,
     Processing,
     Submission,
+    Verdict,
 )
 from b2cal.settings import Settings
 from b2cal.site.config_form import Field, fields, texts_of
@@ -182,6 +183,23 @@ def calibration_of(db: Session, number: int) -> Calibration:
     if found is None:
         raise loop.NotFound(
             f"There is no calibration number {number}.", hint="Look for it on the page of its processing."
+        )
+    return found
+
+
+def verdict_of(db: Session, calibration_number: int, attempt_number: int) -> Verdict:
+    """The verdict on one attempt of a calibration.
+
+    Raises:
+        NotFound: there is none of these numbers, or it was not judged.
+    """
+    it = calibration_of(db, calibration_number)
+    of_attempt = (Attempt.calibration_id == it.id, Attempt.number == attempt_number)
+    found = db.scalar(select(Verdict).join(Attempt, Attempt.id == Verdict.attempt_id).where(*of_attempt))
+    if found is None:
+        raise loop.NotFound(
+            f"There is no report on attempt {attempt_number} of {it.name}.",
+            hint="There is one when its constants have been judged.",
         )
     return found
 

@@ -295,7 +295,9 @@ class Story(Rows):
         it.since = NOW - timedelta(hours=1, minutes=5)
         first = self.attempt(it, -20, Outcome.CONSTANTS, jobs=40, automatic=True)
         first.rejected, first.live = True, None
-        self.db.flush()
+        self.verdict(
+            first, Grade.WARN, [self.check("board shift against previous", 4.4, 4.2, Grade.WARN, "board 8/64")]
+        )
         attempt = self.attempt(it, -4, Outcome.CONSTANTS, jobs=240, retried=5, config={"max_events_hadron": 20_000})
         attempt.runs = [self.choice(run) for run in self.runs]
         self.db.add_all(
@@ -323,8 +325,10 @@ class Story(Rows):
             (-1.3, "ended", "running", "validating", "b2cal", Role.LOOP, "after 5 iterations"),
             (-1.08, "judged", "validating", "review", "b2cal", Role.LOOP, "verdict fail"),
         ):
-            changes = {"changes": {"max_events_hadron": 20000}} if "hadrons for" in reason else {}
-            self.decide(processing, it, at, verb, before, after, who, role, reason, **changes)
+            details: dict[str, object] = {"changes": {"max_events_hadron": 20000}} if "hadrons for" in reason else {}
+            if verb == "judged":
+                details["attempt"] = first.number if at < -11 else attempt.number
+            self.decide(processing, it, at, verb, before, after, who, role, reason, **details)
 
     def _chunk3(self) -> None:
         """A reprocessing with a failure, something that runs, something that is judged."""
