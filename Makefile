@@ -2,7 +2,8 @@
 #
 #   make demo [ARGS="--exit --small"]   the whole loop on simulated data, with the site; Ctrl-C ends it
 #   make test                           lint, then every group of tests
-#   make lint | docs | proof            one part of it; proof takes long and kills at every named moment
+#   make lint | docs                    one part of it
+#   make proof [ARGS=kill]              the long tests; `kill` alone kills at every named moment and writes docs/proof.md
 #   make lock                           newest versions into requirements.lock
 #   make assets                         the site's JavaScript and CSS again from their lock file (needs npm)
 
@@ -25,7 +26,7 @@ lint: setup
 	$(BIN)/python tests/groups.py lint
 
 proof: setup
-	$(BIN)/python tests/groups.py proof
+	$(BIN)/python -m tests.proof $(ARGS)
 
 docs: setup
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html

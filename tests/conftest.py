@@ -60,3 +60,13 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_simulation(folder, "small", seed=1)
     (folder / "complete").touch()
     return folder
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory, simulated: Path) -> Path:
+    """A home in which only the processing is missing, with Airflow's metadata; made once, each test works on a copy."""
+    from tests.small_loop import furnish, migrate_airflow
+
+    home = furnish(tmp_path_factory.mktemp("furnished") / "home", simulated)
+    migrate_airflow(home)
+    return home

@@ -1,4 +1,4 @@
-"""All that is tested, group by group: `python tests/groups.py [group ...]`, all groups of `make test` by default.
+"""All that is tested, group by group: `python tests/groups.py [group ...]`, all groups by default. Not the long tests.
 
 Every group runs and shows its output, also after a failure; the closing table says how each ended. A group of pytest
 runs without any test is a failure, unless it is listed as still empty.
@@ -7,12 +7,12 @@ runs without any test is a failure, unless it is listed as still empty.
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
 SLOW = ("processes", "contract", "service", "browser", "end_to_end", "kill", "physics", "proof")
-NOT_YET = {"processes", "service"}
+NOT_YET = {"service"}
 NO_TESTS = 5  # exit code of pytest
 
 Command = Sequence[str | Path]
@@ -35,7 +35,6 @@ GROUPS: dict[str, list[Command]] = {
     **{group: pytest(f"{group} and not proof") for group in SLOW if group != "proof"},
     "processes": pytest("processes and not proof", "-n", "2"),
     "physics": pytest("physics and not proof", "-n", "2", "--dist", "loadfile"),
-    "proof": [*pytest("proof"), *pytest(UNIT, "-n", "2", "--hypothesis-profile", "thorough", "--timeout", "1800")],
 }
 
 
@@ -51,18 +50,18 @@ def run(command: Command) -> tuple[int, str]:
     return process.returncode, last
 
 
-def main(names: Sequence[str]) -> int:
-    """Run the groups and print how each ended; 1 if one failed."""
-    if unknown := set(names) - set(GROUPS):
-        sys.exit(f"No such group: {', '.join(unknown)}. There are: {', '.join(GROUPS)}.")
+def main(groups: Mapping[str, list[Command]], names: Sequence[str]) -> int:
+    """Run the groups named, all by default, and print how each ended; 1 if one failed."""
+    if unknown := set(names) - set(groups):
+        sys.exit(f"No such group: {', '.join(unknown)}. There are: {', '.join(groups)}.")
     rows, failed = [], False
-    for name in names or [group for group in GROUPS if group != "proof"]:
+    for name in names or groups:
         started = time.monotonic()
-        results = [run(command) for command in GROUPS[name]]
+        results = [run(command) for command in groups[name]]
         empty = {NO_TESTS} if name in NOT_YET else set()
         bad = [
             f"{Path(command[0]).name}: {closing}"
-            for command, (code, closing) in zip(GROUPS[name], results, strict=True)
+            for command, (code, closing) in zip(groups[name], results, strict=True)
             if code not in {0, *empty}
         ]
         failed |= bool(bad)
@@ -73,4 +72,4 @@ def main(names: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(GROUPS, sys.argv[1:]))

@@ -11,22 +11,42 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from b2cal import conditions, loop
+from b2cal.airflow.__main__ import environment as environment_of_airflow
+from b2cal.airflow.__main__ import prepare as prepare_airflow
 from b2cal.batch.crashpoints import HOLD, VARIABLE
 from b2cal.cli import demo
 from b2cal.core.clock import SystemClock
 from b2cal.loop import Act, ProcessingView, Workplace
-from b2cal.model import Database, Decision, Grade, Job, JobGroup, JobState, Role, State, Submission, migrate
+from b2cal.model import (
+    Calibration,
+    Database,
+    Decision,
+    Grade,
+    Job,
+    JobGroup,
+    JobState,
+    LocalJob,
+    Outbox,
+    Role,
+    State,
+    Submission,
+    migrate,
+)
 from b2cal.settings import Settings
 
 BUCKET = demo.PROCESSING
 MANAGER = loop.Actor(demo.MANAGER, Role.MANAGER)
 PUBLISHED_WITHIN_S = 420.0
+
+Identities = list[tuple[str, int, int, str]]
+"""Constants of a tag, bit for bit: name, first run, last run, identity."""
 
 
 class Stuck(AssertionError):
@@ -46,13 +66,32 @@ def wait_for(what: str, condition: Callable[[], object], within_s: float) -> Non
         time.sleep(0.1)
 
 
-class SmallLoop:
-    """One home with the small demo's data, release, tags and people; `up()` runs everything in it."""
+def furnish(home: Path, simulated: Path) -> Path:
+    """A home with all that the processing needs: runs, release, tags and people.
 
-    def __init__(self, home: Path, simulated: Path) -> None:
+    The runs stay where they were simulated: a copy of this home knows them there.
+    """
+    home.mkdir()
+    settings = Settings(home=home)
+    migrate(settings.url)
+    workplace = Workplace(settings, Database(settings.url, SystemClock()))
+    demo.furnish(workplace, simulated)
+    workplace.database.dispose()
+    return home
+
+
+def migrate_airflow(home: Path) -> None:
+    """Make Airflow's metadata database in a home: in a copy of that home it is there already."""
+    settings = Settings(home=home)
+    prepare_airflow(settings, environment_of_airflow(settings, os.environ))
+
+
+class SmallLoop:
+    """A copy of a furnished home, without the processing at first; `up()` runs everything in it."""
+
+    def __init__(self, home: Path, furnished: Path) -> None:
         self.home = home
-        home.mkdir()
-        shutil.copytree(simulated, home / "data")
+        shutil.copytree(furnished, home)
         site, airflow = free_ports(2)
         self.marker = home / "crash"
         self.environment = {
@@ -60,18 +99,18 @@ class SmallLoop:
             "B2CAL_HOME": str(home),
             "B2CAL_SITE__PORT": str(site),
             "B2CAL_AIRFLOW__PORT": str(airflow),
+            "B2CAL_BATCH__SLOTS": "2",
             "B2CAL_BATCH__RETRY_DELAY_S": "2",
             "B2CAL_BATCH__BYTES_PER_JOB": str(demo.SMALL.bytes_per_job),
         }
         self.site = f"http://127.0.0.1:{site}"
         settings = Settings(home=home)
-        migrate(settings.url)
         self.workplace = Workplace(settings, Database(settings.url, SystemClock()))
         self.process: subprocess.Popen[bytes] | None = None
 
-    def prepare(self) -> None:
+    def begin(self) -> None:
         """Activate the processing: its windows are open from now."""
-        demo.prepare(self.workplace, demo.SMALL, seed=1)
+        self.workplace.database.write(lambda db: demo.open_bucket(db, demo.SMALL))
 
     def up(self) -> None:
         """Give the command `b2cal up`."""
@@ -86,11 +125,23 @@ class SmallLoop:
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(timeout=60)
 
-    def component(self, name: str) -> int | None:
-        """Process number of a component, as `b2cal up` tells it."""
-        state = json.loads((self.home / "run" / "up.json").read_text())
-        pid: int | None = next(each["pid"] for each in state["components"] if each["name"] == name)
+    def told(self) -> dict[str, dict[str, Any]]:
+        """What the present `b2cal up` tells of its components, by name; nothing before it does."""
+        assert self.process is not None
+        try:
+            told = json.loads((self.home / "run" / "up.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return {each["name"]: each for each in told["components"]} if told["pid"] == self.process.pid else {}
+
+    def component(self, name: str) -> int:
+        """Process number of a component that runs."""
+        pid: int = self.told()[name]["pid"]
         return pid
+
+    def all_run(self) -> bool:
+        """Whether every component has shown that it works."""
+        return {each["phase"] for each in self.told().values()} == {"running"}
 
     def read(self, look: Callable[[ProcessingView], object]) -> object:
         with self.workplace.database.read() as db:
@@ -99,6 +150,11 @@ class SmallLoop:
     @property
     def state(self) -> str:
         return str(self.read(lambda view: view.processing.state.value))
+
+    def states(self) -> dict[str, str]:
+        """Calibration -> state."""
+        with self.workplace.database.read() as db:
+            return {name: it.state.value for name, it in ProcessingView.of(db, BUCKET).calibrations.items()}
 
     def decide(self) -> None:
         """What people do: sign off what asks for it."""
@@ -132,15 +188,33 @@ class SmallLoop:
 
         wait_for("the publication", published, within_s)
 
-    def identities(self) -> list[tuple[str, int, int, str]]:
-        """What the tag holds, bit for bit."""
+    def identities(self, tag: str = demo.TAG) -> Identities:
+        """What the tag holds."""
+        return constants_of(self.workplace.database, tag)
+
+    def history(self) -> list[tuple[str, ...]]:
+        """Every decision, with who made it, and every message to people: what must be neither lost nor doubled."""
         with self.workplace.database.read() as db:
-            entries = conditions.tag_entries(db, conditions.tag_named(db, demo.TAG).id)
-        return [(entry.name, entry.first, entry.last, entry.identity) for entry in entries]
+            names = {it.id: it.name for it in db.scalars(select(Calibration))}
+            decisions = [
+                (names.get(it.calibration_id or 0, ""), it.verb, it.actor) for it in db.scalars(select(Decision))
+            ]
+            # Whether somebody is reminded depends on when the window ends.
+            messages = [
+                (it.body["calibration"], "message", it.body["to"], it.body["text"])
+                for it in db.scalars(select(Outbox).where(Outbox.kind == "message", Outbox.key.not_like("reminder:%")))
+            ]
+        return sorted([*decisions, *messages])
 
     def doubled(self) -> list[str]:
         """Anything that exists more often than it should."""
         with self.workplace.database.read() as db:
+            executed_twice = db.execute(
+                select(LocalJob.token, LocalJob.number, func.count())
+                .where(LocalJob.state != JobState.CANCELLED)
+                .group_by(LocalJob.token, LocalJob.number)
+                .having(func.count() > 1)
+            ).all()
             done_twice = db.execute(
                 select(JobGroup.attempt_id, JobGroup.stage, JobGroup.iteration, Job.number, func.count())
                 .join(Job, Job.group_id == JobGroup.id)
@@ -153,39 +227,28 @@ class SmallLoop:
                 .group_by(Submission.calibration_id)
                 .having(func.count() > 1)
             ).all()
-            decisions = db.execute(
-                select(Decision.calibration_id, Decision.verb, func.count())
-                .group_by(Decision.calibration_id, Decision.verb)
-                .having(func.count() > 1)
-            ).all()
-        return [str(row) for rows in (done_twice, submissions, decisions) for row in rows]
+        return [str(row) for rows in (executed_twice, done_twice, submissions) for row in rows]
 
     def processes(self) -> list[psutil.Process]:
         """All living processes that work in this home."""
-        mine = []
-        for process in psutil.process_iter():
-            try:
-                # A batch job has a clean environment; it is known by the folder in which it works.
-                works_here = Path(process.cwd()).is_relative_to(self.home)
-                if works_here or process.environ().get("B2CAL_HOME") == str(self.home):
-                    mine.append(process)
-            except psutil.Error:
-                continue
-        return mine
+        return processes_of(self.home)
+
+    def watch_for(self, moment: str) -> None:
+        """Have the next `up()` look for the named moment; nothing happens at it yet."""
+        self.environment[VARIABLE] = f"{moment}:{self.marker}"
+
+    def arm(self) -> None:
+        """From now on the first process that comes to the moment waits there."""
+        self.marker.write_text(HOLD)
 
     @contextmanager
-    def held_at(self, moment: str) -> Iterator[None]:
-        """The agent waits at a named moment while the context is open. To be named before `up()`."""
-        wait_for(moment, self.marker.with_name("crash.reached").exists, 180)
+    def held(self) -> Iterator[None]:
+        """The process that came to the moment waits there while the context is open."""
+        wait_for("the moment", self.marker.with_name("crash.reached").exists, 180)
         try:
             yield
         finally:
             self.marker.unlink()
-
-    def hold_at(self, moment: str) -> None:
-        """Have the agent wait when it comes to a named moment."""
-        self.marker.write_text(HOLD)
-        self.environment[VARIABLE] = f"{moment}:{self.marker}"
 
     def end(self) -> None:
         """End everything that a test may have left, by process number."""
@@ -195,6 +258,26 @@ class SmallLoop:
         for process in self.processes():
             process.kill()
         self.workplace.database.dispose()
+
+
+def constants_of(database: Database, tag: str) -> Identities:
+    """What a tag holds."""
+    with database.read() as db:
+        entries = conditions.tag_entries(db, conditions.tag_named(db, tag).id)
+    return [(entry.name, entry.first, entry.last, entry.identity) for entry in entries]
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """All living processes that work in a home. A batch job has a clean environment: it is known by its folder."""
+    mine = []
+    for process in psutil.process_iter():
+        try:
+            works_here = Path(process.cwd()).is_relative_to(home)
+            if works_here or process.environ().get("B2CAL_HOME") == str(home):
+                mine.append(process)
+        except psutil.Error:
+            continue
+    return mine
 
 
 def free_ports(number: int) -> list[int]:

@@ -53,6 +53,11 @@ class _Change:
     job: _OpenJob
     values: dict[str, Any]
 
+    @property
+    def is_end(self) -> bool:
+        """Whether the job has ended."""
+        return bool(self.values["state"].ended)
+
 
 def collect_events(desk: Desk, backend: Backend, since: Cursor) -> Cursor:
     """Take in all events after `since`; returns where to go on.
@@ -82,8 +87,9 @@ def collect_events(desk: Desk, backend: Backend, since: Cursor) -> Cursor:
         and (job := jobs.get((groups[event.handle.token].id, event.handle.number)))
         and (change := _change(job, event))
     ]
+    if any(change.is_end for change in changes):
+        crashpoint("end-to-record")
     if changes:
-        crashpoint("end-to-transition")
         desk.write(lambda db: _write_down(db, desk, changes))
     _remove_strays(backend, groups, known)
     return events[-1].cursor

@@ -2,6 +2,7 @@
 
 import argparse
 import fcntl
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -57,6 +58,9 @@ def main() -> None:
         sys.exit(f"{problem}\n{problem.hint}")
     os.environ.clear()
     os.environ.update(ours)
+    # Airflow makes a million objects at its start, and all of them stay: to look for garbage among them again and
+    # again takes a quarter of the time.
+    gc.set_threshold(100_000)
     if component == "scheduler":
         # Its workers and their tasks are forks of it: what it has imported costs a task neither time nor memory.
         import b2cal.loop  # noqa: F401

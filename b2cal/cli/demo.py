@@ -18,7 +18,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.security import generate_password_hash
 
@@ -26,7 +26,7 @@ from b2cal import conditions, data, loop, releases
 from b2cal.conditions import Entry
 from b2cal.core.errors import B2calError
 from b2cal.core.files import write_atomically
-from b2cal.core.iov import ExpRun, IoV
+from b2cal.core.iov import IoV
 from b2cal.loop import Act, Actor, NewProcessing, ProcessingView, Workplace, open_workplace
 from b2cal.model import (
     Calibration,
@@ -37,6 +37,7 @@ from b2cal.model import (
     Processing,
     ProcessingState,
     Role,
+    Run,
     State,
     Verdict,
     migrate,
@@ -149,20 +150,22 @@ def _begin(settings: Settings, profile: Profile, seed: int) -> dict[str, Any]:
 
 def prepare(workplace: Workplace, profile: Profile, seed: int) -> list[str]:
     """Data, release, tags, people and the processing; each step only where it was not done before. Gives the logins."""
-    settings, database = workplace.settings, workplace.database
-    simulated = settings.folder("data")
+    simulated = workplace.settings.folder("data")
     if not (simulated / "complete").exists():
         run_simulation(simulated, profile.name, seed)
         (simulated / "complete").touch()
-    data.scan(database, simulated / "raw")
-    release_id = releases.add(database, settings, TOYDETECTOR / "release")
+    logins = furnish(workplace, simulated)
+    workplace.database.write(lambda db: open_bucket(db, profile))
+    return logins
+
+
+def furnish(workplace: Workplace, simulated: Path) -> list[str]:
+    """All that a processing of simulated data needs: runs and files, release, tags and people. Gives the logins."""
+    data.scan(workplace.database, simulated / "raw")
+    release_id = releases.add(workplace.database, workplace.settings, TOYDETECTOR / "release")
     seed_tag(workplace, TAG, simulated / "nominal")
     seed_tag(workplace, SUBSYSTEM_TAG, simulated / "subsystem")
-    logins = database.write(lambda db: _add_people(db, release_id))
-    registry = json.loads((simulated / "raw" / "runs.json").read_text())
-    runs = sorted(ExpRun(entry["exp"], entry["run"]) for entry in registry)
-    database.write(lambda db: _create(db, IoV(runs[0], runs[-1]), profile))
-    return logins
+    return workplace.database.write(lambda db: _add_people(db, release_id))
 
 
 def seed_tag(workplace: Workplace, name: str, folder: Path) -> None:
@@ -203,12 +206,14 @@ def _add_people(db: Session, release_id: int) -> list[str]:
     return [MANAGER, *experts]
 
 
-def _create(db: Session, runs: IoV, profile: Profile) -> None:
+def open_bucket(db: Session, profile: Profile) -> None:
+    """Create and activate the processing over all runs, if it is not there yet: its windows are open from now."""
     if db.scalar(select(Processing.id).where(Processing.name == PROCESSING)) is not None:
         return
+    first, last = db.execute(select(func.min(Run.exprun), func.max(Run.exprun))).one()
     wanted = NewProcessing(
         name=PROCESSING,
-        runs=runs,
+        runs=IoV.from_numbers(first, last),
         release="toydetector",
         manager=MANAGER,
         base_tag=TAG,

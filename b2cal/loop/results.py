@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from b2cal.batch import crashpoint
 from b2cal.conditions import (
     Entry,
     StoredFile,
@@ -60,6 +61,7 @@ def bring_back(workplace: Workplace, processing: str, calibration: str) -> bool:
         return False
     if isinstance(found, WantGroup):
         return want_group(workplace, attempt.id, found)
+    crashpoint("end-to-transition")
     return write_down(workplace, processing, calibration, attempt.id, found)
 
 

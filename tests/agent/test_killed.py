@@ -25,7 +25,7 @@ GAPS = [
     "row-to-spawn",
     "spawn-to-lock",
     "ended-to-row",
-    "end-to-transition",
+    "end-to-record",
     "sent-to-row",
 ]
 FINAL = (GroupState.DONE, GroupState.FAILED)

@@ -1,6 +1,7 @@
 """Bad input that is met while running: failed with the reason, nothing half-written, and a way on."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from sqlalchemy import select
 
 from b2cal import data, loop
 from b2cal.model import AttemptPayload, DataFile, Job, TagIov
-from tests.small_loop import BUCKET, SmallLoop, wait_for
+from tests.small_loop import BUCKET, SmallLoop, furnish, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 MASK = "Channel mask"
@@ -20,8 +21,9 @@ MASK = "Channel mask"
 
 @pytest.fixture
 def small(tmp_path: Path, simulated: Path) -> Iterator[SmallLoop]:
-    """A home with its agent; the test itself does what Airflow's tasks do."""
-    small = SmallLoop(tmp_path / "home", simulated)
+    """A home with its agent, and data of its own to damage; the test itself does what Airflow's tasks do."""
+    shutil.copytree(simulated, tmp_path / "data")
+    small = SmallLoop(tmp_path / "home", furnish(tmp_path / "furnished", tmp_path / "data"))
     with open(tmp_path / "agent.out", "wb") as output:
         agent = subprocess.Popen(
             [sys.executable, "-m", "b2cal.agent"],
@@ -64,7 +66,7 @@ def nothing_is_half_written(small: SmallLoop) -> bool:
 def test_a_file_that_is_truncated_after_its_scan_fails_with_its_name_and_goes_on_when_it_is_back(
     small: SmallLoop,
 ) -> None:
-    small.prepare()
+    small.begin()
     path = a_file_of_the_mask(small)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
@@ -78,14 +80,14 @@ def test_a_file_that_is_truncated_after_its_scan_fails_with_its_name_and_goes_on
 
 
 def test_a_missing_branch_fails_at_once_and_names_branch_and_file(small: SmallLoop) -> None:
-    small.prepare()
+    small.begin()
     path = a_file_of_the_mask(small)
     with uproot.open(path) as file:
         events = file["events"].arrays(library="np")
     missing = min(events)
     with uproot.recreate(path) as file:
         file["events"] = {name: column for name, column in events.items() if name != missing}
-    data.scan(small.workplace.database, small.home / "data" / "raw")
+    data.scan(small.workplace.database, path.parent)
     advance_until(small, "failed")
     assert missing in problem(small)
     assert nothing_is_half_written(small)
@@ -102,7 +104,7 @@ def test_a_full_disk_fails_with_the_reason_and_goes_on_after_there_is_room(small
         ballast = attempts / "ballast"
         with open(ballast, "wb") as file:
             file.write(b"\0" * (2 * 1024**2 - 16 * 1024))
-        small.prepare()
+        small.begin()
         wait_for("the error", lambda: "space" in first_error(small) or "room" in first_error(small), 120)
         ballast.unlink()
         advance_until(small, "signed_off")

@@ -1,135 +1,184 @@
-"""A whole loop with the four real processes of Airflow, the agent and the site."""
+"""Whole loops with the four real processes of Airflow, the agent and the site."""
 
-import json
-import os
-import subprocess
-import sys
-import time
-import urllib.request
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from b2cal.model import Decision, Job, Run, SitePresence
-from tests.small_loop import SmallLoop, free_ports, wait_for
+from b2cal import loop, releases
+from b2cal.cli import demo
+from b2cal.cli.data import TOYDETECTOR
+from b2cal.core.iov import IoV
+from b2cal.loop import Act, NewProcessing, ProcessingView
+from b2cal.model import Decision, Job, JobGroup, JobState, Run, Stage
+from tests.end_to_end.conftest import DemoRun
+from tests.small_loop import BUCKET, MANAGER, SmallLoop, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900)]
 
-
-def test_the_small_demo_ends_with_a_table_near_the_truth_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    site, airflow = free_ports(2)
-    environment = {
-        **os.environ,
-        "B2CAL_HOME": str(tmp_path / "home"),
-        "B2CAL_SITE__PORT": str(site),
-        "B2CAL_AIRFLOW__PORT": str(airflow),
-    }
-    command = [sys.executable, "-m", "b2cal", "demo", "--small", "--exit"]
-    started = time.monotonic()
-    with open(tmp_path / "out", "wb") as output:
-        running = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-    memory = 0
-    answered_after = None
-    while running.poll() is None:
-        memory = max(memory, proportional_memory(running.pid))
-        if answered_after is None and answers(f"http://127.0.0.1:{site}/health"):
-            answered_after = time.monotonic() - started
-        time.sleep(1)
-    said = (tmp_path / "out").read_text()
-    assert running.returncode == 0, said
-    assert answered_after is not None
-    assert answered_after < 60
-    assert memory < 2.5 * 1024**3
-    rows = json.loads((tmp_path / "home" / "result.json").read_text())
-    assert len(rows) == 6
-    assert all(row["p"] > 0.001 and row["after"] < row["before"] for row in rows)
-    left = [p for p in psutil.process_iter() if environment_of(p).get("B2CAL_HOME") == str(tmp_path / "home")]
-    assert left == []
-
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert json.loads((tmp_path / "home" / "result.json").read_text()) == rows
+MASK, LAST = "Channel mask", "Momentum scale"
+TUNED = "tuned"
+BROKEN = "this release is not finished"
 
 
-def test_without_the_scheduler_only_people_change_states_and_batch_jobs_go_on(tmp_path: Path, simulated: Path) -> None:
-    small = SmallLoop(tmp_path / "home", simulated)
-    try:
-        small.hold_at("end-to-transition")
-        small.up()
-        small.prepare()
-        with small.held_at("end-to-transition"):
-            scheduler = psutil.Process(small.component("scheduler"))
-            stopped = [scheduler, *scheduler.children(recursive=True)]
-            for process in stopped:
-                process.suspend()
-            before = count(small, Decision)
-        wait_for("the end of the jobs", lambda: open_jobs(small) == 0, 60)
-        time.sleep(5)  # long enough for what must not happen: a scheduler that lives would act within a second
-        assert count(small, Decision) == before
+@pytest.fixture
+def small(tmp_path: Path, furnished: Path) -> Iterator[SmallLoop]:
+    small = SmallLoop(tmp_path / "home", furnished)
+    yield small
+    small.end()
+
+
+# --- two at once ------------------------------------------------------------------------------------------------------
+
+
+def test_of_two_processings_at_once_one_fails_and_the_other_publishes_what_it_does_alone(
+    small: SmallLoop, small_demo: DemoRun, simulated: Path, tmp_path: Path
+) -> None:
+    """Other tag, overlapping runs, modules of the same names with other code in them."""
+    releases.add(small.workplace.database, small.workplace.settings, tuned_release(tmp_path / "release"))
+    demo.seed_tag(small.workplace, TUNED, simulated / "nominal")
+    begin_tuned(small)
+    before = small.identities(TUNED)
+    small.begin()
+    small.up()
+    wait_for("the failure", lambda: tuned_states(small).get("Time offsets") == "failed", 300)
+    assert small.state == "active"  # both at once
+    small.until_published()
+    assert small.identities() == small_demo.identities()
+    assert tuned_states(small) == {"Pedestals": "signed_off", MASK: "signed_off", "Time offsets": "failed"}
+    with small.workplace.database.read() as db:
+        ours, tuned = ProcessingView.of(db, BUCKET), ProcessingView.of(db, TUNED)
+        assert BROKEN in tuned.calibration("Time offsets").problem
+        assert mask_of(ours).isdisjoint(mask_of(tuned))
+        assert tuned.runs != ours.runs
+        assert ours.runs.overlap(tuned.runs) is not None
+    assert small.identities(TUNED) == before
+    assert small.doubled() == []
+    assert small.down() == 0
+    assert small.processes() == []
+
+
+def tuned_release(folder: Path) -> Path:
+    """The first scripts of the toy detector with other contents: one marks channels otherwise, one raises."""
+    shutil.copytree(TOYDETECTOR / "release", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    change(folder / "channel_mask.py", "GOOD, DEAD, HOT = range(3)", "GOOD, DEAD, HOT = 0, 2, 1")
+    change(folder / "time_offsets.py", 'crystal = events["cell_crystal"]', f'raise RuntimeError("{BROKEN}")')
+    manifest = folder / "release.toml"
+    first, _, _ = manifest.read_text().partition('[[definition]]\nscript = "alignment"')
+    manifest.write_text(first)
+    change(manifest, 'name = "toydetector"', f'name = "{TUNED}"')
+    return folder
+
+
+def change(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+
+
+def begin_tuned(small: SmallLoop) -> None:
+    """Activate a second processing, into a tag of its own, over all runs but the first."""
+
+    def unit(db: Session) -> None:
+        runs = sorted(db.scalars(select(Run.exprun)))
+        wanted = NewProcessing(
+            name=TUNED,
+            runs=IoV.from_numbers(runs[1], runs[-1]),
+            release=TUNED,
+            manager=demo.MANAGER,
+            base_tag=TUNED,
+            target_tag=TUNED,
+            window_s=demo.SMALL.window_s,
+        )
+        planned = loop.create_processing(db, wanted)
+        loop.activate(db, planned.id, Act(MANAGER, planned.version))
+
+    small.workplace.database.write(unit)
+
+
+def tuned_states(small: SmallLoop) -> dict[str, str]:
+    with small.workplace.database.read() as db:
+        return {name: it.state.value for name, it in ProcessingView.of(db, TUNED).calibrations.items()}
+
+
+def mask_of(view: ProcessingView) -> set[str]:
+    """Identities of the channel masks that a processing has made."""
+    return {made.payload.identity for made in view.attempts[MASK].payloads}
+
+
+# --- without the scheduler --------------------------------------------------------------------------------------------
+
+
+def test_without_the_scheduler_only_people_change_states_and_batch_jobs_go_on(small: SmallLoop) -> None:
+    small.watch_for("end-to-record")
+    small.begin()
+    small.up()
+    wait_for("the fit", lambda: count(small, JobGroup, JobGroup.stage == Stage.FIT) > 0, 180)
+    small.arm()
+    with small.held():
+        wait_for("its task in the trigger", lambda: run_of_mask(small) == "deferred", 60)
+        scheduler = psutil.Process(small.component("scheduler"))
+        stopped = [scheduler, *scheduler.children(recursive=True)]
         for process in stopped:
-            process.resume()
-        small.until_published()
-        assert count(small, Run) > 0
-        assert count(small, Job) <= 120
-        assert count(small, SitePresence) == 1
-        assert small.down() == 0
-        assert small.processes() == []
-    finally:
-        small.end()
+            process.suspend()
+        assert small.states()[MASK] == "running"
+        before = count(small, Decision), count(small, JobGroup), count(small, Job, Job.state == JobState.DONE)
+    # The agent has recorded the end and raised the signal, and the trigger has seen it: only the scheduler is missing.
+    wait_for("the task that the trigger woke", lambda: run_of_mask(small) == "scheduled", 60)
+    decisions, groups, done = before
+    assert count(small, Job, Job.state == JobState.DONE) > done
+    assert (count(small, Decision), count(small, JobGroup)) == (decisions, groups)
+    assert small.states()[MASK] == "running"
+    small.act(LAST, loop.veto, "for this test")
+    assert small.states()[LAST] == "vetoed"
+    assert count(small, Decision) == decisions + 1
+    for process in stopped:
+        process.resume()
+    small.until_published()
+    assert small.down() == 0
+    assert small.processes() == []
 
 
-def test_with_airflows_metadata_deleted_in_the_middle_the_processing_goes_on(tmp_path: Path, simulated: Path) -> None:
-    small = SmallLoop(tmp_path / "home", simulated)
-    try:
-        small.hold_at("submit-to-record")
-        small.up()
-        small.prepare()
-        with small.held_at("submit-to-record"):
-            for file in (small.home / "airflow").glob("airflow.db*"):
-                file.unlink()
-        small.until_published()
-        assert small.doubled() == []
-    finally:
-        small.end()
+def run_of_mask(small: SmallLoop) -> str:
+    """The state of the task `run` of the channel mask in Airflow's own database."""
+    query = "SELECT state FROM task_instance WHERE dag_id = ? AND task_id LIKE '%channel_mask.run'"
+    metadata = f"file:{small.home / 'airflow' / 'airflow.db'}?mode=ro"
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(metadata, uri=True, timeout=30)) as airflow:
+        return str(next(iter(airflow.execute(query, (BUCKET,)).fetchone() or ("",))))
+    return ""
 
 
-def count(small: SmallLoop, table: type[Decision] | type[Job] | type[Run]) -> int:
+def count(small: SmallLoop, table: type[Decision] | type[Job] | type[JobGroup], *where: object) -> int:
     with small.workplace.database.read() as db:
-        return db.scalar(select(func.count()).select_from(table)) or 0
+        return db.scalar(select(func.count()).select_from(table).where(*where)) or 0
 
 
-def open_jobs(small: SmallLoop) -> int:
-    with small.workplace.database.read() as db:
-        return db.scalar(select(func.count()).where(Job.state.in_(["queued", "running"]))) or 0
+# --- without Airflow's database ---------------------------------------------------------------------------------------
 
 
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310 (the address is ours)
-            return bool(reply.status == 200)
-    except OSError:
-        return False
-
-
-def environment_of(process: psutil.Process) -> dict[str, str]:
-    try:
-        return process.environ()
-    except psutil.Error:
-        return {}
-
-
-def proportional_memory(pid: int) -> int:
-    """PSS in bytes of a process and all that came from it."""
-    total = 0
-    try:
-        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0
-    for process in family:
-        try:
-            total += process.memory_full_info().pss
-        except psutil.Error:
-            continue
-    return total
+def test_with_airflows_metadata_deleted_in_the_middle_the_processing_goes_on(
+    small: SmallLoop, small_demo: DemoRun
+) -> None:
+    metadata = small.home / "airflow" / "airflow.db"
+    small.watch_for("submit-to-record")
+    small.begin()
+    small.arm()
+    small.up()
+    with small.held():
+        assert {"signed_off", "running", "submitted"} <= set(small.states().values())
+        lost = metadata.stat().st_ino
+        for file in metadata.parent.glob("airflow.db*"):
+            file.unlink()
+    small.until_published()
+    assert metadata.stat().st_ino != lost
+    assert small.told()["scheduler"]["restarts"] >= 1
+    assert small.identities() == small_demo.identities()
+    assert small.doubled() == []
+    assert small.down() == 0
+    assert small.processes() == []
