@@ -140,8 +140,8 @@ def show(desk: Desk, name: str) -> None:
     facts = overview(desk, name)
     desk.show(facts, lambda: desk.console.print(picture(facts)))
     if not desk.as_json:
-        for line in facts["publishing"]:
-            desk.console.print(f"  {line}")
+        for line in [*(change["says"] for change in facts["publishing"]), facts["obstacle"]]:
+            desk.console.print(f"  {line}", markup=False)
 
 
 @processing.command()
@@ -166,7 +166,7 @@ def watch(desk: Desk, name: str, interval_s: float) -> None:
 def publish(desk: Desk, name: str, reason: str) -> None:
     """Publish a complete processing into its tag, all or nothing."""
     changes = desk.write(lambda db: loop.publish(db, *_managed(db, desk, name, reason)))
-    desk.done(f"{name} is published: {len(changes)} payloads.", changes=[str(change) for change in changes])
+    desk.done(f"{name} is published: {len(changes)} payloads.", changes=[change.to_json() for change in changes])
 
 
 @processing.command()
@@ -229,7 +229,8 @@ def overview(desk: Desk, name: str) -> dict[str, Any]:
                 }
                 for c in sorted(view.calibrations.values(), key=lambda c: (c.step.order, c.id))
             ],
-            "publishing": [*(str(change) for change in preview.changes), *filter(None, [preview.obstacle])],
+            "publishing": [{"says": str(change), **change.to_json()} for change in preview.changes],
+            "obstacle": preview.obstacle,
         }
 
 

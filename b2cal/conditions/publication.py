@@ -42,6 +42,21 @@ class Change:
     overlaps: tuple[IoV, ...]
     forbidden: str
 
+    def __str__(self) -> str:
+        """What a person is told, in one sentence."""
+        if self.forbidden:
+            return self.forbidden
+        parts = []
+        if self.closed is not None:
+            parts.append(f"the open IoV is closed with {self.closed.iov.last}")
+        if self.created:
+            parts.append(f"created: {_listed([entry.iov for entry in self.created])}")
+        if self.unchanged:
+            parts.append(f"goes on as it is: {_listed(self.unchanged)}")
+        if self.gaps:
+            parts.append(f"gap: {_listed(self.gaps)}")
+        return f"{self.name}: {'; '.join(parts)}."
+
     def to_json(self) -> dict[str, Any]:
         """What is kept with the decision: runs as people write them, constants by their identity."""
         return {

@@ -20,7 +20,7 @@ from b2cal.conditions import (
     tag_entries,
 )
 from b2cal.core.ids import new_token
-from b2cal.core.iov import OPEN, IoV
+from b2cal.core.iov import OPEN, ExpRun, IoV
 from b2cal.model import Database, GlobalTag, TagState
 from tests import factories
 from tests.conditions.brute_force import a_result, as_map, identity, runs_of
@@ -119,6 +119,22 @@ def test_a_prompt_result_closes_the_open_iov_and_opens_its_own(db: Session) -> N
     (change,) = publish(db, tag, [entry(5, letter="b")])
     assert standing(db, tag) == [(0, 4, "a"), (5, OPEN, "b")]
     assert (change.closed, change.created, change.forbidden) == (entry(0, 4), (entry(5, letter="b"),), "")
+
+
+def test_a_change_is_told_in_one_sentence_with_its_runs(db: Session) -> None:
+    tag = new_tag(db)
+    run = ExpRun(26, 10).number
+    publish(db, tag, [entry(ExpRun(26, 1).number, letter="a")])
+    (change,) = preview(db, tag, [entry(run, run + 4, letter="b")])
+    assert str(change) == ("Gains: the open IoV is closed with e26r9; created: e26r10 - e26r14, e26r15 - open.")
+    (change,) = preview(db, tag, [entry(run, letter="a")])
+    assert str(change) == "Gains: goes on as it is: e26r10 - open."
+    (change,) = preview(db, tag, [entry(ExpRun(26, 0).number, letter="b")])
+    assert str(change) == "Gains is already published with other constants for e26r1 - open."
+    other = new_tag(db)
+    publish(db, other, [entry(run, run + 4)])
+    (change,) = preview(db, other, [entry(run + 10, letter="b")])
+    assert str(change) == "Gains: created: e26r20 - open; gap: e26r15 - e26r19."
 
 
 def test_equal_constants_go_on_without_a_new_iov(db: Session) -> None:
