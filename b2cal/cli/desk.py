@@ -4,6 +4,7 @@ import getpass
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,4 +100,12 @@ class Desk:
 
 
 REASON = click.option("--reason", "-m", default="", help="Why; kept with the decision.")
+
+
+def local(moment: datetime) -> str:
+    """A point in time where the terminal is: `Fri 27 Nov 2026, 21:00 JST`."""
+    here = moment.astimezone()
+    return f"{here:%a} {here.day} {here:%b %Y, %H:%M %Z}"
+
+
 pass_desk = click.make_pass_decorator(Desk)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -28,10 +28,11 @@ from b2cal.model import (
     PublishPolicy,
     SignOffPolicy,
     StartPolicy,
+    State,
     now,
 )
 
-from .desk import REASON, Desk, pass_desk
+from .desk import REASON, Desk, local, pass_desk
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -62,6 +63,24 @@ class Runs(click.ParamType[IoV]):
             self.fail(f"{error} {error.hint}", param, ctx)
 
 
+class Days(click.ParamType[tuple[date, ...]]):
+    """A day, or the first and the last of several: 2026-12-24 or 2026-12-29..2027-01-03."""
+
+    name = "DAY[..DAY]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[date, ...]:
+        if isinstance(value, tuple):
+            return value
+        first_text, _, last_text = str(value).partition("..")
+        try:
+            first, last = date.fromisoformat(first_text), date.fromisoformat(last_text or first_text)
+        except ValueError:
+            self.fail(f"{value!r} is no day. Write 2026-12-24, or 2026-12-29..2027-01-03 for several.", param, ctx)
+        if not first <= last:
+            self.fail(f"{value!r}: the last day comes before the first.", param, ctx)
+        return tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
+
+
 @click.group()
 def processing() -> None:
     """Passes of the loop over a run range."""
@@ -81,6 +100,8 @@ def _policy(name: str, default: StrEnum) -> Decorator:
 @click.option("--base", help="Global tag with the constants to begin with (default: the same).")
 @_policy("kind", ProcessingKind.PROMPT)
 @click.option("--window-h", type=click.FloatRange(min=0, min_open=True), help="Length of the window (default: 48).")
+@click.option("--blocked", type=Days(), multiple=True, help="Days on which windows do not run down; may be repeated.")
+@click.option("--zone", help="Time zone of the blocked days, for instance Asia/Tokyo.")
 @_policy("start", StartPolicy.READY)
 @_policy("barrier", BarrierPolicy.NONE)
 @_policy("sign-off", SignOffPolicy.AUTO)
@@ -89,6 +110,8 @@ def _policy(name: str, default: StrEnum) -> Decorator:
 @pass_desk
 def create(desk: Desk, /, **asked: Any) -> None:
     """Plan a processing and open its windows."""
+    if asked["blocked"] and not asked["zone"]:
+        raise click.UsageError("--blocked needs --zone: when a day begins depends on where.")
     times = desk.settings.loop
     wanted = NewProcessing(
         name=asked["name"],
@@ -101,6 +124,8 @@ def create(desk: Desk, /, **asked: Any) -> None:
         window_s=asked["window_h"] * 3600 if asked["window_h"] else times.window_s,
         reject_window_s=times.reject_window_s,
         inputs_patience_s=times.inputs_patience_s,
+        blocked=tuple(day for days in asked["blocked"] for day in days),
+        zone=asked["zone"] or "UTC",
         start=StartPolicy(asked["start"]),
         barrier=BarrierPolicy(asked["barrier"]),
         sign_off=SignOffPolicy(asked["sign_off"]),
@@ -108,12 +133,18 @@ def create(desk: Desk, /, **asked: Any) -> None:
         publish=PublishPolicy(asked["publish"]),
     )
 
-    def unit(db: Session) -> None:
+    def unit(db: Session) -> datetime | None:
         planned = loop.create_processing(db, wanted)
         loop.activate(db, planned.id, Act(loop.manager(db, desk.username), planned.version))
+        return _end_of_windows(ProcessingView(db, planned.id), now(db))
 
-    desk.write(unit)
-    desk.done(f"{wanted.name} is active: the windows of all calibrations are open.", processing=wanted.name)
+    ends_at = desk.write(unit)
+    until = f" until {local(ends_at)}" if ends_at else ""
+    desk.done(
+        f"{wanted.name} is active: the windows of all calibrations are open{until}.",
+        processing=wanted.name,
+        windows_end_at=ends_at,
+    )
 
 
 @processing.command("list")
@@ -215,6 +246,8 @@ def overview(desk: Desk, name: str) -> dict[str, Any]:
             "state": view.processing.state.value,
             "held": view.processing.held,
             "barrier": view.processing.barrier_policy.value,
+            "windows_end_at": _end_of_windows(view, at),
+            "blocked_days": loop.spoken_days(view.processing.blocked_days),
             "at": at,
             "calibrations": [
                 {
@@ -234,6 +267,12 @@ def overview(desk: Desk, name: str) -> dict[str, Any]:
         }
 
 
+def _end_of_windows(view: ProcessingView, at: datetime) -> datetime | None:
+    """When the last window ends that is open now."""
+    ends = [c.window_ends_at for c in view.calibrations.values() if c.state is State.OPEN]
+    return max((end for end in ends if end is not None and end > at), default=None)
+
+
 def _job_counts(db: Session, view: ProcessingView) -> dict[str, tuple[int, int]]:
     live = {attempt.id: name for name, attempt in view.attempts.items()}
     rows = db.execute(
@@ -249,6 +288,12 @@ def _job_counts(db: Session, view: ProcessingView) -> dict[str, tuple[int, int]]
     return counts
 
 
+def _windows(facts: dict[str, Any]) -> str | None:
+    ends_at, blocked = facts["windows_end_at"], facts["blocked_days"]
+    until = f"windows end {local(ends_at)}" if ends_at else ""
+    return "; ".join(filter(None, [until, f"blocked days {blocked}" if blocked else ""])) or None
+
+
 def picture(facts: dict[str, Any]) -> Table:
     """The overview as a table for a terminal."""
     at: datetime = facts["at"]
@@ -258,6 +303,8 @@ def picture(facts: dict[str, Any]) -> Table:
         title=f"{facts['name']}: {facts['state']}{held}{barrier}  ({at:%H:%M:%S} UTC)",
         title_justify="left",
         header_style="bold",
+        caption=_windows(facts),
+        caption_justify="left",
     )
     for column in ("Step", "Calibration", "State", "Jobs", "Why / what next"):
         table.add_column(column)

@@ -4,6 +4,7 @@ from .actors import THE_LOOP, Actor, actor, manager
 from .advance import Progress, advance
 from .buttons import Button, buttons, processing_buttons
 from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, brought_by_hand
+from .calendar import spoken_days
 from .deadlines import asks_for_inputs, inputs_asked_at, spoken
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
@@ -109,6 +110,7 @@ __all__ = [
     "site_is_there",
     "site_seen_at",
     "spoken",
+    "spoken_days",
     "submit",
     "veto",
     "why",

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from b2cal.model import Calibration, Processing, StartPolicy, State
 
+from .calendar import Blocked, after, running
 from .rules import GOING
 
 
@@ -29,7 +30,9 @@ def next_reminder(calibration: Calibration, reminders: Sequence[float]) -> datet
     start, end = calibration.window_started_at, calibration.window_ends_at
     if start is None or end is None or calibration.reminders_sent >= len(reminders):
         return None
-    return start + sorted(reminders)[calibration.reminders_sent] * (end - start)
+    blocked = calibration.processing.blocked_days
+    share = sorted(reminders)[calibration.reminders_sent]
+    return after(start, share * running(start, end, blocked), blocked)
 
 
 def inputs_asked_at(processing: Processing, calibration: Calibration) -> datetime | None:
@@ -44,10 +47,10 @@ def asks_for_inputs(processing: Processing, calibration: Calibration, at: dateti
     return asked_at is not None and at >= asked_at and processing.state in GOING
 
 
-def open_window(calibration: Calibration, at: datetime, length_s: float) -> datetime:
-    """Begin a window of `length_s` seconds; tells its end."""
+def open_window(calibration: Calibration, at: datetime, length_s: float, blocked: Blocked) -> datetime:
+    """Begin a window of `length_s` seconds that are not blocked; tells its end."""
     calibration.window_started_at = at
-    calibration.window_ends_at = ends_at = at + timedelta(seconds=length_s)
+    calibration.window_ends_at = ends_at = after(at, timedelta(seconds=length_s), blocked)
     calibration.reminders_sent = 0
     return ends_at
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from b2cal.model import Calibration, Decision, Processing, SitePresence, State, now
 
 from .actors import THE_LOOP
+from .calendar import after, running
 from .rules import GOING, Verb
 from .transition import Act, raise_signals, transition
 from .workplace import Workplace
@@ -56,10 +57,10 @@ def give_back(db: Session, it: Calibration) -> bool:
     outage = next((outage for outage in outages if _key(outage, it) not in given), None)
     if outage is None:
         return False
-    began, ended = max(outage.began_at, _start(it)), outage.ended_at
+    began, ended, blocked = max(outage.began_at, _start(it)), outage.ended_at, it.processing.blocked_days
     reason = f"nobody could reach the site from {_spoken(began)} to {_spoken(ended)} UTC"
     with transition(db, it.id, Verb.EXTEND, Act(THE_LOOP, it.version, reason, _key(outage, it))) as change:
-        it.window_ends_at = ended + (_end(it) - began)
+        it.window_ends_at = after(ended, running(began, _end(it), blocked), blocked)
         it.problem = ""
         change.detail(window_ends_at=it.window_ends_at.isoformat(), outage=[began.isoformat(), ended.isoformat()])
     return True
@@ -111,9 +112,10 @@ def _outages(db: Session, it: Calibration) -> list[Outage]:
 
 
 def _counts(it: Calibration, began: datetime, ended: datetime) -> bool:
-    """Whether an absence fell into the window, and was long enough for it."""
-    began = max(began, _start(it))
-    return began < _end(it) and ended - began > max(SHORTEST, SHARE * (_end(it) - _start(it)))
+    """Whether an absence fell into the window, and was long enough for it; on blocked days nobody loses anything."""
+    began, blocked = max(began, _start(it)), it.processing.blocked_days
+    enough = max(SHORTEST, SHARE * running(_start(it), _end(it), blocked))
+    return began < _end(it) and running(began, ended, blocked) > enough
 
 
 def _given(db: Session, it: Calibration) -> set[str | None]:

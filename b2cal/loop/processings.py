@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -33,6 +34,7 @@ from b2cal.model import (
 )
 
 from .actors import manager
+from .calendar import blocked_days
 from .deadlines import open_window
 from .errors import Conflict, InvalidChoice
 from .graph import task_id, want_graph
@@ -60,6 +62,8 @@ class NewProcessing:
     window_s: float = 48 * 3600.0
     reject_window_s: float = 24 * 3600.0
     inputs_patience_s: float = 24 * 3600.0
+    blocked: tuple[date, ...] = ()
+    zone: str = "UTC"
     start: StartPolicy = StartPolicy.READY
     barrier: BarrierPolicy = BarrierPolicy.NONE
     sign_off: SignOffPolicy = SignOffPolicy.AUTO
@@ -71,7 +75,7 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
     """Plan a processing.
 
     Raises:
-        InvalidChoice: a name that files and DAGs cannot have, an open run range, one without data.
+        InvalidChoice: a name that files and DAGs cannot have, an open run range, one without data, an unknown zone.
         NotFound: release, tag or person is not known.
         NotAllowed: the manager is none.
         Conflict: the name is taken, or a prompt processing of the same tag has some of these runs.
@@ -114,6 +118,7 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
         window_s=wanted.window_s,
         reject_window_s=wanted.reject_window_s,
         inputs_patience_s=wanted.inputs_patience_s,
+        blocked_days=blocked_days(wanted.blocked, wanted.zone),
         start_policy=wanted.start,
         barrier_policy=wanted.barrier,
         sign_off_policy=wanted.sign_off,
@@ -157,7 +162,7 @@ def activate(db: Session, processing_id: int, act: Act) -> Processing:
             accept_incomplete=False,
             problem="",
         )
-        open_window(calibration, now(db), processing.window_s)
+        open_window(calibration, now(db), processing.window_s, processing.blocked_days)
         db.add(calibration)
     db.flush()
     freeze_base(db, processing)

@@ -14,6 +14,7 @@ from b2cal.releases import config_problems, merged_config
 
 from .attempts import begin_by_hand
 from .by_hand import ByHand, entries_of_tag, refuse_in_doubt
+from .calendar import after
 from .deadlines import open_window
 from .errors import Conflict, InvalidChoice, InvalidConfig
 from .named import person_named
@@ -203,11 +204,11 @@ def extend(db: Session, calibration_id: int, hours: float, act: Act) -> None:
     with transition(db, calibration_id, Verb.EXTEND, act) as it:
         while give_back(db, it.calibration):
             pass  # first what the site's outages took from it
-        ends_at = it.calibration.window_ends_at
+        ends_at, blocked = it.calibration.window_ends_at, it.calibration.processing.blocked_days
         if ends_at is None or (ends_at <= it.at and site_away_since(db, it.calibration) is None):
-            ends_at = open_window(it.calibration, it.at, hours * 3600)
+            ends_at = open_window(it.calibration, it.at, hours * 3600, blocked)
         else:
-            it.calibration.window_ends_at = ends_at = ends_at + timedelta(hours=hours)
+            it.calibration.window_ends_at = ends_at = after(ends_at, timedelta(hours=hours), blocked)
         it.calibration.problem = ""
         it.detail(window_ends_at=ends_at.isoformat())
 
@@ -220,7 +221,7 @@ def consequences(view: ProcessingView, name: str) -> list[str]:
 
 def _reopen(it: Transition) -> None:
     calibration = it.calibration
-    open_window(calibration, it.at, calibration.processing.reject_window_s)
+    open_window(calibration, it.at, calibration.processing.reject_window_s, calibration.processing.blocked_days)
     calibration.problem = ""
     calibration.kept_reads = None
     calibration.accept_incomplete = False

@@ -1,5 +1,7 @@
 """Tables of the loop: processings, calibrations, submissions, attempts, verdicts, decisions, outbox."""
 
+from datetime import date
+
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -61,8 +63,23 @@ class Processing(Base):
     base_tag: Mapped[GlobalTag] = relationship(foreign_keys=[base_tag_id])
     target_tag: Mapped[GlobalTag] = relationship(foreign_keys=[target_tag_id])
     calibrations: Mapped[list["Calibration"]] = relationship(back_populates="processing", order_by="Calibration.id")
+    blocked_days: Mapped[list["BlockedDay"]] = relationship(order_by="BlockedDay.day")
 
     __table_args__ = (CheckConstraint("run_first <= run_last", name="runs_ordered"), Base.__table_args__)
+
+
+class BlockedDay(Base):
+    """A day on which the windows of a processing do not run down, as its manager named it."""
+
+    __tablename__ = "blocked_day"
+
+    processing_id: Mapped[Ref] = mapped_column(ForeignKey("processing.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    zone: Mapped[Name] = mapped_column(comment="name of the time zone that the day is meant in")
+    starts_at: Mapped[Moment]
+    ends_at: Mapped[Moment]
+
+    __table_args__ = (CheckConstraint("starts_at < ends_at", name="ordered"), Base.__table_args__)
 
 
 class BaseIov(Base):

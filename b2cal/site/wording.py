@@ -245,8 +245,10 @@ def publication_text(preview: loop.Preview, processing: Processing) -> str:
 
 def policies(it: Processing) -> list[tuple[str, str]]:
     """What was chosen for a processing when it began, in words."""
+    blocked = loop.spoken_days(it.blocked_days)
     return [
         ("windows", loop.spoken(timedelta(seconds=it.window_s))),
+        *([("blocked days", blocked)] if blocked else []),
         ("start", "as soon as ready" if it.start_policy is StartPolicy.READY else "at the end of the window"),
         ("barriers", "between all steps" if it.barrier_policy is BarrierPolicy.STEPS else "none: after its upstream"),
         ("sign-off", "green by itself" if it.sign_off_policy is SignOffPolicy.AUTO else "always by a person"),

@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from flask import Flask
@@ -15,6 +15,8 @@ from b2cal import loop
 from b2cal.conditions import tag_named
 from b2cal.loop import Act, Actor
 from b2cal.model import BarrierPolicy, Calibration, Database, Job, Processing, ProcessingState, Role, State
+from b2cal.loop.calendar import blocked_days
+from b2cal.model import BarrierPolicy, BlockedDay, Calibration, Database, Job, Processing, ProcessingState, Role, State
 from b2cal.settings import Settings
 
 from .conftest import Browser, Page
@@ -37,8 +39,19 @@ def test_the_inbox_holds_what_an_expert_must_do_with_what_blocks_most_first(expe
     assert '<span class="tally">3</span>' in text
 
 
-def test_the_page_of_a_processing_tells_its_policies(expert: Browser, database: Database) -> None:
+def days_of(db: Session, processing_id: int) -> list[BlockedDay]:
+    days = blocked_days([date(2026, 12, day) for day in (24, 25, 26)], "Asia/Tokyo")
+    for day in days:
+        day.processing_id = processing_id
+    return days
+
+
+def test_the_page_of_a_processing_tells_its_policies(expert: Browser, database: Database, find: Find) -> None:
     assert "<dt>barriers</dt><dd>none: after its upstream</dd>" in expert.get("/processings/bucket23").text
+    assert "blocked days" not in expert.get("/processings/bucket23").text
+    it = find("x-t relation")
+    database.write(lambda db: db.add_all(days_of(db, it.processing_id)))
+    assert "<dd>24 Dec 2026 to 26 Dec 2026 (Asia/Tokyo)</dd>" in expert.get("/processings/bucket23").text
     full = update(Processing).where(Processing.name == "bucket23").values(barrier_policy=BarrierPolicy.STEPS)
     database.write(lambda db: db.execute(full))
     assert "<dt>barriers</dt><dd>between all steps</dd>" in expert.get("/processings/bucket23").text
