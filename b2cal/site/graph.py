@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, combinations, pairwise
 
-NODE_WIDTH, NODE_HEIGHT = 116.0, 46.0
-COLUMN_GAP, ROW_GAP, LANE = 24.0, 14.0, 12.0
+NODE_WIDTH, NODE_HEIGHT = 124.0, 46.0
+COLUMN_GAP, ROW_GAP, LANE = 20.0, 14.0, 12.0
 HEADER, MARGIN = 26.0, 4.0
 _SWEEPS = 8
 

@@ -17,6 +17,7 @@ from b2cal.loop import Act, Actor
 from b2cal.model import BarrierPolicy, Calibration, Database, Job, Processing, ProcessingState, Role, State
 from b2cal.loop.calendar import blocked_days
 from b2cal.model import BarrierPolicy, BlockedDay, Calibration, Database, Job, Processing, ProcessingState, Role, State
+from b2cal.model import Calibration, Database, GroupState, Job, JobGroup, Processing, ProcessingState, State
 from b2cal.settings import Settings
 
 from .conftest import Browser, Page
@@ -153,6 +154,23 @@ def test_a_processing_shows_steps_graph_forecast_and_what_publishing_changes(exp
     ):
         assert expected in text
     assert text.count('<text class="name"') == 16
+
+
+def test_a_held_processing_says_who_holds_it_and_why(expert: Browser) -> None:
+    text = expert.get("/processings/proc12-chunk3").text
+    assert "Held by M. Manager" in text
+    assert "The script is mended" in text
+
+
+def test_jobs_that_wait_for_their_next_try_are_counted_with_the_time(expert: Browser, database: Database) -> None:
+    def unit(db: Session) -> None:
+        group = db.scalars(select(JobGroup).where(JobGroup.round == 1)).one()
+        group.state, group.not_before = GroupState.WANTED, NOW + timedelta(minutes=24)
+
+    database.write(unit)
+    text = expert.get("/processings/bucket23").text
+    assert "5 jobs failed and are tried again" in text
+    assert ">in 24 min</time>" in text
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ from b2cal import loop
 from b2cal.site.desk import at, reading, visitor
 from b2cal.site.live import live
 from b2cal.site.queries.board import counted
-from b2cal.site.queries.history import publication_of, time_spent
+from b2cal.site.queries.history import last_of, time_spent
 from b2cal.site.queries.overview import Overview, Row, heading, overview
 from b2cal.site.queries.people import full_names
+from b2cal.site.queries.progress import next_try
 
 pages = Blueprint("processing", __name__)
 
@@ -34,6 +35,9 @@ def page(name: str) -> str | tuple[str, int]:
         spent=time_spent(view, now),
         preview=loop.publication_preview(view),
         buttons=loop.processing_buttons(db, view.processing, me.username),
+        held=last_of(db, view.processing, loop.ProcessingVerb.HOLD),
+        ended=last_of(db, view.processing, loop.ProcessingVerb.CANCEL),
+        next_try=next_try(db, view.processing.id, now),
         names=full_names(db),
     )
 
@@ -44,7 +48,7 @@ def preview(name: str) -> str:
     view = loop.ProcessingView.of(db, name)
     buttons = loop.processing_buttons(db, view.processing, visitor().username)
     found = loop.publication_preview(view)
-    done = publication_of(db, view.processing)
+    done = last_of(db, view.processing, loop.ProcessingVerb.PUBLISH)
     return render_template(
         "publication.html",
         it=view.processing,

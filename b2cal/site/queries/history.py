@@ -19,10 +19,9 @@ def decisions_of(db: Session, calibration_id: int) -> Sequence[Decision]:
     return db.scalars(query).all()
 
 
-def publication_of(db: Session, processing: Processing) -> Decision | None:
-    """The decision by which a processing was published; None: it is not."""
-    published = Decision.verb == loop.ProcessingVerb.PUBLISH
-    query = select(Decision).where(Decision.processing_id == processing.id, published)
+def last_of(db: Session, processing: Processing, verb: loop.ProcessingVerb) -> Decision | None:
+    """The last decision with this verb on a processing as a whole."""
+    query = select(Decision).where(Decision.processing_id == processing.id, Decision.verb == verb)
     return db.scalar(query.order_by(Decision.id.desc()).limit(1))
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
-from b2cal.model import Job, JobGroup, JobState
+from b2cal.model import Attempt, Calibration, GroupState, Job, JobGroup, JobState
 
 
 @dataclass(frozen=True)
@@ -72,3 +73,29 @@ def together(parts: Iterable[Progress]) -> Progress:
     sums = [sum(column) for column in columns] or [0] * 7
     total, done, running, queued, failed, retried = (int(number) for number in sums[:6])
     return Progress(total, done, running, queued, failed, retried, sums[6])
+
+
+@dataclass(frozen=True)
+class NextTry:
+    """Failed jobs that wait until they are tried again."""
+
+    n_jobs: int
+    at: datetime
+
+
+def next_try(db: Session, processing_id: int, now: datetime) -> NextTry | None:
+    """The jobs of a processing that are tried again later, and when the first of them is."""
+    n_jobs, at = db.execute(
+        select(func.count(Job.id), func.min(JobGroup.not_before))
+        .join(JobGroup, JobGroup.id == Job.group_id)
+        .join(Attempt, Attempt.id == JobGroup.attempt_id)
+        .join(Calibration, Calibration.id == Attempt.calibration_id)
+        .where(
+            Calibration.processing_id == processing_id,
+            Attempt.live.is_(True),
+            JobGroup.round > 0,
+            JobGroup.state == GroupState.WANTED,
+            JobGroup.not_before > now,
+        )
+    ).one()
+    return NextTry(n_jobs, at) if n_jobs else None

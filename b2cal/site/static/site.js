@@ -66,6 +66,15 @@
     });
   }
 
+  // A graph that is wider than its frame shows first what needs eyes.
+  const graph = document.querySelector(".graph");
+  const urgent = graph?.querySelector(".bad, .ask, .busy, .open");
+  if (urgent) {
+    const frame = graph.parentElement;
+    const { left, width } = urgent.getBoundingClientRect();
+    frame.scrollLeft += left + width / 2 - frame.getBoundingClientRect().left - frame.clientWidth / 2;
+  }
+
   // A log opens at its end unless the address names a line.
   const end = document.getElementById("end");
   if (end && !location.hash) end.scrollIntoView({ block: "end" });

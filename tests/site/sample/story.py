@@ -344,6 +344,7 @@ class Story(Rows):
             target_tag=self.tags["proc12-staging"],
             held=True,
         )
+        self.decide(processing, None, -4, "hold", "active", "active", "manager", Role.MANAGER, "The script is mended")
         states = {
             "Pedestals": State.SIGNED_OFF,
             "Noise": State.SIGNED_OFF,
