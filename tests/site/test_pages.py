@@ -14,10 +14,21 @@ from sqlalchemy.orm import Session
 from b2cal import loop
 from b2cal.conditions import tag_named
 from b2cal.loop import Act, Actor
-from b2cal.model import BarrierPolicy, Calibration, Database, Job, Processing, ProcessingState, Role, State
 from b2cal.loop.calendar import blocked_days
-from b2cal.model import BarrierPolicy, BlockedDay, Calibration, Database, Job, Processing, ProcessingState, Role, State
-from b2cal.model import Calibration, Database, GroupState, Job, JobGroup, Processing, ProcessingState, State
+from b2cal.model import (
+    BarrierPolicy,
+    BlockedDay,
+    Calibration,
+    Database,
+    GroupState,
+    Job,
+    JobGroup,
+    JobState,
+    Processing,
+    ProcessingState,
+    Role,
+    State,
+)
 from b2cal.settings import Settings
 
 from .conftest import Browser, Page
@@ -246,6 +257,9 @@ def test_inputs_say_why_each_run_was_left_out(expert: Browser, find: Find) -> No
     assert "397 of 412 runs taken" in text
     assert "magnet is Off, asked for On" in text
     assert "26 files came later" in text
+    assert "<dt>hadron</dt><dd>Good, On</dd>" in text  # the rule that decided
+    reasons = re.findall(r"<li><b>(\d+) runs:</b> ([^\n]*)\n\s*<div[^>]*>(.*?)</div>", text, re.DOTALL)
+    assert [(int(n), links.count("/data/e26r")) for n, _, links in reasons] == [(9, 9), (6, 6)]
     assert "Frozen when attempt 2 started" in text
 
 
@@ -270,6 +284,14 @@ def test_the_log_of_a_job_opens_at_its_end_and_leads_to_the_first_error(expert: 
     assert "attachment" in download.headers["Content-Disposition"]
     assert download.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert expert.get(f"/jobs/{job.id}/log/..%2fjob.json").status_code == 404
+
+
+def test_a_log_that_is_not_there_is_explained(expert: Browser, database: Database) -> None:
+    with database.read() as db:
+        done = db.scalars(select(Job).where(Job.state == JobState.DONE)).first()
+    assert done is not None
+    assert "Nothing in stdout." in expert.get(f"/jobs/{done.id}?stream=stdout").text
+    assert "The job wrote nothing there" in expert.get(f"/jobs/{done.id}").text
 
 
 def test_jobs_are_filtered_and_the_failed_stand_first(expert: Browser, find: Find) -> None:
@@ -307,7 +329,10 @@ def test_data_names_what_is_missing_and_what_cannot_be_read(expert: Browser) -> 
     assert "The file ends in the middle of a basket" in text
     older = expert.get("/data?from=e26r1000").text
     assert "e26r1967" not in older
-    assert expert.get("/data?from=nonsense").status_code == 200
+    nonsense = expert.get("/data?from=nonsense")
+    assert nonsense.status_code == 200
+    assert "Write a run as e26r180" in nonsense.text
+    assert 'value="nonsense"' in nonsense.text
 
 
 def test_what_was_done_to_a_tag_stands_among_the_decisions(expert: Browser, database: Database) -> None:

@@ -15,6 +15,7 @@ from b2cal.site.live import live
 from b2cal.site.queries.dossier import Dossier, calibration_of, dossier, late, previous_processing, verdict_of
 from b2cal.site.queries.evidence import pictures, series, table
 from b2cal.site.queries.people import full_names
+from b2cal.site.queries.runs import report
 
 pages = Blueprint("calibration", __name__)
 
@@ -45,15 +46,19 @@ def inputs(number: int) -> str:
     view = loop.ProcessingView(db, it.processing_id)
     attempt = view.attempts.get(it.name)
     if attempt is not None:
-        rows = attempt.runs
+        selection, rows = attempt.submission.selection, attempt.runs
     else:
-        selection = it.selection or {"filters": it.definition.settings.get("input_data_filters") or {}}
+        submission = it.submission
+        chosen = it.selection or {"filters": it.definition.settings.get("input_data_filters") or {}}
+        selection = submission.selection if submission is not None else chosen
         rows = [choice.to_json() for choice in loop.inputs_of(view, it, selection).runs]
-    return render_template("inputs.html", it=it, attempt=attempt, rows=rows, late=late(db, attempt))
+    return render_template(
+        "inputs.html", it=it, attempt=attempt, selection=selection, runs=report(rows), late=late(db, attempt)
+    )
 
 
-@pages.get("/calibrations/<int:number>/attempts/<int:attempt>/report")
-def report(number: int, attempt: int) -> Response:
+@pages.get("/calibrations/<int:number>/attempts/<int:attempt>/report", endpoint="report")
+def validation(number: int, attempt: int) -> Response:
     """The report of any attempt: that of a rejected one is the evidence of the rejection."""
     verdict = verdict_of(reading(), number, attempt)
     answer = send_from_directory(desk().settings.reports, verdict.report, mimetype="text/html")

@@ -11,12 +11,14 @@ pages = Blueprint("data", __name__)
 
 @pages.get("/data")
 def runs() -> str:
-    db = reading()
+    db, asked, unknown = reading(), request.args.get("from", "").strip(), ""
     try:
-        up_to = ExpRun.parse(request.args["from"]).number if request.args.get("from") else None
-    except InvalidIoV:
-        up_to = None
-    return render_template("runs.html", page=catalogue.runs(db, up_to), unreadable=catalogue.unreadable(db))
+        up_to = ExpRun.parse(asked).number if asked else None
+    except InvalidIoV as error:
+        up_to, unknown = None, str(error)
+    return render_template(
+        "runs.html", page=catalogue.runs(db, up_to), unreadable=catalogue.unreadable(db), unknown=unknown
+    )
 
 
 @pages.get("/data/<run>")

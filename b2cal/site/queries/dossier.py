@@ -35,6 +35,7 @@ from b2cal.validation import judged
 from .evidence import Bucket, Check, Picture, pictures, plots, series, trends
 from .history import decisions_of
 from .progress import Progress, progress
+from .runs import Report, report
 
 
 @dataclass(frozen=True)
@@ -124,18 +125,9 @@ class Dossier:
         return next((one for one in self.decisions if one.to_state == state and one.from_state != state), None)
 
     @property
-    def left_out(self) -> list[tuple[str, int]]:
-        """Reasons why runs were left out, with their numbers, the most frequent first."""
-        counts: dict[str, int] = {}
-        for run in self.attempt.runs if self.attempt is not None else []:
-            if not run["taken"]:
-                reason = run["reason"].removeprefix("left out: ")
-                counts[reason] = counts.get(reason, 0) + 1
-        return sorted(counts.items(), key=lambda item: -item[1])
-
-    @property
-    def n_taken(self) -> int:
-        return sum(run["taken"] for run in self.attempt.runs) if self.attempt is not None else 0
+    def runs(self) -> Report:
+        """Which runs the attempt took, and why not the others."""
+        return report(self.attempt.runs if self.attempt is not None else [])
 
 
 def dossier(db: Session, number: int, settings: Settings) -> Dossier:
