@@ -14,6 +14,7 @@ from b2cal.model import Calibration, now
 
 from .desk import REASON, Desk, pass_desk
 
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 Doing = Callable[[Session, Calibration, Act], object]
 
 
@@ -52,11 +53,19 @@ _PLACE = click.Path(exists=True, path_type=Path)
 _NAMES = [click.argument("processing"), click.argument("name")]
 
 
-def _verb(function: Callable[..., None]) -> Callable[..., None]:
-    decorators: list[Callable[[Callable[..., None]], Callable[..., None]]] = [*_NAMES, REASON, pass_desk]
-    for decorator in reversed(decorators):
-        function = decorator(function)
-    return function
+def _taking(*more: Decorator) -> Decorator:
+    """What every verb takes, and its own arguments after the names."""
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        decorators: list[Decorator] = [*_NAMES, *more, REASON, pass_desk]
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+_verb = _taking()
 
 
 @click.group()
@@ -164,8 +173,7 @@ def go_on(desk: Desk, *, processing: str, name: str, reason: str) -> None:
 
 
 @calibration.command()
-@click.argument("expert")
-@_verb
+@_taking(click.argument("expert"))
 def reassign(desk: Desk, *, processing: str, name: str, reason: str, expert: str) -> None:
     """Make somebody else responsible."""
     _act(
@@ -174,8 +182,26 @@ def reassign(desk: Desk, *, processing: str, name: str, reason: str, expert: str
 
 
 @calibration.command()
-@click.argument("hours", type=float)
-@_verb
+@_taking(
+    click.argument("deputy", required=False),
+    click.option("--nobody", is_flag=True, help="Take the deputy away."),
+)
+def deputy(desk: Desk, *, processing: str, name: str, reason: str, deputy: str | None, nobody: bool) -> None:
+    """Let DEPUTY act for the expert, or nobody any more."""
+    if (deputy is None) != nobody:
+        raise click.UsageError("Give the login name of the deputy, or --nobody.")
+    _act(
+        desk,
+        processing,
+        name,
+        reason,
+        lambda db, c, act: loop.name_deputy(db, c.id, deputy, act),
+        done=f"its deputy is {deputy or 'nobody'}",
+    )
+
+
+@calibration.command()
+@_taking(click.argument("hours", type=float))
 def extend(desk: Desk, *, processing: str, name: str, reason: str, hours: float) -> None:
     """Let its window end HOURS later."""
     _act(

@@ -36,6 +36,7 @@ class Verb(StrEnum):
     GO_ON = "go_on"
     SELECT = "select"
     REASSIGN = "reassign"
+    NAME_DEPUTY = "name_deputy"
     EXTEND = "extend"
 
 
@@ -79,6 +80,7 @@ RULES = (
     Rule(Verb.GO_ON,    {SUBMITTED},                          (),                   {MANAGER},        "Go on", NEEDED),
     Rule(Verb.SELECT,   {OPEN},                               (),                   {MANAGER},        "Select data"),
     Rule(Verb.REASSIGN, set(State),                           (),                   {MANAGER},        "Reassign"),
+    Rule(Verb.NAME_DEPUTY, set(State),                        (),                 {EXPERT, MANAGER}, "Name a deputy"),
     Rule(Verb.EXTEND,   {OPEN},                               (),                   {MANAGER, LOOP},  "Extend"),
 )  # fmt: skip
 

@@ -194,7 +194,37 @@ def reassign(db: Session, calibration_id: int, expert: str, act: Act) -> None:
     with transition(db, calibration_id, Verb.REASSIGN, act) as it:
         it.detail(expert=[it.calibration.expert, expert])
         it.calibration.expert = expert
+        if it.calibration.deputy == expert:
+            it.detail(deputy=[expert, None])
+            it.calibration.deputy = None
         it.tell(expert, f"{act.by.username} made you responsible.")
+
+
+def name_deputy(db: Session, calibration_id: int, deputy: str | None, act: Act) -> None:
+    """Let somebody act for the expert, or nobody any more (None).
+
+    Raises:
+        NotFound: nobody is known by that name.
+        InvalidChoice: it is the expert, or stands like that already.
+    """
+    if deputy is not None:
+        person_named(db, deputy)
+    with transition(db, calibration_id, Verb.NAME_DEPUTY, act) as it:
+        calibration, before = it.calibration, it.calibration.deputy
+        if deputy in (before, calibration.expert):
+            raise InvalidChoice(
+                f"{deputy or 'Nobody'} is the {'expert' if deputy == calibration.expert else 'deputy'} of"
+                f" {calibration.name} already.",
+                hint="Name somebody else.",
+            )
+        it.detail(deputy=[before, deputy])
+        calibration.deputy = deputy
+        if before is not None:
+            it.tell(before, f"You are no longer the deputy of {calibration.expert}, says {act.by.username}.")
+        if deputy is not None:
+            it.tell(deputy, f"{act.by.username} made you the deputy of {calibration.expert}: you may act as well.")
+        if calibration.expert not in (act.by.username, before, deputy):
+            it.tell(calibration.expert, f"{act.by.username} made {deputy or 'nobody'} your deputy.")
 
 
 def extend(db: Session, calibration_id: int, hours: float, act: Act) -> None:

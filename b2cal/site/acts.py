@@ -55,6 +55,11 @@ WORDING = {
         "It is submitted with this selection of data unless its expert gives another.", "has a selection"
     ),
     Verb.REASSIGN: Wording("Somebody else is responsible from now on, and is told.", "is reassigned"),
+    Verb.NAME_DEPUTY: Wording(
+        "Somebody may act for the expert from now on, who stays responsible. Only constants made by hand and the naming"
+        " of a deputy remain the expert's.",
+        "has another deputy",
+    ),
     Verb.EXTEND: Wording("It may be changed and submitted for longer.", "may wait longer"),
 }
 PROCESSING_WORDING = {
@@ -77,6 +82,8 @@ def carry_out(db: Session, number: int, verb: Verb, act: Act, form: Form) -> Non
     match verb:
         case Verb.REASSIGN:
             loop.reassign(db, number, form.get("expert", ""), act)
+        case Verb.NAME_DEPUTY:
+            loop.name_deputy(db, number, form.get("deputy") or None, act)
         case Verb.EXTEND:
             loop.extend(db, number, _hours(form), act)
         case Verb.VETO:

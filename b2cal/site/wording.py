@@ -51,6 +51,7 @@ _DONE = {
     "go_on": "Goes on with what is there",
     "select": "Selection given",
     "reassign": "Reassigned",
+    "name_deputy": "Deputy named",
     "extend": "Window extended",
     "activate": "Activated",
     "complete": "Complete",

@@ -9,6 +9,7 @@ from b2cal import loop
 from b2cal.calibration import Payload
 from b2cal.cli.main import group
 from b2cal.core.iov import ExpRun, IoV
+from tests import factories
 from tests.loop.world import World
 
 
@@ -51,3 +52,18 @@ def test_a_replacement_without_a_reason_is_refused(world: World) -> None:
     ended = command(world, "replace", "bucket1", "A", "--tag", "main")
     assert isinstance(ended.exception, loop.InvalidChoice)
     assert world.state("A") == "signed_off"
+
+
+def test_a_deputy_is_named_and_taken_away(world: World) -> None:
+    world.database.write(lambda db: factories.person(db, "second"))
+    named = command(world, "deputy", "bucket1", "B", "second")
+    assert "its deputy is second" in named.output
+    assert "its deputy is nobody" in command(world, "deputy", "bucket1", "B", "--nobody").output
+    assert command(world, "deputy", "bucket1", "B").exit_code == 2
+    assert command(world, "deputy", "bucket1", "B", "second", "--nobody").exit_code == 2
+
+
+def test_a_command_takes_the_names_first_and_then_what_its_verb_wants(world: World) -> None:
+    world.database.write(lambda db: factories.person(db, "second"))
+    assert "now of second" in command(world, "reassign", "bucket1", "B", "second").output
+    assert "2 h longer" in command(world, "extend", "bucket1", "C", "2").output

@@ -34,6 +34,7 @@ TABLE = (
     ("go_on",    "submitted",                          "",                  "manager",        "reason"),
     ("select",   "open",                               "",                  "manager",        ""),
     ("reassign", ALL_STATES,                           "",                  "manager",        ""),
+    ("name_deputy", ALL_STATES,                        "",                  "expert manager", ""),
     ("extend",   "open",                               "",                  "manager loop",   ""),
 )  # fmt: skip
 PROCESSINGS = (
@@ -79,6 +80,7 @@ VERBS: dict[str, Callable[[Session, int, Act], object]] = {
     "go_on": loop.go_on,
     "select": lambda db, number, act: loop.select_data(db, number, {"filters": {"bhabha": ["Good"]}}, act),
     "reassign": lambda db, number, act: loop.reassign(db, number, "manager", act),
+    "name_deputy": lambda db, number, act: loop.name_deputy(db, number, "manager", act),
     "extend": lambda db, number, act: loop.extend(db, number, 1.0, act),
 }
 """Every verb that people have."""

@@ -39,7 +39,16 @@ PAGES = (
     "/result",
     "/nothing-here",
 )
-OF_A_CALIBRATION = ("/inputs", "/jobs", "/do/veto", "/do/reassign", "/do/replace", "/do/select", "/do/extend")
+OF_A_CALIBRATION = (
+    "/inputs",
+    "/jobs",
+    "/do/veto",
+    "/do/name_deputy",
+    "/do/reassign",
+    "/do/replace",
+    "/do/select",
+    "/do/extend",
+)
 
 
 @pytest.fixture(scope="session")

@@ -232,3 +232,23 @@ def test_publishing_too_early_says_what_is_missing(manager: Browser, database: D
 
 def test_an_expert_cannot_act_on_a_processing(expert: Browser) -> None:
     assert expert.post("/processings/bucket23/do/cancel", seen="1", reason="no").status_code == 403
+
+
+def test_an_expert_names_a_deputy_for_whom_it_then_waits_too_and_takes_her_away_again(
+    expert: Browser, signed_in: Callable[[str], Browser], find: Find
+) -> None:
+    muon, it = signed_in("muon"), find("x-t relation")
+    assert "x-t relation" not in muon.get("/").text
+    form = expert.get(f"/calibrations/{it.id}/do/name_deputy").text
+    assert "It is second now." in form
+    assert '<option value="muon">K. Muon (muon)</option>' in form
+    answer = expert.post(f"/calibrations/{it.id}/do/name_deputy", seen=str(it.version), deputy="muon", reason="leave")
+    assert answer.status_code == 303
+    assert "x-t relation has another deputy." in expert.get(answer.location).text
+    assert "x-t relation" in muon.get("/").text
+    assert "You decide" in muon.get(f"/calibrations/{it.id}").text
+    assert f"/calibrations/{it.id}/do/name_deputy" not in muon.get(f"/calibrations/{it.id}").text
+    now = find("x-t relation")
+    expert.post(f"/calibrations/{it.id}/do/name_deputy", seen=str(now.version), deputy="")
+    assert find("x-t relation").deputy is None
+    assert "x-t relation" not in muon.get("/").text

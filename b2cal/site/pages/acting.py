@@ -117,7 +117,9 @@ def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
         others=list(buttons.values()),
         consequences=loop.consequences(view, it.name) if verb in acts.CONSEQUENCES else [],
         waiting=[other.name for other in view.after(it.name) if other.state == "submitted"],
-        people=db.scalars(select(Person).order_by(Person.full_name)).all() if verb is Verb.REASSIGN else [],
+        people=db.scalars(select(Person).order_by(Person.full_name)).all()
+        if verb in (Verb.NAME_DEPUTY, Verb.REASSIGN)
+        else [],
         tags=_tags(db, it) if verb in (Verb.REPLACE, Verb.VETO) else [],
         filters=_filters(it) if verb is Verb.SELECT else {},
         most_bytes=desk().settings.loop.by_hand_bytes,
