@@ -26,17 +26,25 @@ class MissingBranch(B2calError):
 
 @dataclass(frozen=True)
 class InputFile:
-    """One file of one run, as it was frozen for the attempt."""
+    """One file of one run, as it was frozen for the attempt.
+
+    Attributes:
+        data_name: the one of the script's `input_data_names` under which it reads the file.
+        stream: what the detector or a production calls it.
+    """
 
     path: Path
     data_name: str
+    stream: str
     run: ExpRun
     sha256: str
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
         run = ExpRun(int(entry["exp"]), int(entry["run"]))
-        return cls(Path(entry["path"]), str(entry["data_name"]), run, str(entry["sha256"]))
+        name = str(entry["data_name"])
+        stream = str(entry.get("stream", name))  # job.json of an attempt that began before there was a difference
+        return cls(Path(entry["path"]), name, stream, run, str(entry["sha256"]))
 
 
 class Events(Mapping[str, Array]):
@@ -44,7 +52,7 @@ class Events(Mapping[str, Array]):
 
     Attributes:
         run: the run.
-        data_name: the stream, for instance "hadron".
+        data_name: the one of the script's `input_data_names` under which they are read, for instance "hadron".
         size: number of events. (`len(events)` is the number of columns.)
         rng: random numbers that belong to this chunk of this file; the same whenever and wherever it is read again.
     """

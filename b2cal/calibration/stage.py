@@ -105,8 +105,11 @@ class Job:
             raise InvalidJob(f"{path} cannot be understood: {error}") from error
         if (job.stage is Stage.FIT and not job.iovs) or (job.stage is Stage.MEASURE and not job.payloads):
             raise InvalidJob(f"{path} gives the stage {job.stage} nothing to do.")
-        # A production names its outputs like its inputs.
-        inputs = [file.path.name if job.stage is Stage.PRODUCE else file.path for file in job.inputs]
+        # A production names its outputs like its inputs; other stages may read a file under several data names.
+        inputs = [
+            (file.path.name, "") if job.stage is Stage.PRODUCE else (str(file.path), file.data_name)
+            for file in job.inputs
+        ]
         if len(set(inputs)) < len(inputs):
             raise InvalidJob(f"{path} gives an input file twice.")
         return job
@@ -168,7 +171,7 @@ def produce(job: Job, script: Script) -> None:
         entries.append(
             {
                 "file": str(target),
-                "data_name": file.data_name,
+                "data_name": file.stream,
                 "exp": file.run.exp,
                 "run": file.run.run,
                 "n_events": n_events,

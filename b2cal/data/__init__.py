@@ -1,7 +1,7 @@
 """Data: the run registry, the catalogue of files, and the way from a selection to the inputs of a calibration."""
 
 from .catalogue import ScanReport, scan
-from .inputs import Completeness, Inputs, RunChoice, Shortfall, select
+from .inputs import ChosenFile, Completeness, Inputs, RunChoice, Shortfall, select
 from .opening import CannotOpenFiles
 from .produced import NewFile, UnusableFile, late_files, register_produced
 from .registry import RegistryRefused
@@ -9,6 +9,7 @@ from .selection import InvalidSelection, Selection, default_selection, selection
 
 __all__ = [
     "CannotOpenFiles",
+    "ChosenFile",
     "Completeness",
     "Inputs",
     "InvalidSelection",

@@ -54,18 +54,27 @@ class Shortfall:
 
 
 @dataclass(frozen=True)
+class ChosenFile:
+    """A file, and the data name under which the calibration reads it; its stream is `file.data_name`."""
+
+    data_name: str
+    file: DataFile
+
+
+@dataclass(frozen=True)
 class Inputs:
     """What a selection comes to now.
 
     Attributes:
         runs: every known run of the range, in order.
-        files: of the runs taken, in order of run, stream and path; files without events are left out.
+        files: of the runs taken, in order of run, data name, stream and path, each under every data name that reads
+            it; files without events are left out.
         missing: where events are missing.
         surplus: where there are more events than the registry expects.
     """
 
     runs: list[RunChoice]
-    files: list[DataFile]
+    files: list[ChosenFile]
     missing: list[Shortfall]
     surplus: list[Shortfall]
 
@@ -83,8 +92,9 @@ class Inputs:
             return f"{'Missing' if self.missing else 'More than expected'}: {differing[0]}{more}."
         if self.files:
             taken = sum(run.taken for run in self.runs)
-            events = sum(file.n_events for file in self.files)
-            return f"Complete: {taken} of {len(self.runs)} runs taken; events: {events:,}; files: {len(self.files)}."
+            files = {chosen.file.id: chosen.file for chosen in self.files}
+            events = sum(file.n_events for file in files.values())
+            return f"Complete: {taken} of {len(self.runs)} runs taken; events: {events:,}; files: {len(files)}."
         if self.runs:
             first = self.runs[0]
             return f"No run was taken; {ExpRun.from_number(first.exprun)} was {first.reason}."
@@ -132,10 +142,9 @@ def select(
         of_run = [_look(reader, run, files[run.exprun], run.expected if promised else {}) for reader in readers]
         choices.append(_choice(run.exprun, of_run))
         finds += of_run
-    taken = {file.id for find in finds for file in find.files}
     return Inputs(
         choices,
-        [file for file in usable if file.id in taken],
+        [ChosenFile(find.data_name, file) for find in finds for file in find.files],
         list(dict.fromkeys(shortfall for find in finds for shortfall in find.missing)),
         list(dict.fromkeys(shortfall for find in finds for shortfall in find.surplus)),
     )
@@ -156,8 +165,8 @@ class _Find:
 def _look(reader: Reader, run: Run, files: Sequence[DataFile], expected: Mapping[str, int]) -> _Find:
     if objection := reader.objection(run.attributes):
         return _Find(reader.data_name, objection)
-    found = [file for file in files if reader.reads(file.data_name)]
-    events = {stream: 0 for stream in expected if reader.reads(stream)} | {file.data_name: 0 for file in found}
+    found = [file for file in files if file.data_name in reader.streams]
+    events = {stream: 0 for stream in expected if stream in reader.streams} | {file.data_name: 0 for file in found}
     for file in found:
         events[file.data_name] += file.n_events
     missing, surplus = [], []

@@ -99,5 +99,6 @@ def late_files(db: Session, attempt_id: int) -> list[DataFile]:
         processing.run_last,
         produced_by={frozen.file.attempt_id for frozen in attempt.files if frozen.file.attempt_id is not None},
     )
-    frozen_as = {frozen.data_file_id: frozen.sha256 for frozen in attempt.files}
-    return [file for file in inputs.files if frozen_as.get(file.id) != file.sha256]
+    frozen_as = {(frozen.data_file_id, frozen.data_name): frozen.sha256 for frozen in attempt.files}
+    late = [one.file for one in inputs.files if frozen_as.get((one.file.id, one.data_name)) != one.file.sha256]
+    return list(dict.fromkeys(late))

@@ -86,25 +86,23 @@ def selection_problems(
 class Reader:
     """One data name of a calibration with its filters.
 
-    The stream of a file is its Data Tag. A data name reads the streams that its Data Tag values name; without one it
-    reads the stream of its own name.
+    The stream of a file is its Data Tag.
 
     Attributes:
         data_name: the name in the calibration's settings.
         asked_of_runs: what every category but Data Tag must fulfil.
-        asked_of_streams: what the stream must fulfil.
+        streams: what it reads.
     """
 
     data_name: str
     asked_of_runs: tuple[releases.Asked, ...]
-    asked_of_streams: releases.Asked
+    streams: frozenset[str]
 
     @classmethod
     def of(cls, vocabulary: releases.Vocabulary, data_name: str, filters: Sequence[str]) -> Self:
-        by_category = {asked.category: asked for asked in releases.asked_for(vocabulary, filters)}
-        tags = by_category.pop(releases.DATA_TAG, releases.Asked(releases.DATA_TAG, (), ()))
-        own = releases.Asked(tags.category, tags.wanted or (data_name,), tags.unwanted)
-        return cls(data_name, tuple(by_category.values()), own)
+        asked = releases.asked_for(vocabulary, filters)
+        of_runs = tuple(one for one in asked if one.category != releases.DATA_TAG)
+        return cls(data_name, of_runs, releases.streams_of(vocabulary, data_name, filters))
 
     def objection(self, attributes: Mapping[str, Sequence[str]]) -> str:
         """Why a run with these attributes is left out: "magnet is Off, asked for On"; empty if it is not."""
@@ -113,9 +111,6 @@ class Reader:
             for asked in self.asked_of_runs
             if not asked.fits(attributes.get(asked.category, ()))
         )
-
-    def reads(self, stream: str) -> bool:
-        return self.asked_of_streams.fits([stream])
 
 
 def _filter_problems(vocabulary: releases.Vocabulary, names: list[str], filters: Any) -> list[str]:

@@ -59,8 +59,8 @@ def begin(view: ProcessingView, calibration: Calibration, submission: Submission
     db.add(attempt)
     db.flush()
     db.add_all(
-        AttemptFile(attempt_id=attempt.id, data_file_id=file.id, sha256=file.sha256)
-        for file in (inputs.files if inputs else ())
+        AttemptFile(attempt_id=attempt.id, data_file_id=it.file.id, data_name=it.data_name, sha256=it.file.sha256)
+        for it in (inputs.files if inputs else ())
     )
     _freeze(db, attempt, reads)
     return attempt
@@ -158,8 +158,8 @@ def _seed(
 
     A ROOT file written twice differs in its bytes, so a produced file counts by the seed of its production.
     """
-    files = inputs.files if inputs else []
-    productions = {file.attempt_id for file in files if file.attempt_id is not None}
+    files = [(chosen.data_name, chosen.file) for chosen in inputs.files] if inputs else []
+    productions = {file.attempt_id for _, file in files if file.attempt_id is not None}
     rows = db.execute(select(Attempt.id, Attempt.seed).where(Attempt.id.in_(productions)))
     seeds = {row.id: row.seed for row in rows}
     return digest(
@@ -168,8 +168,8 @@ def _seed(
             "module": calibration.definition.module,
             "config": config,
             "files": sorted(
-                [file.exprun, file.data_name, file.sha256 if file.attempt_id is None else seeds[file.attempt_id]]
-                for file in files
+                [file.exprun, data_name, file.sha256 if file.attempt_id is None else seeds[file.attempt_id]]
+                for data_name, file in files
             ),
             "reads": [[entry.name, entry.first, entry.last, entry.identity] for entry, _ in reads],
         }
@@ -198,7 +198,8 @@ def work_of(db: Session, workplace: Workplace, attempt: Attempt, requested: IoV)
         files=tuple(
             InputFile(
                 path=frozen.file.path,
-                data_name=frozen.file.data_name,
+                data_name=frozen.data_name,
+                stream=frozen.file.data_name,
                 exprun=frozen.file.exprun,
                 sha256=frozen.sha256,
                 size_bytes=frozen.file.size_bytes,

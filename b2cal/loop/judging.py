@@ -110,7 +110,7 @@ def _provenance(view: ProcessingView, it: Calibration, attempt: Attempt) -> Prov
             **({"made by hand": attempt.message} if attempt.outcome is Outcome.REPLACED else {}),
         },
         configuration=attempt.submission.config,
-        files=[(frozen.file.path, frozen.sha256) for frozen in attempt.files],
+        files=list(dict.fromkeys((frozen.file.path, frozen.sha256) for frozen in attempt.files)),
         constants=[
             (read.name, str(IoV.from_numbers(read.first, read.last)), read.payload.identity)
             for read in attempt.reads

@@ -141,7 +141,7 @@ def activate(db: Session, processing_id: int, act: Act) -> Processing:
     definitions = db.scalars(
         select(Definition).where(Definition.release_id == processing.release_id).order_by(Definition.id)
     ).all()
-    graph = releases.graph(definitions)
+    graph = releases.graph(definitions, processing.release.vocabulary)
     _refuse_circle(definitions, graph, processing.barrier_policy)
     _refuse_equal_task_ids(definitions)
     _know(db, {definition.expert for definition in definitions})

@@ -189,7 +189,7 @@ class Attempt(Base):
     )
     submission: Mapped[Submission] = relationship()
     calibration: Mapped[Calibration] = relationship()
-    files: Mapped[list["AttemptFile"]] = relationship(order_by="AttemptFile.data_file_id")
+    files: Mapped[list["AttemptFile"]] = relationship(order_by="AttemptFile.data_file_id, AttemptFile.data_name")
     reads: Mapped[list["AttemptRead"]] = relationship(order_by="AttemptRead.name, AttemptRead.first")
     payloads: Mapped[list["AttemptPayload"]] = relationship(order_by="AttemptPayload.name, AttemptPayload.first")
     verdict: Mapped["Verdict | None"] = relationship()
@@ -203,12 +203,13 @@ class Attempt(Base):
 
 
 class AttemptFile(Base):
-    """An input file, frozen with its checksum."""
+    """An input file, frozen with its checksum, and the data name under which the calibration reads it."""
 
     __tablename__ = "attempt_file"
 
     attempt_id: Mapped[Ref] = mapped_column(ForeignKey("attempt.id"), primary_key=True)
     data_file_id: Mapped[Ref] = mapped_column(ForeignKey("data_file.id"), primary_key=True)
+    data_name: Mapped[Name] = mapped_column(primary_key=True)
     sha256: Mapped[Digest]
     file: Mapped[DataFile] = relationship()
 

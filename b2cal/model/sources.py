@@ -80,7 +80,7 @@ class Run(Base):
 
 
 class DataFile(Base):
-    """One file of one run and one data name, as the catalogue knows it."""
+    """One file of one run and one stream, as the catalogue knows it; `data_name` is the stream."""
 
     __tablename__ = "data_file"
 

@@ -3,7 +3,7 @@
 from .adding import add
 from .config import ConfigProblem, config_problems, merged_config
 from .errors import ReleaseRefused
-from .filters import DATA_TAG, Asked, Vocabulary, asked_for, filter_problems, shown
+from .filters import DATA_TAG, Asked, Vocabulary, asked_for, filter_problems, shown, streams_of
 from .graph import find_cycle, graph
 from .inspection import Inspection, inspect
 from .snapshot import folder
@@ -25,4 +25,5 @@ __all__ = [
     "inspect",
     "merged_config",
     "shown",
+    "streams_of",
 ]

@@ -52,6 +52,14 @@ def asked_for(vocabulary: Vocabulary, filters: Sequence[str]) -> list[Asked]:
     return found
 
 
+def streams_of(vocabulary: Vocabulary, data_name: str, filters: Sequence[str]) -> frozenset[str]:
+    """The streams that a data name reads: those of its Data Tag values; without one the stream of its own name."""
+    tags = next((asked for asked in asked_for(vocabulary, filters) if asked.category == DATA_TAG), None)
+    if tags is None:
+        return frozenset({data_name})
+    return frozenset(tags.wanted or (data_name,)) - set(tags.unwanted)
+
+
 def filter_problems(vocabulary: Vocabulary, filters: Sequence[str]) -> list[str]:
     """Values that the vocabulary does not know or cannot tell apart, and contradictions: parts of a sentence."""
     known = [value for values in vocabulary.values() for value in values]

@@ -13,7 +13,7 @@ from .config import boundary_problems, problems_by_schema
 from .description import Described, describe
 from .errors import ReleaseRefused
 from .filters import Vocabulary, filter_problems
-from .graph import PRODUCED_FORMATS, find_cycle, graph_problems
+from .graph import PRODUCED_FORMATS, find_cycle, graph_problems, makes_for
 from .manifest import Entry, read_manifest
 from .schema import Schema, schema_from_defaults, schema_problem
 from .snapshot import copy_release, digest_of
@@ -84,11 +84,11 @@ def inspect_copy(copy: Path, time_limit_s: float) -> Inspection:
         *broken,
         *(problem for entry, script in scripts for problem in _script_problems(entry, script, manifest.vocabulary)),
         *_duplicates(definitions),
-        *([] if broken else graph_problems(definitions)),
+        *([] if broken else graph_problems(definitions, manifest.vocabulary)),
     ]
     if digest_of(copy) != digest:
         problems.append("A script wrote into the release's folder when it was imported; it must only declare.")
-    flags = list(_flags(definitions))
+    flags = list(_flags(definitions, manifest.vocabulary))
     return Inspection(manifest.name, digest, manifest.interpreter, manifest.vocabulary, definitions, problems, flags)
 
 
@@ -169,16 +169,18 @@ def _duplicates(definitions: Sequence[Definition]) -> Iterator[str]:
             yield f"The payload {payload_name!r} is made by {' and by '.join(scripts)}; only one may own it."
 
 
-def _flags(definitions: Sequence[Definition]) -> Iterator[str]:
+def _flags(definitions: Sequence[Definition], vocabulary: Vocabulary) -> Iterator[str]:
     by_name = {definition.name: definition for definition in definitions}
-    produced = {
-        name for other in definitions if other.kind is Kind.PRODUCE for name in other.settings["input_data_names"]
-    }
+    productions = [definition for definition in definitions if definition.kind is Kind.PRODUCE]
     for definition in definitions:
         who = f"{definition.module} ({definition.name!r})"
         if definition.kind is not Kind.COPY and not definition.settings["input_data_filters"]:
             yield f"{who} has no filters: it is not submitted automatically until the manager gives a selection."
-        unmade = sorted(set(definition.settings["input_data_names"]) - produced)
+        unmade = [
+            name
+            for name in sorted(definition.settings["input_data_names"])
+            if not any(makes_for(production, definition, name, vocabulary) for production in productions)
+        ]
         if unmade and PRODUCED_FORMATS.issuperset(definition.settings["input_data_formats"]):
             yield f"{who} reads {', '.join(unmade)} after the cDST production, but no definition produces that."
         for name in definition.settings["depends_on"]:

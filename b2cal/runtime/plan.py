@@ -1,5 +1,6 @@
 """What an attempt needs next: another group of jobs, patience, or nothing more."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import count
 
@@ -76,6 +77,7 @@ def _calibrate(work: Work) -> WantGroup | Ended | None:
 def _produce(work: Work) -> WantGroup | Ended | None:
     stage = _find(work, Stage.PRODUCE, 0)
     if stage is None:
+        _refuse_twice(work)
         return _group_over_files(work, Stage.PRODUCE, 0, work.conditions)
     if not stage.finished or stage.failed:
         return _unfinished(stage)
@@ -101,6 +103,15 @@ def _group_over_files(work: Work, stage: Stage, iteration: int, conditions: Sequ
         for files in partition(work.files, work.bytes_per_job)
     )
     return WantGroup(stage, iteration, _shared_spec(work, stage, iteration, conditions), jobs)
+
+
+def _refuse_twice(work: Work) -> None:
+    for path, count_of_names in Counter(file.path for file in work.files).items():
+        if count_of_names > 1:
+            raise InvalidWork(
+                f"{path} is read under {count_of_names} data names, but a production makes one file of each.",
+                hint="Choose filters by which each run of a stream belongs to one data name, and submit again.",
+            )
 
 
 def _fit_group(work: Work, iteration: int, conditions: Sequence[Constants], collect: StageOutcome) -> WantGroup:

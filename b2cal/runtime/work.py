@@ -14,10 +14,16 @@ Spec = dict[str, Any]
 
 @dataclass(frozen=True)
 class InputFile:
-    """An input file, frozen with its checksum. `exprun` as a number."""
+    """An input file, frozen with its checksum. `exprun` as a number.
+
+    Attributes:
+        data_name: under which the calibration reads it.
+        stream: to which it belongs.
+    """
 
     path: str
     data_name: str
+    stream: str
     exprun: int
     sha256: str
     size_bytes: int
@@ -29,6 +35,7 @@ class InputFile:
         return {
             "path": self.path,
             "data_name": self.data_name,
+            "stream": self.stream,
             "exp": run.exp,
             "run": run.run,
             "sha256": self.sha256,

@@ -87,7 +87,7 @@ def _raw_file(folder: Path, run: ExpRun, times) -> InputFile:
     path = folder / f"bhabha_e{run.exp:04}_r{run.run:05}.root"
     with uproot.recreate(path) as file:
         file.mktree("events", {"time": "f8"}).extend({"time": times})
-    return InputFile(str(path), "bhabha", run.number, sha256_file(path), path.stat().st_size, len(times))
+    return InputFile(str(path), "bhabha", "bhabha", run.number, sha256_file(path), path.stat().st_size, len(times))
 
 
 class Attempt:
@@ -163,7 +163,7 @@ def test_a_missing_branch_fails_the_attempt_and_names_it(site, inputs, tmp_path)
     path = tmp_path / "bhabha_e0026_r00100.root"
     with uproot.recreate(path) as file:
         file.mktree("events", {"energy": "f8"}).extend({"energy": [1.0]})
-    other = (InputFile(str(path), "bhabha", FIRST.number, sha256_file(path), 1000, 1),)
+    other = (InputFile(str(path), "bhabha", "bhabha", FIRST.number, sha256_file(path), 1000, 1),)
     ended = Attempt(site, replace(inputs, files=other)).run()
     assert ended.outcome is Outcome.FAILED
     assert "time" in ended.message

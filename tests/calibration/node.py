@@ -20,14 +20,15 @@ from b2cal.core.iov import ExpRun, IoV
 Columns = dict[str, np.ndarray]
 
 
-def write_raw(folder: Path, run: ExpRun, columns: Columns, data_name: str = "cosmic") -> InputFile:
-    """Write a raw data file with the tree `events`."""
-    path = folder / f"{data_name}_e{run.exp:04}_r{run.run:05}.root"
+def write_raw(folder: Path, run: ExpRun, columns: Columns, data_name: str = "cosmic", stream: str = "") -> InputFile:
+    """Write a raw data file with the tree `events`; its stream is called like the data name if nothing is said."""
+    stream = stream or data_name
+    path = folder / f"{stream}_e{run.exp:04}_r{run.run:05}.root"
     with uproot.recreate(path) as file:
         tree = file.mktree("events", {name: np.dtype((c.dtype, c.shape[1:])) for name, c in columns.items()})
         if len(next(iter(columns.values()))):
             tree.extend(columns)
-    return InputFile(path, data_name, run, sha256_file(path))
+    return InputFile(path, data_name, stream, run, sha256_file(path))
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class Node:
     def script(self, text: str, module: str = "gain") -> None:
         (self.folder / "release" / f"{module}.py").write_text(text)
 
-    def raw(self, run: ExpRun, columns: Columns, data_name: str = "cosmic") -> InputFile:
-        return write_raw(self.folder / "raw", run, columns, data_name)
+    def raw(self, run: ExpRun, columns: Columns, data_name: str = "cosmic", stream: str = "") -> InputFile:
+        return write_raw(self.folder / "raw", run, columns, data_name, stream)
 
     def payload(self, name: str, iov: IoV, **values: Any) -> dict[str, Any]:
         """Constants that exist already, as job.json gives them."""
@@ -86,7 +87,8 @@ class Node:
         folder = self.folder / f"job{self._jobs}"
         folder.mkdir()
         entries = [
-            {"path": str(f.path), "data_name": f.data_name, "exp": f.run.exp, "run": f.run.run, "sha256": f.sha256}
+            {"path": str(f.path), "data_name": f.data_name, "stream": f.stream, "sha256": f.sha256}
+            | {"exp": f.run.exp, "run": f.run.run}
             for f in inputs
         ]
         document = {"stage": stage, "release": "../release", "module": "gain", "config": {}, "seed": "5eed"}

@@ -17,7 +17,7 @@ numbers = st.floats(-1e9, 1e9).map(np.float64)
 
 def source(number, data_name="cosmic"):
     run = ExpRun(26, number)
-    return InputFile(Path(f"{data_name}_{number}.root"), data_name, run, f"{data_name}{number}")
+    return InputFile(Path(f"{data_name}_{number}.root"), data_name, data_name, run, f"{data_name}{number}")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)

@@ -81,14 +81,14 @@ def test_a_branch_without_a_fixed_number_of_values_is_refused(tmp_path):
     with uproot.recreate(path) as root:
         root.mktree("events", {"hits": "var * float64"}).extend({"hits": awkward.Array([[1.0], [2.0, 3.0]])})
     with pytest.raises(MissingBranch, match="no fixed number of values"):
-        read(InputFile(path, "cosmic", RUN, sha256_file(path)), ["hits"])
+        read(InputFile(path, "cosmic", "cosmic", RUN, sha256_file(path)), ["hits"])
 
 
 @pytest.mark.parametrize("length", [0, 10, 300, -1000, -1])
 def test_a_truncated_file_is_named_even_if_it_was_frozen_truncated(file, length):
     file.path.write_bytes(file.path.read_bytes()[:length])
     with pytest.raises(UnreadableInput, match=str(file.path)):
-        read(InputFile(file.path, file.data_name, file.run, sha256_file(file.path)), ["number", "hits"])
+        read(InputFile(file.path, file.data_name, file.stream, file.run, sha256_file(file.path)), ["number", "hits"])
 
 
 def test_a_file_that_was_changed_after_it_was_frozen_is_not_read(file, tmp_path):

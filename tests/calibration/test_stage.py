@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,11 +120,11 @@ PRODUCTION = """
 import numpy as np
 from b2cal.calibration import CalibrationSettings, Production
 
-settings = CalibrationSettings("cDST", "tracking", "Hits above threshold", ["raw"], ["cosmic"])
+settings = CalibrationSettings("cDST", "tracking", "Hits above threshold", ["raw"], ["skim"])
 
 
 class Cdst(Production):
-    branches = {"cosmic": ["hits", "id"]}
+    branches = {"skim": ["hits", "id"]}
 
     def produce(self, events, conditions, config):
         energy = events["hits"] * conditions["Scale"]["scale"]
@@ -132,12 +133,12 @@ class Cdst(Production):
 """
 
 
-def test_a_production_writes_one_file_of_kept_events_for_each_input_file(node):
+def test_a_production_writes_one_file_of_kept_events_for_each_input_file_and_keeps_its_stream(node):
     node.script(PRODUCTION)
     ids = np.arange(120_000)
     full = {"hits": np.stack([ids % 2, ids % 2, np.zeros_like(ids)], axis=1).astype("f4"), "id": ids}
     empty = {name: column[:0] for name, column in full.items()}
-    inputs = [node.raw(RUN_1, full), node.raw(RUN_2, empty)]
+    inputs = [node.raw(RUN_1, full, "skim", "cosmic"), node.raw(RUN_2, empty, "skim", "cosmic")]
     scale = node.payload("Scale", RANGE, scale=np.full(3, 2.0))
     ended = node.run("produce", inputs, conditions=[scale], config={"threshold": 1})
     assert ended.json("result.json") == {
@@ -181,3 +182,30 @@ def test_an_error_in_the_script_keeps_its_traceback_and_stands_in_the_report(gai
     assert "gain.py" in stderr
     assert "smeared = amplitude[None][1]" in stderr
     assert f"While reading {file.path}." in stderr
+
+
+TWO_NAMES = """
+from b2cal.calibration import Calibration, CalibrationSettings, Payload
+
+settings = CalibrationSettings("Pair", "tracking", "", ["raw"], ["all", "high"], produced_payloads=["Pair"])
+
+
+class Pair(Calibration):
+    branches = {"all": ["energy"], "high": ["time"]}
+
+    def collect(self, events, conditions, config):
+        return {events.data_name: events[list(events)[0]].sum()}
+
+    def fit(self, collected, conditions, config, iov):
+        return Payload("Pair", iov, {name: [float(total)] for name, total in collected.items()})
+"""
+
+
+def test_a_file_is_read_under_each_data_name_with_the_branches_of_that_name(node):
+    node.script(TWO_NAMES)
+    file = node.raw(RUN_1, {"energy": np.arange(4.0), "time": np.arange(4.0) * 10}, "all", "hadron_calib")
+    inputs = [file, replace(file, data_name="high")]
+    collected = node.run("collect", inputs).collected
+    fitted = node.run("fit", collected=[collected], iovs=[RANGE.to_json()])
+    (payload,) = fitted.payloads
+    assert {name: value.tolist() for name, value in payload.values.items()} == {"all": [6.0], "high": [60.0]}

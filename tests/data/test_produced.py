@@ -42,7 +42,7 @@ def attempt(db):
     run(db, 150)
     first = file(db, 150)
     db.flush()
-    db.add(AttemptFile(attempt_id=attempt.id, data_file_id=first.id, sha256=first.sha256))
+    db.add(AttemptFile(attempt_id=attempt.id, data_file_id=first.id, data_name="bhabha", sha256=first.sha256))
     db.flush()
     return attempt
 
@@ -85,6 +85,14 @@ def test_a_file_that_changed_after_the_start_is_late(db, attempt):
     changed.sha256 = "1" * 64
     db.flush()
     assert late_files(db, attempt.id) == [changed]
+
+
+def test_a_file_that_is_read_under_one_name_and_would_be_under_two_is_late_once(db, attempt):
+    attempt.submission.selection = {"filters": {"bhabha": ["Good"], "all": ["bhabha"]}}
+    settings = attempt.calibration.definition.settings
+    attempt.calibration.definition.settings = {**settings, "input_data_names": ["all", "bhabha"]}
+    db.flush()
+    assert late_files(db, attempt.id) == [attempt.files[0].file]
 
 
 def test_a_copied_calibration_reads_no_files_so_none_is_late(db, attempt):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from b2cal.core.iov import ExpRun
-from b2cal.data import Completeness, Inputs, InvalidSelection, select
+from b2cal.data import ChosenFile, Completeness, Inputs, InvalidSelection, select
 from b2cal.model import Database, DataFormat, UnreadableFile, now
 from tests import factories
 from tests.data.catalogues import PHYSICS, VOCABULARY, file, run
@@ -43,7 +43,12 @@ def reason(inputs: Inputs, number: int) -> str:
 
 
 def names(inputs: Inputs) -> list[str]:
-    return [f"{found.data_name} {ExpRun.from_number(found.exprun).run}" for found in inputs.files]
+    """Stream and run of the files, and under which data name they are read, if that is another one."""
+    return [
+        f"{one.file.data_name} {ExpRun.from_number(one.file.exprun).run}"
+        + (f" as {one.data_name}" if one.data_name != one.file.data_name else "")
+        for one in inputs.files
+    ]
 
 
 # --- the rules of filters against a model that tries every one of them by hand ---------------------------------------
@@ -84,9 +89,9 @@ class World:
         wanted = {text for text in self.filters[name] if text in tags} or {name}
         return wanted - {text.removeprefix("NOT ") for text in self.filters[name] if text.startswith("NOT ")}
 
-    def expected_files(self) -> set[tuple[int, str]]:
+    def expected_files(self) -> set[tuple[int, str, str]]:
         return {
-            (number, stream)
+            (number, name, stream)
             for number, streams in self.files.items()
             for stream, n_events in streams.items()
             for name in self.filters
@@ -131,11 +136,11 @@ def laid_out(db, world: World) -> Inputs:
 def test_files_reasons_and_missing_events_are_those_of_the_rules(database, world):
     with database.read() as db:
         inputs = laid_out(db, world)
-        found = [(ExpRun.from_number(one.exprun).run, one.data_name) for one in inputs.files]
+        found = [(ExpRun.from_number(one.file.exprun).run, one.data_name, one.file.data_name) for one in inputs.files]
     assert set(found) == world.expected_files()
     assert found == sorted(set(found))
 
-    with_files = {number for number, _ in found}
+    with_files = {number for number, _, _ in found}
     assert [choice.exprun for choice in inputs.runs] == [ExpRun(26, number).number for number in sorted(world.runs)]
     for choice in inputs.runs:
         assert choice.taken == (ExpRun.from_number(choice.exprun).run in with_files)
@@ -301,18 +306,25 @@ def test_data_tags_choose_streams_and_a_name_without_one_reads_its_own(db):
     run(db, 1)
     for stream in STREAMS:
         file(db, 1, stream)
-    assert names(chosen(db, {"anything": ["bhabha", "cosmic"]})) == ["bhabha 1", "cosmic 1"]
+    assert names(chosen(db, {"anything": ["bhabha", "cosmic"]})) == [
+        "bhabha 1 as anything",
+        "cosmic 1 as anything",
+    ]
     assert names(chosen(db, {"hadron": ["Good", "NOT cosmic"]})) == ["hadron 1"]
     assert names(chosen(db, {"anything": ["Good"]})) == []
     assert names(chosen(db, {"hadron": ["NOT hadron"]})) == []
 
 
-def test_a_file_that_two_data_names_read_is_taken_once(db):
+def test_a_file_that_two_data_names_read_is_read_under_each_and_counted_once(db):
     run(db, 1, expected={"bhabha": 300})
     file(db, 1)
     inputs = chosen(db, {"on_resonance": ["bhabha", "4S"], "all": ["bhabha"]})
-    assert names(inputs) == ["bhabha 1"]
+    assert names(inputs) == ["bhabha 1 as all", "bhabha 1 as on_resonance"]
     assert len(inputs.missing) == 1
+    file(db, 1, n_events=200, path="/data/late.root")
+    db.flush()
+    inputs = chosen(db, {"on_resonance": ["bhabha", "4S"], "all": ["bhabha"]})
+    assert str(inputs) == "Complete: 1 of 1 runs taken; events: 300; files: 2."
 
 
 def test_cdst_comes_only_from_the_given_attempts_and_raw_only_from_the_detector(db):
@@ -322,10 +334,10 @@ def test_cdst_comes_only_from_the_given_attempts_and_raw_only_from_the_detector(
     cdst = file(db, 1, path="/a/1.root", format=DataFormat.CDST, attempt_id=mine.id, n_events=7)
     file(db, 1, path="/a/2.root", format=DataFormat.CDST, attempt_id=other.id)
     file(db, 1, path="/a/3.root", format=DataFormat.RAW, attempt_id=mine.id)
-    assert chosen(db, {"bhabha": []}, formats=["cdst"], produced_by=[mine.id]).files == [cdst]
+    assert chosen(db, {"bhabha": []}, formats=["cdst"], produced_by=[mine.id]).files == [ChosenFile("bhabha", cdst)]
     assert chosen(db, {"bhabha": []}, formats=["cdst"], produced_by=[mine.id]).completeness is Completeness.COMPLETE
     assert chosen(db, {"bhabha": []}, formats=["cdst"]).completeness is Completeness.MISSING
-    assert chosen(db, {"bhabha": []}, produced_by=[mine.id]).files == [raw]
+    assert chosen(db, {"bhabha": []}, produced_by=[mine.id]).files == [ChosenFile("bhabha", raw)]
 
 
 def test_a_selection_of_another_form_is_refused(db):

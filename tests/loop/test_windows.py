@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from b2cal import loop
 from b2cal.loop import Act, Actor, Choice
-from b2cal.model import Database, Decision, Outbox, Role, StartPolicy, Submission
+from b2cal.model import Database, Decision, Job, Outbox, Role, StartPolicy, Submission
 from tests.loop.world import Defined, World
 
 Result = TypeVar("Result")
@@ -70,6 +70,18 @@ def test_a_definition_without_filters_waits_for_the_managers_selection(tmp_path:
     assert [message.body["to"] for message in asks] == ["manager"]
     world.do("select_data", "A", {"filters": {"bhabha": ["Good"]}})
     assert world.advance("A").state == "running"
+
+
+def test_the_jobs_get_each_file_under_the_data_name_that_reads_its_stream(tmp_path: Path) -> None:
+    world = World(tmp_path, (Defined("A", data_name="signal"),))
+    world.process()
+    world.do("submit", "A")
+    assert world.advance("A").state == "running"
+    with world.database.read() as db:
+        attempt = world.view(db).attempts["A"]
+        assert [(frozen.data_name, frozen.file.data_name) for frozen in attempt.files] == [("signal", "bhabha")] * 5
+        (job,) = db.scalars(select(Job))
+        assert {(file["data_name"], file["stream"]) for file in job.spec["inputs"]} == {("signal", "bhabha")}
 
 
 def test_what_was_rejected_is_not_submitted_again_by_itself(world: World) -> None:

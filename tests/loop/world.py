@@ -63,6 +63,7 @@ class Defined:
     step: Step = Step.PRE_TRACKING
     kind: Kind = Kind.CALIBRATE
     filters: bool = True
+    data_name: str = "bhabha"
     strategy: str = "single"
     config: Mapping[str, object] = field(default_factory=lambda: {"events": 10})
 
@@ -83,7 +84,7 @@ class World:
 
     def _fill(self, db: Session, definitions: tuple[Defined, ...]) -> None:
         factories.person(db, "manager", role=Role.MANAGER)
-        release = factories.release(db, name="toy", vocabulary={"Data Quality Tag": ["Good"]})
+        release = factories.release(db, name="toy", vocabulary={"Data Quality Tag": ["Good"], "Data Tag": ["bhabha"]})
         for defined in definitions:
             self._define(db, release, defined)
         for number in range(100, 110):
@@ -120,8 +121,8 @@ class World:
         settings = {
             "name": defined.name,
             "input_data_formats": ["raw"],
-            "input_data_names": ["bhabha"],
-            "input_data_filters": {"bhabha": ["Good"]} if defined.filters else {},
+            "input_data_names": [defined.data_name],
+            "input_data_filters": {defined.data_name: ["Good", "bhabha"]} if defined.filters else {},
             "depends_on": list(defined.depends_on),
             "expert_config": dict(defined.config),
         }

@@ -1,5 +1,7 @@
 """The revisions make what the tables say, and can be taken back."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from alembic import command
@@ -39,3 +41,17 @@ def test_all_revisions_forth_and_back_and_forth_give_the_tables_of_the_code(tmp_
         assert differences(database) == []
     finally:
         database.dispose()
+
+
+def test_files_that_were_read_under_the_name_of_their_stream_keep_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'b2cal.db'}"
+    migrate(url, "0007")
+    with closing(sqlite3.connect(tmp_path / "b2cal.db")) as connection, connection:
+        for number, stream in ((1, "bhabha"), (2, "cosmic")):
+            row = (number, f"/data/{number}", stream, "raw", 1, 1, 1, 1, "", "2026-11-01 00:00:00.000000", None)
+            connection.execute("INSERT INTO data_file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            connection.execute("INSERT INTO attempt_file VALUES (1, ?, ?)", (number, f"sha-{number}"))
+    migrate(url)
+    with closing(sqlite3.connect(tmp_path / "b2cal.db")) as connection:
+        rows = connection.execute("SELECT data_file_id, data_name, sha256 FROM attempt_file ORDER BY 1").fetchall()
+    assert rows == [(1, "bhabha", "sha-1"), (2, "cosmic", "sha-2")]

@@ -34,7 +34,9 @@ def work(**changes) -> Work:
         "config": {"min_hits": 100},
         "traits": {"strategy": "single", "max_iterations": 3},
         "seed": "5eed",
-        "files": tuple(InputFile(f"/data/{n}.root", "bhabha", RUN + n, "c" * 64, 10, 100) for n in range(3)),
+        "files": tuple(
+            InputFile(f"/data/{n}.root", "bhabha", "bhabha_calib", RUN + n, "c" * 64, 10, 100) for n in range(3)
+        ),
         "conditions": (Constants("Gain", RUN - 10, OPEN, "/store/gain.root", "gain-0"),),
         "requested": IoV(ExpRun(26, 180), None),
         "bytes_per_job": 20,
@@ -98,6 +100,7 @@ def test_the_first_step_collects_from_whole_runs_in_parallel():
     assert step.jobs[0].spec["inputs"][1] == {
         "path": "/data/1.root",
         "data_name": "bhabha",
+        "stream": "bhabha_calib",
         "exp": 26,
         "run": 181,
         "sha256": "c" * 64,
@@ -216,7 +219,8 @@ def test_measurements_are_what_the_measure_job_wrote(batch):
 
 def test_by_boundaries_each_piece_is_fitted_and_none_spans_experiments(batch):
     files = tuple(
-        InputFile(f"/{e}/{r}", "bhabha", ExpRun(e, r).number, "", 1, 1) for e, r in [(26, 5), (26, 9), (28, 1)]
+        InputFile(f"/{e}/{r}", "bhabha", "bhabha", ExpRun(e, r).number, "", 1, 1)
+        for e, r in [(26, 5), (26, 9), (28, 1)]
     )
     by_boundaries = work(
         traits={"strategy": "boundaries"},
@@ -245,6 +249,17 @@ def test_a_production_ends_with_its_files(batch):
     assert ended.outcome is Outcome.FILES
     assert [(f.data_name, f.exprun, f.n_events) for f in ended.files] == [("hadron", RUN, 7), ("hadron", RUN + 2, 7)]
     assert ended.names_read == {"Gain"}
+
+
+def test_a_production_that_reads_a_file_under_two_data_names_fails_with_a_way_on():
+    one = InputFile("/data/0.root", "all", "bhabha_calib", RUN, "c" * 64, 10, 100)
+    both = work(kind=Kind.PRODUCE, files=(one, replace(one, data_name="bhabha")))
+    ended = next_step(both)
+    assert ended.outcome is Outcome.FAILED
+    assert "/data/0.root is read under 2 data names" in ended.message
+    assert "submit again" in ended.message
+    step = next_step(replace(both, kind=Kind.CALIBRATE))
+    assert [file["data_name"] for file in step.jobs[0].spec["inputs"]] == ["all", "bhabha"]
 
 
 def test_without_input_files_the_attempt_fails_with_a_way_on():

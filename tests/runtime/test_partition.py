@@ -15,6 +15,7 @@ files = st.lists(
         InputFile,
         path=st.uuids().map(str),
         data_name=st.sampled_from(["bhabha", "cosmic"]),
+        stream=st.just("all"),
         exprun=st.integers(E26, E26 + 8),
         sha256=st.just("0" * 64),
         size_bytes=st.integers(0, 400),
@@ -59,7 +60,7 @@ def test_the_jobs_do_not_depend_on_the_order_in_which_the_files_are_given(files,
 
 @pytest.mark.parametrize(("runs", "said"), [([3], "run e26r3"), ([3, 3, 5], "runs e26r3 to e26r5")])
 def test_a_job_says_which_runs_it_works_on(runs, said):
-    assert label([InputFile(f"{n}", "bhabha", E26 + run, "", 1, 1) for n, run in enumerate(runs)]) == said
+    assert label([InputFile(f"{n}", "bhabha", "bhabha", E26 + run, "", 1, 1) for n, run in enumerate(runs)]) == said
 
 
 def constants_of(identity: str):

@@ -11,8 +11,12 @@ from b2cal.model.enums import Kind
 
 
 @pytest.fixture(scope="module")
-def definitions():
-    inspection = releases.inspect(RELEASE)
+def inspection():
+    return releases.inspect(RELEASE)
+
+
+@pytest.fixture(scope="module")
+def definitions(inspection):
     assert not inspection.flags
     return {definition.module: definition for definition in inspection.definitions}
 
@@ -30,8 +34,8 @@ def test_the_release_has_seven_items_over_all_steps(definitions):
     ]
 
 
-def test_every_edge_of_the_graph_names_the_result_that_it_improves(definitions):
-    graph = releases.graph(list(definitions.values()))
+def test_every_edge_of_the_graph_names_the_result_that_it_improves(inspection, definitions):
+    graph = releases.graph(list(definitions.values()), inspection.vocabulary)
     script = {definition.name: definition.module for definition in definitions.values()}
     declared = {(script[upper], script[name]) for name, uppers in graph.items() for upper in uppers}
     assert {(edge.upstream, edge.downstream) for edge in edges.EDGES} == declared

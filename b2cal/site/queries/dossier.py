@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from b2cal import loop
+from b2cal import loop, releases
 from b2cal.data import late_files
 from b2cal.model import (
     Attempt,
@@ -77,7 +77,7 @@ class Made:
 class Dossier:
     """One calibration. `attempt` is the live one, else the last; `submission` likewise.
 
-    `n_later` files of its data names were registered after the attempt began; whether it would take them is told by
+    `n_later` files of its streams were registered after the attempt began; whether it would take them is told by
     the page of its inputs.
     """
 
@@ -257,20 +257,20 @@ def _config(db: Session, it: Calibration, submission: Submission | None) -> list
     return fields(it.definition.config_schema, defaults, previous_config(db, it), now, {})
 
 
-_PER_STREAM = (
-    select(DataFile.data_name, func.count(), func.sum(DataFile.n_events), func.sum(DataFile.size_bytes))
-    .group_by(DataFile.data_name)
-    .order_by(DataFile.data_name)
-)
-
-
 def _inputs(db: Session, attempt_id: int) -> list[Stream]:
-    used = AttemptFile.data_file_id == DataFile.id
-    return _streams(db, _PER_STREAM.join(AttemptFile, used).where(AttemptFile.attempt_id == attempt_id))
+    """By the data name under which they are read."""
+    name = AttemptFile.data_name
+    query = select(name, *_SIZES).select_from(AttemptFile).join(AttemptFile.file).group_by(name)
+    return _streams(db, query.where(AttemptFile.attempt_id == attempt_id).order_by(name))
 
 
 def _produced(db: Session, attempt_id: int) -> list[Stream]:
-    return _streams(db, _PER_STREAM.where(DataFile.attempt_id == attempt_id))
+    name = DataFile.data_name
+    query = select(name, *_SIZES).group_by(name)
+    return _streams(db, query.where(DataFile.attempt_id == attempt_id).order_by(name))
+
+
+_SIZES = (func.count(), func.sum(DataFile.n_events), func.sum(DataFile.size_bytes))
 
 
 def _streams(db: Session, query: Select[str, int, int, int]) -> list[Stream]:
@@ -280,8 +280,11 @@ def _streams(db: Session, query: Select[str, int, int, int]) -> list[Stream]:
 
 def _n_later(db: Session, it: Calibration, attempt: Attempt) -> int:
     within = DataFile.exprun.between(it.processing.run_first, it.processing.run_last)
+    vocabulary, filters = it.processing.release.vocabulary, attempt.submission.selection.get("filters", {})
+    names = it.definition.settings["input_data_names"]
+    streams = {stream for name in names for stream in releases.streams_of(vocabulary, name, filters.get(name, ()))}
     query = select(func.count()).where(
-        DataFile.data_name.in_(it.definition.settings["input_data_names"]),
+        DataFile.data_name.in_(streams),
         DataFile.format.in_(it.definition.settings["input_data_formats"]),
         DataFile.registered_at > attempt.started_at,
         within,

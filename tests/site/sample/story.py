@@ -301,7 +301,7 @@ class Story(Rows):
         attempt = self.attempt(it, -4, Outcome.CONSTANTS, jobs=240, retried=5, config={"max_events_hadron": 20_000})
         attempt.runs = [self.choice(run) for run in self.runs]
         self.db.add_all(
-            AttemptFile(attempt_id=attempt.id, data_file_id=file.id, sha256=file.sha256)
+            AttemptFile(attempt_id=attempt.id, data_file_id=file.id, data_name=file.data_name, sha256=file.sha256)
             for file in self.files[: 3 * 398]
             if file.data_name in ("hadron", "cosmic")
         )
