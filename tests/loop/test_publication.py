@@ -1,11 +1,13 @@
 """Publication: all or nothing, in run order, and what it makes stale."""
 
+from pathlib import Path
+
 import pytest
 
 from b2cal import conditions, loop
 from b2cal.core.iov import OPEN, ExpRun
 from b2cal.loop import Act
-from b2cal.model import PublishPolicy
+from b2cal.model import ProcessingKind, PublishPolicy
 from tests.loop.world import MANAGER, World
 
 ALL = ("A", "B", "C", "D")
@@ -91,6 +93,19 @@ def test_a_veto_leaves_the_open_iov_of_the_running_tag(world: World) -> None:
     assert loop.advance_processing(world.workplace, "bucket1").state == "published"
     assert tag(world, "PB") == [(0, -1)]
     assert tag(world, "PD") == [(0, 99), (100, -1)]
+
+
+@pytest.mark.parametrize("kind", ProcessingKind)
+@pytest.mark.parametrize("fallback", [None, "main"])
+def test_of_a_vetoed_calibration_only_a_stated_fallback_is_published(
+    tmp_path: Path, kind: ProcessingKind, fallback: str | None
+) -> None:
+    world = World(tmp_path)
+    world.process(kind=kind)
+    world.do("veto", "B", fallback_tag=fallback)
+    with world.database.read() as db:
+        changes = loop.publication_preview(world.view(db)).changes
+    assert [change.name for change in changes] == ([] if fallback is None else ["PB"])
 
 
 def test_the_later_of_two_waits_for_the_earlier_and_what_it_read_is_stale_then(world: World) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import func, select
 
-from b2cal.model import Calibration, Database, Decision, Processing, State
+from b2cal.model import Calibration, Database, Decision, Processing, ProcessingKind, State
 
 from .conftest import Browser
 
@@ -126,6 +126,20 @@ def test_an_expert_has_no_button_for_what_is_the_managers(expert: Browser, manag
     answer = expert.post(f"/calibrations/{it.id}/do/veto", seen=str(it.version), reason="no data")
     assert answer.status_code == 403
     assert "It is for: manager" in answer.text
+
+
+@pytest.mark.parametrize(("name", "processing"), [("x-t relation", "bucket23"), ("Crystal energy", "proc12-chunk3")])
+def test_the_form_of_a_veto_says_what_is_published_with_either_choice(
+    manager: Browser, find: Find, name: str, processing: str
+) -> None:
+    it = find(name, processing)
+    with manager.client.application.extensions["b2cal"].database.read() as db:
+        row = db.scalars(select(Processing).where(Processing.name == processing)).one()
+        target, is_prompt = row.target_tag.name, row.kind is ProcessingKind.PROMPT
+    form = manager.get(f"/calibrations/{it.id}/do/veto").text
+    assert f"With the constants of the base nothing of it is published: what {target} holds" in form
+    assert f"Payloads from a tag are published into {target}" in form
+    assert ("the last of them stay open" in form) is is_prompt
 
 
 def test_a_manager_vetoes_with_a_fallback_after_seeing_who_is_affected(manager: Browser, find: Find) -> None:
