@@ -133,17 +133,23 @@ def create(desk: Desk, /, **asked: Any) -> None:
         publish=PublishPolicy(asked["publish"]),
     )
 
-    def unit(db: Session) -> datetime | None:
+    def unit(db: Session) -> tuple[datetime | None, list[str]]:
         planned = loop.create_processing(db, wanted)
-        loop.activate(db, planned.id, Act(loop.manager(db, desk.username), planned.version))
-        return _end_of_windows(ProcessingView(db, planned.id), now(db))
+        active = loop.activate(db, planned.id, Act(loop.manager(db, desk.username), planned.version))
+        absent = sorted({it.expert for it in active.calibrations} & loop.without_password(db))
+        return _end_of_windows(ProcessingView(db, planned.id), now(db)), absent
 
-    ends_at = desk.write(unit)
+    ends_at, absent = desk.write(unit)
     until = f" until {local(ends_at)}" if ends_at else ""
+    notice = (
+        f" Experts who cannot log in yet: {', '.join(absent)}; what they should decide is put to {wanted.manager}."
+        " `b2cal person add NAME` gives them a password."
+    )
     desk.done(
-        f"{wanted.name} is active: the windows of all calibrations are open{until}.",
+        f"{wanted.name} is active: the windows of all calibrations are open{until}.{notice if absent else ''}",
         processing=wanted.name,
         windows_end_at=ends_at,
+        experts_without_password=absent,
     )
 
 

@@ -8,7 +8,7 @@ from .calendar import spoken_days
 from .deadlines import asks_for_inputs, inputs_asked_at, spoken
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
-from .named import person_named, release_named
+from .named import person_named, release_named, without_password
 from .outages import SIGN_EVERY, site_is_there, site_seen_at
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release
 from .publication import Preview, advance_processing, publication_preview, publish
@@ -117,5 +117,6 @@ __all__ = [
     "veto",
     "why",
     "withdraw",
+    "without_password",
     "write_graph",
 ]

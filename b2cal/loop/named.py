@@ -20,6 +20,11 @@ def person_named(db: Session, username: str) -> Person:
     return found
 
 
+def without_password(db: Session) -> set[str]:
+    """Login names of those who cannot log in, such as experts that only a release has named so far."""
+    return set(db.scalars(select(Person.username).where(Person.password_hash == "")))
+
+
 def release_named(db: Session, name: str) -> Release:
     """The newest release of this name.
 

@@ -34,3 +34,18 @@ def test_what_publishing_will_change_is_told_in_sentences_and_to_programs_as_dat
     assert change["closed"]["last"] == "e26r99"
     assert [created["first"] for created in change["created"]] == ["e26r100"]
     assert facts["obstacle"]
+
+
+def created(name: str, runs: str, *options: str) -> str:
+    command = ["--as", "manager", *options, "processing", "create", name, "--runs", runs]
+    ended = CliRunner().invoke(group, [*command, "--release", "toy", "--tag", "main"])
+    assert ended.exit_code == 0, ended.output
+    return ended.output
+
+
+def test_experts_whom_only_the_release_names_are_told_to_the_manager(world: World) -> None:
+    text = " ".join(created("bucket2", "e26r105-e26r106").split())
+    assert "Experts who cannot log in yet: tracking; what they should decide is put to manager." in text
+    CliRunner().invoke(group, ["person", "add", "tracking", "--password", "secret"])
+    assert json.loads(created("bucket3", "e26r107-e26r108", "--json"))["experts_without_password"] == []
+    assert "cannot log in" not in created("bucket4", "e26r109-e26r109")

@@ -24,6 +24,7 @@ from b2cal.model import (
     Job,
     JobGroup,
     JobState,
+    Person,
     Processing,
     ProcessingState,
     Role,
@@ -79,6 +80,24 @@ def test_a_deputy_sees_what_she_may_do(signed_in: Callable[[str], Browser]) -> N
     text = signed_in("second").get("/").text
     assert "x-t relation" in text
     assert "expert E. Expert" in text
+
+
+def test_what_an_expert_should_decide_who_cannot_log_in_is_put_to_the_manager(
+    manager: Browser, database: Database
+) -> None:
+    assert "Nothing needs you." in manager.get("/").text
+
+    def lose_password(username: str) -> None:
+        database.write(lambda db: setattr(db.get_one(Person, username), "password_hash", ""))
+
+    lose_password("tracking")
+    text = manager.get("/").text
+    assert "x-t relation" not in text  # its deputy can
+    lose_password("second")
+    text = manager.get("/").text
+    assert "x-t relation" in text
+    assert "expert E. Expert, who cannot log in" in text
+    assert "Submit with defaults" not in text  # b2cal does that by itself
 
 
 def test_a_complete_processing_asks_its_manager_to_publish(manager: Browser, database: Database) -> None:

@@ -1,6 +1,10 @@
-"""What a person has to do: her calibrations that wait for somebody, and what only a manager can end."""
+"""What a person has to do: her calibrations that wait for somebody, and what only a manager can end.
+
+The manager is also asked what an expert should decide who cannot log in.
+"""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, auto
@@ -61,11 +65,14 @@ def n_waiting(db: Session, username: str, *, is_manager: bool) -> int:
 def _tasks(
     db: Session, username: str, *, is_manager: bool
 ) -> Iterator[tuple[loop.ProcessingView, Calibration | None, Task]]:
+    absent = loop.without_password(db)
     for processing_id in _concerned(db, username, is_manager=is_manager):
         view = loop.ProcessingView(db, processing_id)
         manages = is_manager and view.processing.manager == username
         for it in view.calibrations.values():
-            task = _task(view, it, mine=username in (it.expert, it.deputy), manages=manages)
+            task = _task_of_manager(view, it, absent) if manages else None
+            if task is None and username in (it.expert, it.deputy):
+                task = _task_of_expert(it)
             if task is not None:
                 yield view, it, task
         if manages and _to_publish(view):
@@ -81,13 +88,10 @@ def _concerned(db: Session, username: str, *, is_manager: bool) -> list[int]:
     return list(db.scalars(query))
 
 
-def _task(view: loop.ProcessingView, it: Calibration, *, mine: bool, manages: bool) -> Task | None:
-    task = _task_of_manager(view, it) if manages else None
-    return task or (_task_of_expert(it) if mine else None)
-
-
-def _task_of_manager(view: loop.ProcessingView, it: Calibration) -> Task | None:
+def _task_of_manager(view: loop.ProcessingView, it: Calibration, absent: AbstractSet[str]) -> Task | None:
     match it.state:
+        case State.REVIEW | State.FAILED if {it.expert, it.deputy} - {None} <= absent:
+            return _task_of_expert(it)
         case State.OPEN if loop.lacks_selection(it):
             return Task.CHOOSE
         case State.SUBMITTED if loop.asks_for_inputs(view.processing, it, now(view.db)):
