@@ -120,6 +120,22 @@ def test_a_selection_that_the_release_does_not_know_is_refused_and_kept(expert: 
     assert fields_of(answer.text)["filters.hadron"] == "Goood, On"
 
 
+def test_what_a_selection_would_take_is_told_before_it_is_submitted(expert: Browser, find: Find) -> None:
+    it = reopened(expert, find)
+    fields = fields_of(expert.get(f"/calibrations/{it.id}/submit").text)
+    fields |= {"config.iterations": "7", "exclude": "e26r181", "reason": "because"}
+    answer = expert.post(f"/calibrations/{it.id}/submit", **fields, preview="yes")
+    assert answer.status_code == 200
+    assert "Nothing is submitted yet." in answer.text
+    assert re.search(r"<b>39[0-9] of 412 runs</b>, 79[0-9] files", answer.text)
+    assert "1 run left out:" in answer.text
+    assert "(e26r181)" in answer.text
+    assert fields_of(answer.text) == fields
+    wrong = expert.post(f"/calibrations/{it.id}/submit", **{**fields, "filters.hadron": "Goood"}, preview="yes")
+    assert wrong.status_code == 422
+    assert find("x-t relation").state is State.OPEN
+
+
 def test_one_key_goes_back_to_its_default_without_javascript(expert: Browser, find: Find) -> None:
     it = reopened(expert, find)
     fields = fields_of(expert.get(f"/calibrations/{it.id}/submit").text) | {"config.mode": "full"}

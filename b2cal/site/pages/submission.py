@@ -1,5 +1,6 @@
 """Submitting: the configuration as default, previous and this, and the selection of data."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, render_template, request, url_for
@@ -8,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from b2cal import loop
 from b2cal.core.errors import B2calError
+from b2cal.data import Inputs
 from b2cal.loop import Act, Choice
 from b2cal.model import Calibration, Kind, Submission
 from b2cal.releases import ConfigProblem
@@ -17,10 +19,19 @@ from b2cal.site.desk import desk, reading, stop_reading, visitor
 from b2cal.site.failures import status_of
 from b2cal.site.pages.acting import done
 from b2cal.site.queries.dossier import calibration_of, last_submission, previous_config, previous_processing
+from b2cal.site.queries.runs import Report, report
 
 pages = Blueprint("submission", __name__)
 
 Answer = str | Response | tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Would:
+    """What a selection would take if it started now."""
+
+    runs: Report
+    inputs: Inputs
 
 
 @pages.get("/calibrations/<int:number>/submit")
@@ -38,6 +49,8 @@ def submit(number: int) -> Answer:
     if "reset" in sent:  # the button of one key, for browsers without JavaScript
         texts.pop(sent["reset"], None)
         return _form(it, texts, {})
+    if "preview" in sent:
+        return _preview(it, texts, sent)
     read = entered(it.definition.config_schema, it.definition.settings["expert_config"], texts)
     if read.problems:
         problems = [ConfigProblem(key, message) for key, message in read.problems.items()]
@@ -67,6 +80,16 @@ def _submit(number: int, username: str, sent: dict[str, str], read: Entered) -> 
     return desk().database.write(unit)
 
 
+def _preview(it: Calibration, texts: dict[str, str], sent: dict[str, str]) -> Answer:
+    """The form as it was typed, with what its selection would take now."""
+    chosen = _selection(it, sent) or {"filters": _default_filters(it)}
+    try:
+        found = loop.inputs_of(loop.ProcessingView(reading(), it.processing_id), it, chosen)
+    except B2calError as error:
+        return _form(it, texts, {}, error)
+    return _form(it, texts, {}, would_take=Would(report([run.to_json() for run in found.runs]), found))
+
+
 def _selection(it: Calibration, sent: dict[str, str]) -> dict[str, Any] | None:
     """The selection that was typed; None, the default one, if it says the same or was not asked for."""
     if not any(name.startswith("filters.") for name in sent):
@@ -82,7 +105,13 @@ def _default_filters(it: Calibration) -> dict[str, list[str]]:
     return {name: list(filters.get(name, ())) for name in sorted(settings["input_data_names"])}
 
 
-def _form(it: Calibration, texts: dict[str, str], wrong: dict[str, str], error: B2calError | None = None) -> Answer:
+def _form(
+    it: Calibration,
+    texts: dict[str, str],
+    wrong: dict[str, str],
+    error: B2calError | None = None,
+    would_take: Would | None = None,
+) -> Answer:
     db = reading()
     settings = it.definition.settings
     previous = previous_config(db, it)
@@ -100,6 +129,7 @@ def _form(it: Calibration, texts: dict[str, str], wrong: dict[str, str], error: 
         vocabulary=it.processing.release.vocabulary,
         lacks_selection=loop.lacks_selection(it),
         button=button,
+        would_take=would_take,
         sent=request.form,
         error=error,
     )
