@@ -124,6 +124,14 @@ def figure(value: float | None) -> str:
     return text if "e" in text else text.replace("-", "−")
 
 
+def digits(value: float) -> str:
+    """A number with three digits that matter, trailing zeros too: `0.994`, `12.0`, `69`."""
+    if value == int(value):
+        return f"{int(value):,}"
+    text = f"{value:#.3g}".removesuffix(".")
+    return text.replace("-", "−") if "e" not in text else f"{value:.1e}"
+
+
 def plural(number: int, one: str, many: str = "") -> str:
     """`1 job`, `12 jobs`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
@@ -313,7 +321,8 @@ def _n_waiting() -> int:
 
 
 FILTERS: dict[str, Callable[..., object]] = {
-    "run": run, "size": size, "count": count, "events": events, "short": short, "figure": figure, "quote": quote
+    "run": run, "size": size, "count": count, "events": events, "short": short, "figure": figure, "digits": digits,
+    "quote": quote,
 }  # fmt: skip
 GLOBALS: dict[str, object] = {
     "cpu": cpu,

@@ -414,6 +414,8 @@ def test_the_result_page_explains_itself_and_shows_what_the_demo_found(expert: B
     text = expert.get("/result").text
     assert "no constants" in text
     assert "✓ yes" not in text
+    assert "MomentumScale: not compatible with the truth" in text
+    assert ">100.0 %<" in text
     path.write_text("{")
     assert "cannot be read" in expert.get("/result").text
 

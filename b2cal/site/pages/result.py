@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, render_template
 
-from b2cal.site.desk import desk
+from b2cal.site.desk import desk, reading
+from b2cal.site.queries.tags import makers
 
 pages = Blueprint("result", __name__)
 
@@ -39,6 +41,12 @@ class Row:
     resolution_true: float
 
     @property
+    def gained(self) -> float | None:
+        """How much of what the true constants would improve was reached, in percent; None: nothing could be."""
+        possible = self.resolution_before - self.resolution_true
+        return 100 * (self.resolution_before - self.resolution_after) / possible if possible > 0 else None
+
+    @property
     def holds(self) -> bool:
         return self.p > WORST_P
 
@@ -46,7 +54,16 @@ class Row:
 @pages.get("/result")
 def page() -> str:
     rows, problem = _rows()
-    return render_template("result.html", rows=rows, problem=problem, worst_p=WORST_P)
+    return render_template(
+        "result.html", rows=rows, problem=problem, worst_p=WORST_P, made_at=_made_at(), makers=makers(reading())
+    )
+
+
+def _made_at() -> datetime | None:
+    try:
+        return datetime.fromtimestamp(desk().settings.folder("result.json").stat().st_mtime, UTC)
+    except OSError:
+        return None
 
 
 def _rows() -> tuple[list[Row], str]:

@@ -1,12 +1,12 @@
 """Global tags and what they hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from b2cal.model import GlobalTag, Processing, TagIov
+from b2cal.model import Attempt, AttemptPayload, GlobalTag, Processing, TagIov
 
 
 @dataclass(frozen=True)
@@ -44,3 +44,14 @@ def processings_into(db: Session, tag: GlobalTag) -> Sequence[Processing]:
     """Processings that publish to a tag, the latest first."""
     query = select(Processing).where(Processing.target_tag_id == tag.id).order_by(Processing.id.desc())
     return db.scalars(query).all()
+
+
+def makers(db: Session) -> dict[str, int]:
+    """Payload -> the calibration that made its constants last."""
+    rows: Iterable[tuple[str, int]] = db.execute(
+        select(AttemptPayload.name, func.max(Attempt.calibration_id))
+        .join(Attempt, Attempt.id == AttemptPayload.attempt_id)
+        .where(Attempt.live.is_(True))
+        .group_by(AttemptPayload.name)
+    )
+    return dict(rows)
