@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from b2cal import loop
 from b2cal.core.errors import B2calError
-from b2cal.data import Inputs
+from b2cal.data import Inputs, selection_problems
 from b2cal.loop import Act, Choice
 from b2cal.model import Calibration, Kind, Submission
 from b2cal.releases import ConfigProblem
@@ -83,10 +83,10 @@ def _submit(number: int, username: str, sent: dict[str, str], read: Entered) -> 
 def _preview(it: Calibration, texts: dict[str, str], sent: dict[str, str]) -> Answer:
     """The form as it was typed, with what its selection would take now."""
     chosen = _selection(it, sent) or {"filters": _default_filters(it)}
-    try:
-        found = loop.inputs_of(loop.ProcessingView(reading(), it.processing_id), it, chosen)
-    except B2calError as error:
-        return _form(it, texts, {}, error)
+    problems = selection_problems(it.processing.release.vocabulary, it.definition.settings, chosen)
+    if problems:
+        return _form(it, texts, {}, loop.InvalidChoice(f"The selection cannot be used: {'; '.join(problems)}."))
+    found = loop.inputs_of(loop.ProcessingView(reading(), it.processing_id), it, chosen)
     return _form(it, texts, {}, would_take=Would(report([run.to_json() for run in found.runs]), found))
 
 

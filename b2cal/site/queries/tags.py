@@ -1,6 +1,6 @@
 """Global tags and what they hold."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -48,10 +48,10 @@ def processings_into(db: Session, tag: GlobalTag) -> Sequence[Processing]:
 
 def makers(db: Session) -> dict[str, int]:
     """Payload -> the calibration that made its constants last."""
-    rows: Iterable[tuple[str, int]] = db.execute(
-        select(AttemptPayload.name, func.max(Attempt.calibration_id))
+    rows = db.execute(
+        select(AttemptPayload.name, func.max(Attempt.calibration_id).label("maker"))
         .join(Attempt, Attempt.id == AttemptPayload.attempt_id)
         .where(Attempt.live.is_(True))
         .group_by(AttemptPayload.name)
     )
-    return dict(rows)
+    return {row.name: row.maker for row in rows}
