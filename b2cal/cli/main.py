@@ -20,6 +20,7 @@ _COMMANDS = {
     "data": ("data", "Runs and files."),
     "processing": ("processing", "Passes of the loop over a run range."),
     "calibration": ("calibration", "Act on one calibration."),
+    "vetoes": ("vetoes", "Standing vetoes: what is left out of every new processing."),
     "why": ("calibration", "Why is it waiting?"),
     "jobs": ("jobs", "Batch jobs of a calibration."),
     "tag": ("tag", "Global tags and what they hold."),

@@ -107,6 +107,7 @@ def _policy(name: str, default: StrEnum) -> Decorator:
 @_policy("sign-off", SignOffPolicy.AUTO)
 @_policy("no-verdict", NoVerdictPolicy.GENERIC)
 @_policy("publish", PublishPolicy.AUTO)
+@click.option("--veto", "vetoes", multiple=True, metavar="CALIBRATION", help="Leave it out from the start.")
 @pass_desk
 def create(desk: Desk, /, **asked: Any) -> None:
     """Plan a processing and open its windows."""
@@ -131,24 +132,29 @@ def create(desk: Desk, /, **asked: Any) -> None:
         sign_off=SignOffPolicy(asked["sign_off"]),
         no_verdict=NoVerdictPolicy(asked["no_verdict"]),
         publish=PublishPolicy(asked["publish"]),
+        vetoes=asked["vetoes"],
     )
 
-    def unit(db: Session) -> tuple[datetime | None, list[str]]:
+    def unit(db: Session) -> tuple[datetime | None, list[str], list[str]]:
         planned = loop.create_processing(db, wanted)
         active = loop.activate(db, planned.id, Act(loop.manager(db, desk.username), planned.version))
         absent = sorted({it.expert for it in active.calibrations} & loop.without_password(db))
-        return _end_of_windows(ProcessingView(db, planned.id), now(db)), absent
+        vetoed = [it.name for it in active.calibrations if it.state is State.VETOED]
+        return _end_of_windows(ProcessingView(db, planned.id), now(db)), absent, vetoed
 
-    ends_at, absent = desk.write(unit)
+    ends_at, absent, vetoed = desk.write(unit)
     until = f" until {local(ends_at)}" if ends_at else ""
+    left_out = f" Left out: {', '.join(vetoed)}." if vetoed else ""
     notice = (
         f" Experts who cannot log in yet: {', '.join(absent)}; what they should decide is put to {wanted.manager}."
         " `b2cal person add NAME` gives them a password."
     )
+    active = f"{wanted.name} is active: the windows of all calibrations are open{until}."
     desk.done(
-        f"{wanted.name} is active: the windows of all calibrations are open{until}.{notice if absent else ''}",
+        f"{active}{left_out}{notice if absent else ''}",
         processing=wanted.name,
         windows_end_at=ends_at,
+        vetoed=vetoed,
         experts_without_password=absent,
     )
 
@@ -233,6 +239,26 @@ def cancel(desk: Desk, name: str, reason: str) -> None:
     """Give a processing up; nothing is published."""
     desk.write(lambda db: loop.cancel(db, *_managed(db, desk, name, reason)))
     desk.done(f"{name} is cancelled.")
+
+
+@processing.command()
+@click.argument("name")
+@click.argument("subsystem")
+@click.option("--fallback", help="Global tag whose constants stand in (default: those of the base).")
+@REASON
+@pass_desk
+def veto(desk: Desk, name: str, subsystem: str, fallback: str | None, reason: str) -> None:
+    """Leave every calibration of a subsystem out; their jobs are cancelled."""
+
+    def unit(db: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        known = {it.name: it.in_doubt for it in loop.subsystems(ProcessingView.of(db, name))}
+        number, act = _managed(db, desk, name, reason)
+        return loop.veto_subsystem(db, number, subsystem, act, fallback), known[subsystem]
+
+    vetoed, in_doubt = desk.write(unit)
+    doubt = f" In doubt by it: {', '.join(in_doubt)}." if in_doubt else ""
+    sentence = f"{subsystem} is vetoed in {name}: {', '.join(vetoed)}.{doubt}"
+    desk.done(sentence, processing=name, vetoed=vetoed, in_doubt=in_doubt)
 
 
 def _managed(db: Session, desk: Desk, name: str, reason: str) -> tuple[int, Act]:

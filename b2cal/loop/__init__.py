@@ -35,6 +35,7 @@ from .verbs import (
     veto,
     withdraw,
 )
+from .vetoes import Subsystem, begin_standing_veto, end_standing_veto, standing_vetoes, subsystems, veto_subsystem
 from .view import Freshness, ProcessingView, Standing
 from .workplace import Workplace, open_workplace
 
@@ -68,6 +69,7 @@ __all__ = [
     "Rule",
     "Source",
     "Standing",
+    "Subsystem",
     "Verb",
     "Why",
     "Workplace",
@@ -77,6 +79,7 @@ __all__ = [
     "advance",
     "advance_processing",
     "asks_for_inputs",
+    "begin_standing_veto",
     "brought_by_hand",
     "buttons",
     "cancel",
@@ -84,6 +87,7 @@ __all__ = [
     "create_processing",
     "create_tag",
     "data_arrived",
+    "end_standing_veto",
     "extend",
     "go_on",
     "hold",
@@ -113,8 +117,11 @@ __all__ = [
     "site_seen_at",
     "spoken",
     "spoken_days",
+    "standing_vetoes",
     "submit",
+    "subsystems",
     "veto",
+    "veto_subsystem",
     "why",
     "withdraw",
     "without_password",

@@ -24,6 +24,7 @@ from b2cal.model import (
     ProcessingKind,
     ProcessingState,
     PublishPolicy,
+    Release,
     Role,
     Run,
     SignOffPolicy,
@@ -36,13 +37,14 @@ from b2cal.model import (
 from .actors import manager
 from .calendar import blocked_days
 from .deadlines import open_window
-from .errors import Conflict, InvalidChoice
+from .errors import Conflict, InvalidChoice, NotFound
 from .graph import task_id, want_graph
 from .named import release_named
 from .order import Place, directly_before
 from .publication import freeze_base, wake_tag
 from .rules import FINISHED, ProcessingVerb
 from .transition import Act, processing_transition, raise_signals
+from .vetoes import veto_from_the_start
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -69,6 +71,7 @@ class NewProcessing:
     sign_off: SignOffPolicy = SignOffPolicy.AUTO
     no_verdict: NoVerdictPolicy = NoVerdictPolicy.GENERIC
     publish: PublishPolicy = PublishPolicy.AUTO
+    vetoes: tuple[str, ...] = ()
 
 
 def create_processing(db: Session, wanted: NewProcessing) -> Processing:
@@ -103,6 +106,7 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
         )
     if wanted.kind is ProcessingKind.PROMPT:
         _refuse_overlap(db, wanted, target)
+    _refuse_unknown(release, wanted.vetoes)
     processing = Processing(
         name=wanted.name,
         kind=wanted.kind,
@@ -124,6 +128,7 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
         sign_off_policy=wanted.sign_off,
         no_verdict_policy=wanted.no_verdict,
         publish_policy=wanted.publish,
+        vetoes=list(wanted.vetoes),
         version=1,
         signal=1,
         generation=1,
@@ -135,7 +140,7 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
 
 
 def activate(db: Session, processing_id: int, act: Act) -> Processing:
-    """Freeze release, graph and base, open all windows."""
+    """Freeze release, graph and base, open all windows; leave out what was named for it or has a standing veto."""
     processing = processing_transition(db, processing_id, ProcessingVerb.ACTIVATE, act)
     processing.activated_at = now(db)
     definitions = db.scalars(
@@ -166,6 +171,7 @@ def activate(db: Session, processing_id: int, act: Act) -> Processing:
         db.add(calibration)
     db.flush()
     freeze_base(db, processing)
+    veto_from_the_start(db, processing, act)
     want_graph(db, processing)
     return processing
 
@@ -205,6 +211,16 @@ def data_arrived(db: Session) -> None:
             )
         ).all()
         raise_signals(db, processing_id, set(waiting))
+
+
+def _refuse_unknown(release: Release, vetoes: Sequence[str]) -> None:
+    known = [definition.name for definition in release.definitions]
+    unknown = [name for name in vetoes if name not in known]
+    if unknown:
+        raise NotFound(
+            f"The release {release.name} has no calibration {', '.join(unknown)} to veto.",
+            hint=f"It has: {', '.join(known)}.",
+        )
 
 
 def _refuse_overlap(db: Session, wanted: NewProcessing, target: GlobalTag) -> None:

@@ -1,5 +1,6 @@
 """What people do to a calibration. Each verb is one transaction of the caller; pages, API and CLI call these."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -245,8 +246,14 @@ def extend(db: Session, calibration_id: int, hours: float, act: Act) -> None:
 
 def consequences(view: ProcessingView, name: str) -> list[str]:
     """What would be put in doubt if `name` were opened or done again: attempts downstream that have begun."""
+    return in_doubt_with(view, [name])
+
+
+def in_doubt_with(view: ProcessingView, names: Collection[str]) -> list[str]:
+    """The same for several at once; they themselves do not count."""
     begun = (State.RUNNING, State.VALIDATING, State.REVIEW, State.SIGNED_OFF, State.FAILED)
-    return [f"{other.name} ({other.state.value})" for other in view.downstream(name) if other.state in begun]
+    others = {other.name: other for name in names for other in view.downstream(name) if other.name not in names}
+    return [f"{other.name} ({other.state.value})" for other in others.values() if other.state in begun]
 
 
 def _reopen(it: Transition) -> None:

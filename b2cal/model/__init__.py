@@ -35,6 +35,7 @@ from .loop import (
     Outbox,
     Processing,
     SitePresence,
+    StandingVeto,
     Submission,
     Verdict,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "SignOffPolicy",
     "SitePresence",
     "Stage",
+    "StandingVeto",
     "StartPolicy",
     "State",
     "Step",

@@ -53,6 +53,9 @@ class Processing(Base):
     sign_off_policy: Mapped[SignOffPolicy] = mapped_column(enum(SignOffPolicy))
     no_verdict_policy: Mapped[NoVerdictPolicy] = mapped_column(enum(NoVerdictPolicy))
     publish_policy: Mapped[PublishPolicy] = mapped_column(enum(PublishPolicy))
+    vetoes: Mapped[JsonList] = mapped_column(
+        default=list, comment="names of calibrations that are left out from the start"
+    )
     version: Mapped[int] = mapped_column(default=1, comment="guards people's clicks")
     signal: Mapped[int] = mapped_column(default=1, comment="raised with everything that can make something due")
     generation: Mapped[int] = mapped_column(default=1, comment="raised when something finished is reopened")
@@ -93,6 +96,27 @@ class BaseIov(Base):
     last: Mapped[RunNumber]
     payload_id: Mapped[Ref] = mapped_column(ForeignKey("payload.id"))
     payload: Mapped[Payload] = relationship()
+
+
+class StandingVeto(Base):
+    """A calibration that is left out of every processing that is activated; kept when it has ended."""
+
+    __tablename__ = "standing_veto"
+
+    id: Mapped[Id]
+    name: Mapped[Name] = mapped_column(comment="of the calibration, in every release")
+    live: Mapped[bool | None] = mapped_column(comment="true or null: marker of a veto that holds")
+    reason: Mapped[Prose]
+    begun_by: Mapped[Name]
+    begun_at: Mapped[Moment]
+    ended_by: Mapped[Name | None]
+    ended_at: Mapped[Moment | None]
+
+    __table_args__ = (
+        UniqueConstraint("name", "live"),
+        CheckConstraint("live is null or live = 1", name="live_marker"),
+        Base.__table_args__,
+    )
 
 
 class Calibration(Base):

@@ -11,6 +11,8 @@ from b2cal.core.errors import B2calError
 from b2cal.loop import Act, ProcessingVerb, Verb
 from b2cal.model import State
 
+from .queries.board import GOING
+
 Form = Mapping[str, str]
 
 DIRECT = frozenset({Verb.SUBMIT, Verb.SIGN_OFF, Verb.WITHDRAW})
@@ -71,6 +73,13 @@ PROCESSING_WORDING = {
 }
 EXTEND_ALL = "extend"
 EXTEND_WORDING = Wording("All calibrations that are open now may be changed for longer.", "has longer windows")
+VETO_SUBSYSTEM = "veto"
+VETO_WORDING = Wording(
+    "Every calibration of the subsystem is left out: their jobs are cancelled, and others go on with the constants that"
+    " stand in for theirs.",
+    "goes on without it",
+    is_grave=True,
+)
 
 
 def carry_out(db: Session, number: int, verb: Verb, act: Act, form: Form) -> None:
@@ -107,6 +116,17 @@ def extend_all(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> 
             # Extending does not change the processing's version: the form brings what tells it from the next one.
             key = f"{act.request_key}:{form.get('once', '')[:32]}:{it.id}"
             loop.extend(db, it.id, hours, Act(act.by, it.version, act.reason, key))
+
+
+def can_veto_subsystem(view: loop.ProcessingView) -> bool:
+    """Whether there is one, and nothing is over yet."""
+    return view.processing.state in GOING and bool(loop.subsystems(view))
+
+
+def veto_subsystem(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> None:
+    """Veto the subsystem that the form names."""
+    once = Act(act.by, act.seen, act.reason, f"{act.request_key}:{form.get('once', '')[:32]}")
+    loop.veto_subsystem(db, view.processing.id, form.get("subsystem", ""), once, form.get("fallback") or None)
 
 
 def selection(form: Form) -> dict[str, Any]:

@@ -45,6 +45,10 @@ def _json(value: Any) -> str:
 _WORDS: dict[str, Callable[[Any, Mapping[str, str]], list[str]]] = {
     "changes": _changes,
     "expert": _expert,
+    "deputy": lambda change, names: [f"deputy {names.get(change[1], change[1]) or 'nobody'}"],
+    "origin": lambda origin, _names: [f"from {origin}"],
+    "instead_of": lambda number, _names: [f"in the place of attempt {number}"],
+    "payloads": lambda payloads, _names: [_counted(len(payloads), "payload")],
     "window_ends_at": _until,
     "fallback_tag": lambda tag, _names: [f"constants of {tag} stand in"],
     "files": lambda number, _names: [_counted(number, "file")],

@@ -40,6 +40,8 @@ POLICY = {
     "jobs.job": Access.SIGNED_IN,
     "jobs.log": Access.SIGNED_IN,
     "payloads.download": Access.SIGNED_IN,
+    "vetoes.board": Access.SIGNED_IN,
+    "vetoes.act": Access.MANAGER,
     "tags.board": Access.SIGNED_IN,
     "tags.page": Access.SIGNED_IN,
     "data.runs": Access.SIGNED_IN,

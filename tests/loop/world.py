@@ -65,6 +65,7 @@ class Defined:
     filters: bool = True
     data_name: str = "bhabha"
     strategy: str = "single"
+    subsystem: str | None = None
     config: Mapping[str, object] = field(default_factory=lambda: {"events": 10})
 
 
@@ -124,6 +125,7 @@ class World:
             "input_data_names": [defined.data_name],
             "input_data_filters": {defined.data_name: ["Good", "bhabha"]} if defined.filters else {},
             "depends_on": list(defined.depends_on),
+            "subsystem": defined.subsystem,
             "expert_config": dict(defined.config),
         }
         row = factories.definition(

@@ -31,6 +31,8 @@ PAGES = (
     "/processings/bucket23/publication",
     "/processings/bucket23/do/hold",
     "/processings/bucket23/do/extend",
+    "/processings/bucket23/do/veto",
+    "/vetoes",
     "/tags",
     "/tags/prompt",
     "/data",

@@ -17,7 +17,7 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 
 # Written out once more: whoever opens a page further says so here, too.
 PUBLIC = {"static", "health.health", "login.form", "login.sign_in", "preferences.change"}
-FOR_MANAGERS = {"processing_acting.form", "processing_acting.act"}
+FOR_MANAGERS = {"processing_acting.form", "processing_acting.act", "vetoes.act"}
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from . import (
     result,
     submission,
     tags,
+    vetoes,
 )
 
 BLUEPRINTS = (
@@ -32,6 +33,7 @@ BLUEPRINTS = (
     jobs.pages,
     payloads.pages,
     tags.pages,
+    vetoes.pages,
     data.pages,
     decisions.pages,
     result.pages,

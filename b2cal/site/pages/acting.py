@@ -19,6 +19,8 @@ from b2cal.site.uploads import brought
 pages = Blueprint("acting", __name__)
 processing_pages = Blueprint("processing_acting", __name__)
 
+_OF_MANY = {acts.EXTEND_ALL: "Extend the windows", acts.VETO_SUBSYSTEM: "Veto a subsystem"}
+
 Answer = str | Response | tuple[str, int]
 
 
@@ -72,6 +74,8 @@ def processing_act(name: str, verb: str) -> Answer:
             asked = Act(loop.manager(db, me), seen, sent.get("reason", "").strip(), key)
             if verb == acts.EXTEND_ALL:
                 acts.extend_all(db, view, asked, sent)
+            elif verb == acts.VETO_SUBSYSTEM:
+                acts.veto_subsystem(db, view, asked, sent)
             else:
                 acts.carry_out_on_processing(db, view.processing.id, ProcessingVerb(verb), asked)
 
@@ -132,18 +136,21 @@ def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
 
 def _processing_form(name: str, verb: str, error: B2calError | None = None) -> Answer:
     db = reading()
-    it = loop.ProcessingView.of(db, name).processing
+    view = loop.ProcessingView.of(db, name)
+    it, vetoes = view.processing, verb == acts.VETO_SUBSYSTEM
     buttons = {button.verb.value: button for button in loop.processing_buttons(db, it, visitor().username)}
     wording = _processing_wording(verb)
     page = render_template(
         "act_processing.html",
         it=it,
         verb=verb,
-        label="Extend the windows" if verb == acts.EXTEND_ALL else ProcessingVerb(verb).value.capitalize(),
+        label=_OF_MANY.get(verb) or ProcessingVerb(verb).value.capitalize(),
         wording=wording,
-        possible=verb == acts.EXTEND_ALL or verb in buttons,
+        possible=verb in buttons or verb == acts.EXTEND_ALL or (vetoes and acts.can_veto_subsystem(view)),
         once=new_token(),
-        needs_reason=verb in buttons and buttons[verb].needs_reason,
+        needs_reason=vetoes or (verb in buttons and buttons[verb].needs_reason),
+        subsystems=loop.subsystems(view) if vetoes else [],
+        tags=db.scalars(select(GlobalTag.name).order_by(GlobalTag.name)).all() if vetoes else [],
         sent=request.form,
         error=error,
     )
@@ -159,6 +166,8 @@ def _verb(text: str) -> Verb:
 def _processing_wording(verb: str) -> acts.Wording:
     if verb == acts.EXTEND_ALL:
         return acts.EXTEND_WORDING
+    if verb == acts.VETO_SUBSYSTEM:
+        return acts.VETO_WORDING
     if verb not in acts.PROCESSING_WORDING:
         raise loop.NotFound(f"There is nothing called {verb!r} to do.", hint="Use the buttons of the page.")
     return acts.PROCESSING_WORDING[ProcessingVerb(verb)]

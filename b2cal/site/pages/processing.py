@@ -3,6 +3,7 @@
 from flask import Blueprint, render_template, request
 
 from b2cal import loop
+from b2cal.site import acts
 from b2cal.site.desk import at, reading, visitor
 from b2cal.site.live import live
 from b2cal.site.queries.board import counted
@@ -38,6 +39,7 @@ def page(name: str) -> str | tuple[str, int]:
         held=last_of(db, view.processing, loop.ProcessingVerb.HOLD),
         ended=last_of(db, view.processing, loop.ProcessingVerb.CANCEL),
         next_try=next_try(db, view.processing.id, now),
+        may_veto=me.is_manager and acts.can_veto_subsystem(view),
         names=full_names(db),
     )
 

@@ -107,6 +107,7 @@ class Story(Rows):
                     "input_data_names": list(item.streams),
                     "input_data_filters": {name: ["Good", "On"] for name in item.streams},
                     "depends_on": list(item.upstream),
+                    "subsystem": item.expert if item.expert in ("calorimeter", "muon") else None,
                     "expert_config": item.config,
                 },
                 config_schema={
