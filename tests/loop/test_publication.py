@@ -20,10 +20,10 @@ def finish_all(world: World, value: object, processing: str = "bucket1") -> None
         world.finish(name, value, processing)
 
 
-def tag(world: World, name: str) -> list[tuple[int, int]]:
+def tag(world: World, name: str, tag: str = "main") -> list[tuple[int, int]]:
     """First and last run of the IoVs of a payload in the tag; -1 is open."""
     with world.database.read() as db:
-        entries = conditions.tag_entries(db, conditions.tag_named(db, "main").id)
+        entries = conditions.tag_entries(db, conditions.tag_named(db, tag).id)
     return [
         (ExpRun.from_number(e.first).run, -1 if e.last == OPEN else ExpRun.from_number(e.last).run)
         for e in entries
@@ -106,17 +106,42 @@ def test_of_a_vetoed_calibration_only_a_stated_fallback_is_published(
     with world.database.read() as db:
         changes = loop.publication_preview(world.view(db)).changes
     assert [change.name for change in changes] == ([] if fallback is None else ["PB"])
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [(ProcessingKind.PROMPT, [(100, 101), (102, -1)]), (ProcessingKind.REPROCESSING, [(100, 101), (102, 104)])],
+)
+def test_the_stated_fallback_of_a_veto_is_published_clipped_to_the_runs(
+    tmp_path: Path, kind: ProcessingKind, expected: list[tuple[int, int]]
+) -> None:
+    world = World(tmp_path)
+    fallback = world.curated_tag("curated", "A")
+    world.database.write(lambda db: conditions.create_tag(db, "new"))
+    world.process(kind=kind, target_tag="new")
+    world.do("veto", "A", fallback_tag="curated")
+    for name in "BCD":
+        world.do("submit", name)
+        world.finish(name, 1)
+    assert loop.advance_processing(world.workplace, "bucket1").state == "published"
+    assert tag(world, "PA", "new") == expected
+    with world.database.read() as db:
+        new = conditions.tag_entries(db, conditions.tag_named(db, "new").id)
+    assert tuple(entry.identity for entry in new if entry.name == "PA") == fallback
 
 
 def test_the_later_of_two_waits_for_the_earlier_and_what_it_read_is_stale_then(world: World) -> None:
     world.process("bucket2", first=105, last=109)
-    finish_all(world, 2, "bucket2")
+    for name in ALL:
+        world.do("submit", name, processing="bucket2")
+    for name in "ABC":
+        world.finish(name, 2, "bucket2")
+    world.advance("D", "bucket2")
+    world.jobs_end("D", 2, "bucket2", names_read={"PB", "PD"})  # PD: its own constants of the base
+    world.judged("D", processing="bucket2")
+    world.advance("D", "bucket2")
     assert loop.advance_processing(world.workplace, "bucket2").state == "complete"
     with world.database.read() as db:
         assert loop.publication_preview(world.view(db, "bucket2")).obstacle.startswith("bucket1 ")
 
-    # Jobs of D used its own constants of the base, those of A did not.
-    world.database.write(lambda db: mark_own_base_read(world, db, "D"))
     finish_all(world, 1)
     assert loop.advance_processing(world.workplace, "bucket1").state == "published"
 
@@ -128,13 +153,6 @@ def test_the_later_of_two_waits_for_the_earlier_and_what_it_read_is_stale_then(w
     world.do("keep", "D", processing="bucket2")
     assert loop.advance_processing(world.workplace, "bucket2").state == "published"
     assert tag(world, "PD") == [(0, 99), (100, 104), (105, -1)]
-
-
-def mark_own_base_read(world: World, db, name: str) -> None:
-    attempt = world.view(db, "bucket2").attempts[name]
-    for read in attempt.reads:
-        if read.name == f"P{name}":
-            read.used = True
 
 
 def test_prompt_processings_of_one_tag_may_not_overlap(world: World) -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -148,6 +148,18 @@ class World:
         payload_id = conditions.store_payload(db, f"P{name}", identity, digest([identity]), 1)
         return Entry(f"P{name}", first.number, IoV(first, None).last_number, payload_id, identity)
 
+    def curated_tag(self, tag: str, name: str) -> tuple[str, str]:
+        """A tag with two payloads of a calibration, the second from run 102 on; their identities."""
+
+        def unit(db: Session) -> tuple[str, str]:
+            early = self.constants(db, name, "early", first=ExpRun(0, 0))
+            late = self.constants(db, name, "late", first=ExpRun(26, 102))
+            entries = [replace(early, last=ExpRun(26, 101).number), late]
+            conditions.publish(db, conditions.create_tag(db, tag), entries)
+            return early.identity, late.identity
+
+        return self.database.write(unit)
+
     def process(
         self, name: str = "bucket1", first: int = 100, last: int = 104, runs: IoV | None = None, **policies: object
     ) -> None:
@@ -158,8 +170,7 @@ class World:
             release="toy",
             manager="manager",
             base_tag="main",
-            target_tag="main",
-            **{"window_s": 100.0, "reject_window_s": 50.0, **policies},  # type: ignore[arg-type]
+            **{"target_tag": "main", "window_s": 100.0, "reject_window_s": 50.0, **policies},  # type: ignore[arg-type]
         )
 
         def unit(db: Session) -> None:
@@ -205,13 +216,18 @@ class World:
     def advance(self, name: str, processing: str = "bucket1") -> loop.Progress:
         return loop.advance(self.workplace, processing, name)
 
-    def jobs_end(self, name: str, value: object, processing: str = "bucket1") -> None:
-        """The jobs of a running calibration bring back constants with this content. They read all of its upstream."""
+    def jobs_end(
+        self, name: str, value: object, processing: str = "bucket1", names_read: set[str] | None = None
+    ) -> None:
+        """The jobs of a running calibration bring back constants with this content.
+
+        They read the payloads of these names; if nobody says which, all those of its upstream.
+        """
         with self.database.read() as db:
             view = self.view(db, processing)
             attempt = view.attempts[name]
             requested = view.requested
-            reads = frozenset(read.name for read in attempt.reads if read.producer is not None)
+            upstream = {read.name for read in attempt.reads if read.producer is not None}
         identity = digest([name, value])
         ended = Ended(
             Outcome.CONSTANTS,
@@ -220,7 +236,7 @@ class World:
                     f"P{name}", requested.first.number, requested.last_number, Path(f"{identity}.root"), identity
                 ),
             ),
-            names_read=reads,
+            names_read=frozenset(upstream if names_read is None else names_read),
         )
         stored = StoredFile(Path(f"{identity}.root"), digest([identity]), 1)
         harvest = results.Harvest(ended, payloads=[(ended.payloads[0], stored)])
