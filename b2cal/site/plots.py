@@ -39,10 +39,11 @@ class Plot:
     Attributes:
         band: top and bottom of the range inside the limits; None: there is no limit.
         limits: heights of the limits that there are, with their numbers.
-        inside, outside: channels within and beyond the limits.
+        inside, outside: channels within and beyond the limits, each list thinned where it would be too long.
+        n_outside: how many channels are beyond the limits.
         where: the channels beyond the limits, in words; empty if there are none.
         previous: the constants before.
-        thinned: how many channels stand for one point; 1 = all are drawn. Those outside always are.
+        thinned: how many channels stand for one point inside; 1 = all are drawn.
     """
 
     title: str
@@ -56,6 +57,7 @@ class Plot:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     thinned: int
+    n_outside: int
     where: str
 
     @property
@@ -94,13 +96,14 @@ def plot_of(measurement: Mapping[str, Any], low: float | None, high: float | Non
         band=_band(scale, low, high),
         limits=tuple(Tick(scale.y(v), number(v)) for v in (low, high) if v is not None),
         inside=tuple(point(i, values) for i in inside),
-        outside=tuple(point(i, values) for i in outside),
+        outside=tuple(point(i, values) for i in outside[:: math.ceil(len(outside) / _MOST_POINTS) or 1]),
         previous=tuple(
             point(i, previous) for i in range(0, len(previous), thinned) if previous[i] is not None and i < len(values)
         ),
         x_ticks=tuple(Tick(scale.x(i), str(i)) for i in _channel_ticks(len(values))),
         y_ticks=tuple(Tick(scale.y(v), number(v)) for v in scale.round_values()),
         thinned=thinned,
+        n_outside=len(outside),
         where=_where(axis, outside),
     )
 

@@ -2,10 +2,12 @@
 
 from .check import Check, Limits, Origin, Quantity
 from .generic import ConstantsFile, generic_checks, not_converged, not_measured
-from .report import Provenance, write_report
+from .report import INDEX, NUMBERS, Provenance, write_report
 from .verdict import Judgement, judge, judged
 
 __all__ = [
+    "INDEX",
+    "NUMBERS",
     "Check",
     "ConstantsFile",
     "Judgement",

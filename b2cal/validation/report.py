@@ -20,7 +20,9 @@ from .check import Check, Limits, Origin
 from .generic import ConstantsFile, Pair, paired
 from .verdict import Judgement
 
-REPORT, INDEX = "report.html", "plots.json"
+REPORT, INDEX, NUMBERS = "report.html", "plots.json", "measurements.json"
+MOST_BYTES_OF_NUMBERS = 2_000_000
+"""A page that shows them reads them anew every few seconds."""
 _DRAWING = Path(__file__).with_name("drawing.py")
 _WORST = 8
 
@@ -69,7 +71,7 @@ def write_report(
     provenance: Provenance | None = None,
     allowance: Allowance | None = None,
 ) -> Path:
-    """Write `report.html`, its plots and their index `plots.json` into a folder.
+    """Write `report.html`, its plots, their index `plots.json` and the numbers `measurements.json` into a folder.
 
     Plots are drawn in a process apart. One that fails costs neither the report nor the other plots: the report says
     which it is and why.
@@ -86,7 +88,7 @@ def write_report(
 
     Returns:
         The path of the HTML file. `plots.json` lists file, title, caption, check and anomalous of each plot, those
-        with anomalies first.
+        with anomalies first; `measurements.json` those measurements that were judged, likewise, as many as fit in.
 
     Raises:
         CannotWrite: the disk is full or the folder not writable.
@@ -99,6 +101,7 @@ def write_report(
     ]
     plots.sort(key=lambda plot: not plot.anomalous)
     write_atomically(folder / INDEX, json.dumps([_indexed(plot) for plot in plots if plot.file], indent=1))
+    write_atomically(folder / NUMBERS, _numbers(measurements, judgement))
     page = _page(title, judgement, plots, new, provenance or Provenance())
     write_atomically(folder / REPORT, page)
     return folder / REPORT
@@ -171,6 +174,20 @@ def _indexed(plot: Plot) -> dict[str, Any]:
         "check": plot.checks[0] if plot.checks else "",
         "anomalous": plot.anomalous,
     }
+
+
+def _numbers(measurements: Sequence[Mapping[str, Any]], judgement: Judgement) -> str:
+    """The judged measurements as a JSON list, anomalous first; one that is too long stands in the report only."""
+    grades = {check.name: check.grade for check in judgement.checks}
+    own = [measurement for measurement in measurements if measurement.get("name") in grades]
+    own.sort(key=lambda measurement: grades[measurement["name"]] is Grade.PASS)
+    kept: list[str] = []
+    room = MOST_BYTES_OF_NUMBERS
+    for text in map(json.dumps, own):
+        if len(text) <= room:
+            kept.append(text)
+            room -= len(text)
+    return f"[{', '.join(kept)}]"
 
 
 # --- the page --------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
 
@@ -249,6 +250,27 @@ def test_the_numbers_behind_the_plots_can_be_taken_away(expert: Browser, find: F
     assert rows[0]["unit"] == "σ"
     nothing = expert.get(f"/calibrations/{find('Crystal time').id}/numbers.csv")
     assert len(nothing.text.splitlines()) == 1
+
+
+def test_the_evidence_does_not_depend_on_the_folders_of_jobs(expert: Browser, find: Find, settings: Settings) -> None:
+    it = find("x-t relation").id
+    before = expert.get(f"/calibrations/{it}/numbers.csv").text
+    shutil.rmtree(settings.attempts)
+    assert "board 60 to 73" in expert.get(f"/calibrations/{it}").text
+    assert expert.get(f"/calibrations/{it}/numbers.csv").text == before
+
+
+def test_a_measurement_that_is_too_long_to_be_kept_is_shown_as_the_report_draws_it(
+    expert: Browser, find: Find, settings: Settings
+) -> None:
+    it = find("x-t relation")
+    (folder,) = (path.parent for path in settings.reports.glob("*/measurements.json"))
+    plot = {"file": "measurement_0.svg", "title": "board shift against previous", "caption": "", "anomalous": True}
+    (folder / "plots.json").write_text(json.dumps([plot]))
+    shown = f'src="/calibrations/{it.id}/plots/measurement_0.svg"'
+    assert shown not in expert.get(f"/calibrations/{it.id}").text
+    (folder / "measurements.json").write_text("[]")
+    assert shown in expert.get(f"/calibrations/{it.id}").text
 
 
 def test_plots_of_the_report_are_shown_by_the_names_of_its_index(expert: Browser, find: Find) -> None:

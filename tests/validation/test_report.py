@@ -15,6 +15,7 @@ from b2cal.calibration import Limit, Measurement
 from b2cal.conditions import Allowance
 from b2cal.core.iov import ExpRun, IoV
 from b2cal.validation import Judgement, Provenance, generic_checks, judge, write_report
+from b2cal.validation.report import _numbers
 from tests.validation.payloads import REQUESTED, File, written
 
 N = 120
@@ -121,6 +122,21 @@ def test_the_anomalous_comes_first_with_its_plot_its_worst_channel_and_its_limit
     assert re.search(r"1 of 120 are outside \(limit: within ±8 σ\)\. The worst is offset\[17\]: \d", first)
     table = page[page.index("anomalous first</small>") :]
     assert table.index("change of TimeOffsets/offset") < table.index("resolution")
+
+
+def test_the_numbers_that_were_judged_are_kept_beside_the_report(report: Path) -> None:
+    assert json.loads((report.parent / "measurements.json").read_text()) == MEASUREMENTS
+
+
+def test_of_too_many_numbers_the_anomalous_ones_are_kept_and_the_others_as_far_as_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    long = [Measurement(name, np.full(200, 1.0)).to_json() for name in ("first", "second", "third", "bad")]
+    short = Measurement("short", 1.0).to_json()
+    judgement = judge([*long, short], {"bad": Limit(high=0.5).to_json()}, [])
+    monkeypatch.setattr("b2cal.validation.report.MOST_BYTES_OF_NUMBERS", 2 * len(json.dumps(long[1])) + 200)
+    text = _numbers([*long, short], judgement)
+    assert [measurement["name"] for measurement in json.loads(text)] == ["bad", "first", "short"]
 
 
 def test_every_array_and_every_measured_number_has_a_plot(report: Path) -> None:

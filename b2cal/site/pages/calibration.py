@@ -70,7 +70,7 @@ def validation(number: int, attempt: int) -> Response:
 def plot(number: int, file: str) -> Response:
     """A plot of the report, by the name that its index gives."""
     attempt = dossier(reading(), number, desk().settings).attempt
-    known = {picture.file for picture in pictures(attempt, desk().settings.reports)}
+    known = {picture.file for picture in pictures(attempt, desk().settings.reports, ())}
     if attempt is None or attempt.verdict is None or file not in known:
         raise loop.NotFound("There is no such plot.", hint="Look at the page of the calibration again.")
     folder = (desk().settings.reports / attempt.verdict.report).parent
@@ -81,10 +81,9 @@ def plot(number: int, file: str) -> Response:
 
 @pages.get("/calibrations/<int:number>/numbers.csv")
 def numbers(number: int) -> Response:
-    """All that was measured, channel by channel."""
-    db = reading()
-    attempt = dossier(db, number, desk().settings).attempt
-    rows = table(series(db, attempt, desk().settings.attempts))
+    """What was measured, channel by channel."""
+    attempt = dossier(reading(), number, desk().settings).attempt
+    rows = table(series(attempt, desk().settings.reports))
     text = StringIO()
     csv.writer(text).writerows(rows)
     name = f"calibration-{number}-attempt-{attempt.number if attempt is not None else 0}.csv"

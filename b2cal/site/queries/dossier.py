@@ -141,7 +141,7 @@ def dossier(db: Session, number: int, settings: Settings) -> Dossier:
     it = view.calibrations[it.name]
     attempt = view.attempts.get(it.name) or _last_attempt(db, it.id)
     submission = last_submission(db, it.id)
-    folder = settings.attempts
+    measured = series(attempt, settings.reports)
     return Dossier(
         view=view,
         calibration=it,
@@ -149,14 +149,14 @@ def dossier(db: Session, number: int, settings: Settings) -> Dossier:
         submission=submission,
         decisions=decisions_of(db, it.id),
         jobs=progress(db, [attempt.id]).get(attempt.id) if attempt is not None else None,
-        failures=_failures(db, attempt, folder) if attempt is not None else (),
+        failures=_failures(db, attempt, settings.attempts) if attempt is not None else (),
         inputs=_inputs(db, attempt.id) if attempt is not None else (),
         n_later=_n_later(db, it, attempt) if attempt is not None and attempt.live else 0,
         made=_made(view, attempt) if attempt is not None else (),
         produced=_produced(db, attempt.id) if attempt is not None and it.kind is Kind.PRODUCE else (),
         config=_config(db, it, submission),
-        plots=plots(series(db, attempt, folder)),
-        pictures=pictures(attempt, settings.reports),
+        plots=plots(measured),
+        pictures=pictures(attempt, settings.reports, measured),
         trends=trends(db, it, attempt),
     )
 

@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from b2cal.model import Attempt, Calibration, Grade, Job, JobGroup, Kind, Stage
+from b2cal.model import Attempt, Calibration, Grade, Kind, Verdict
 from b2cal.site.looks import GRADE
 from b2cal.site.plots import Plot, plot_of
+from b2cal.validation import INDEX, NUMBERS
 
 Check = Mapping[str, Any]
 
@@ -51,12 +52,12 @@ class Series:
         return bool(self.check["grade"] != Grade.PASS)
 
 
-def series(db: Session, attempt: Attempt | None, attempts_folder: Path) -> list[Series]:
-    """What the validation job of an attempt measured, anomalous first; only what stands in the verdict too."""
+def series(attempt: Attempt | None, reports_folder: Path) -> list[Series]:
+    """What was measured, as it is kept with the verdict on an attempt, anomalous first."""
     if attempt is None or attempt.verdict is None:
         return []
     checks = {row["name"]: row for row in attempt.verdict.checks}
-    rows = [row for row in _measurements(db, attempt, attempts_folder) if row.get("name") in checks]
+    rows = [row for row in _beside_the_report(attempt.verdict, reports_folder, NUMBERS) if row.get("name") in checks]
     found = [Series(row, checks[row["name"]]) for row in rows]
     return sorted(found, key=lambda one: -GRADE[Grade(one.check["grade"])].urgency)
 
@@ -89,17 +90,18 @@ def plots(measured: Sequence[Series]) -> list[Plot]:
     return [plot for plot in drawn if plot is not None][:_MOST_PLOTS]
 
 
-def pictures(attempt: Attempt | None, reports_folder: Path) -> list[Picture]:
-    """Plots of the new constants against the previous ones, anomalous first."""
+def pictures(attempt: Attempt | None, reports_folder: Path, measured: Sequence[Series]) -> list[Picture]:
+    """Plots of the report, anomalous first: the constants, new and previous, and what is not among the `measured`."""
     if attempt is None or attempt.verdict is None:
         return []
     try:
-        rows = json.loads(((reports_folder / attempt.verdict.report).parent / "plots.json").read_text())
+        rows = _beside_the_report(attempt.verdict, reports_folder, INDEX)
         found = [Picture(row["file"], row["title"], row["caption"], bool(row["anomalous"])) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []  # as with the measurements: an extra
-    own = [picture for picture in found if picture.file.startswith("payload_")]
-    return sorted(own, key=lambda picture: not picture.anomalous)
+    except KeyError:
+        return []
+    drawn_here = {one.measurement["name"] for one in measured}
+    others = [picture for picture in found if picture.title not in drawn_here]
+    return sorted(others, key=lambda picture: not picture.anomalous)
 
 
 def trends(db: Session, it: Calibration, attempt: Attempt | None) -> dict[str, list[Bucket]]:
@@ -128,18 +130,9 @@ def trends(db: Session, it: Calibration, attempt: Attempt | None) -> dict[str, l
     return {name: buckets for name, buckets in found.items() if len(buckets) > 1}
 
 
-def _measurements(db: Session, attempt: Attempt, folder: Path) -> list[dict[str, Any]]:
-    place = db.scalar(
-        select(Job.folder)
-        .join(JobGroup, JobGroup.id == Job.group_id)
-        .where(JobGroup.attempt_id == attempt.id, JobGroup.stage == Stage.MEASURE, Job.folder != "")
-        .order_by(Job.id.desc())
-        .limit(1)
-    )
-    if place is None:
-        return []
+def _beside_the_report(verdict: Verdict, reports_folder: Path, name: str) -> list[dict[str, Any]]:
     try:
-        rows = json.loads((folder / place / "outputs" / "measurements.json").read_text())["measurements"]
-    except (OSError, ValueError, KeyError, TypeError):
+        rows = json.loads(((reports_folder / verdict.report).parent / name).read_text())
+    except (OSError, ValueError):
         return []  # the plots are an extra: the verdict stands in the database
     return [row for row in rows if isinstance(row, dict)]
