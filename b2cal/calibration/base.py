@@ -46,6 +46,7 @@ class Calibration(ABC):
         strategy: how runs are divided.
         max_iterations: how often collect and fit may run while `fit` returns Iterate.
         limits: where measurements may lie, by their names.
+        carried_over: keys of the expert_config whose defaults come from the last published processing.
     """
 
     branches: Branches = ()
@@ -53,6 +54,7 @@ class Calibration(ABC):
     strategy: Strategy = Strategy.SINGLE
     max_iterations: int = 1
     limits: Mapping[str, Limit] = MappingProxyType({})
+    carried_over: Sequence[str] = ()
 
     @abstractmethod
     def collect(self, events: Events, conditions: Conditions, config: dict[str, Any]) -> Collected:
@@ -83,6 +85,7 @@ class Production(ABC):
 
     branches: Branches = ()
     tree: str = "events"
+    carried_over: Sequence[str] = ()
 
     @abstractmethod
     def produce(self, events: Events, conditions: Conditions, config: dict[str, Any]) -> dict[str, Array]:

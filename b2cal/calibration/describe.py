@@ -52,7 +52,7 @@ def _facts(script: Script) -> dict[str, Any]:
     if script.made_by is None:
         return facts | {"kind": "copy"}
     branches = _by_data_name(script.made_by.branches, script.settings.input_data_names)
-    facts |= {"tree": script.made_by.tree, "branches": branches}
+    facts |= {"tree": script.made_by.tree, "branches": branches, "carried_over": list(script.made_by.carried_over)}
     if issubclass(script.made_by, Production):
         return facts | {"kind": "produce"}
     return facts | {

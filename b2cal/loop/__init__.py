@@ -6,6 +6,7 @@ from .buttons import Button, buttons, processing_buttons
 from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, brought_by_hand
 from .calendar import spoken_days
 from .deadlines import asks_for_inputs, inputs_asked_at, spoken
+from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
 from .named import person_named, release_named, without_password
@@ -87,6 +88,7 @@ __all__ = [
     "create_processing",
     "create_tag",
     "data_arrived",
+    "default_config",
     "end_standing_veto",
     "extend",
     "go_on",

@@ -33,6 +33,7 @@ from b2cal.model import (
 from b2cal.runtime import OUTPUTS, Constants, InputFile, JobOutcome, StageOutcome, WantGroup, Work
 
 from .by_hand import ByHand
+from .defaults import default_config
 from .readiness import inputs_of
 from .view import ProcessingView
 from .workplace import Workplace
@@ -127,7 +128,7 @@ def _freeze(
 def defaults_were_rejected(view: ProcessingView, calibration: Calibration) -> bool:
     """Whether the defaults on today's inputs and constants are a combination that was rejected."""
     selection = calibration.selection or {"filters": calibration.definition.settings["input_data_filters"]}
-    return _was_rejected(view, calibration, releases.merged_config(calibration.definition, {}), selection)
+    return _was_rejected(view, calibration, default_config(calibration), selection)
 
 
 def automatic_was_rejected(view: ProcessingView, calibration: Calibration, submission: Submission) -> bool:

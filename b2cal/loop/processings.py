@@ -37,6 +37,7 @@ from b2cal.model import (
 from .actors import manager
 from .calendar import blocked_days
 from .deadlines import open_window
+from .defaults import carried_over
 from .errors import Conflict, InvalidChoice, NotFound
 from .graph import task_id, want_graph
 from .named import release_named
@@ -164,6 +165,7 @@ def activate(db: Session, processing_id: int, act: Act) -> Processing:
             signal=1,
             since=now(db),
             reminders_sent=0,
+            carried_over=carried_over(db, processing, definition),
             accept_incomplete=False,
             problem="",
         )

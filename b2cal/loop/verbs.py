@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 from b2cal.conditions import tag_named
 from b2cal.data import selection_problems
 from b2cal.model import Attempt, Calibration, GroupState, JobGroup, Kind, Role, State, Submission
-from b2cal.releases import config_problems, merged_config
+from b2cal.releases import config_problems
 
 from .attempts import begin_by_hand
 from .by_hand import ByHand, entries_of_tag, refuse_in_doubt
 from .calendar import after
 from .deadlines import open_window
+from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig
 from .named import person_named
 from .outages import give_back, site_away_since
@@ -57,7 +58,10 @@ def submit(db: Session, calibration_id: int, choice: Choice, act: Act) -> Submis
         _drop_live(db, Submission, calibration_id)
         db.add(submission)
         it.calibration.problem = ""
+        carried = {key: of["of"] for key, of in it.calibration.carried_over.items() if key not in choice.changes}
         it.detail(changes=choice.changes, submission=submission.number)
+        if carried:
+            it.detail(carried_over=carried)
         return submission
 
 
@@ -291,7 +295,7 @@ def _next_number(db: Session, kind: type[Submission] | type[Attempt], calibratio
 
 
 def _checked_config(calibration: Calibration, changes: dict[str, Any]) -> dict[str, Any]:
-    config = merged_config(calibration.definition, changes)
+    config = {**default_config(calibration), **changes}
     problems = config_problems(calibration.definition, config)
     if problems:
         raise InvalidConfig(problems)

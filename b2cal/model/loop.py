@@ -142,6 +142,9 @@ class Calibration(Base):
     reminders_sent: Mapped[int] = mapped_column(default=0)
     incomplete_since: Mapped[Moment | None] = mapped_column(comment="since when only its inputs keep it from starting")
     selection: Mapped[Json | None] = mapped_column(comment="the manager's selection for a definition without filters")
+    carried_over: Mapped[Json] = mapped_column(
+        default=dict, comment="key -> value, of: defaults from the last published processing, frozen"
+    )
     accept_incomplete: Mapped[bool] = mapped_column(default=False, comment="somebody decided to go on")
     kept_reads: Mapped[Digest | None] = mapped_column(comment="what it would read when somebody decided to keep it")
     fallback_tag_id: Mapped[int | None] = mapped_column(ForeignKey("global_tag.id"))

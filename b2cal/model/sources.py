@@ -49,7 +49,9 @@ class Definition(Base):
     expert: Mapped[Name]
     settings: Mapped[Json] = mapped_column(comment="Belle II's CalibrationSettings; depends_on as names")
     config_schema: Mapped[Json] = mapped_column(comment="JSON Schema of expert_config")
-    traits: Mapped[Json] = mapped_column(comment="strategy, max_iterations, limits, branches: what the class declares")
+    traits: Mapped[Json] = mapped_column(
+        comment="strategy, limits, branches, carried_over, ...: what the class declares"
+    )
     release: Mapped[Release] = relationship(back_populates="definitions")
     payloads: Mapped[list["DefinitionPayload"]] = relationship(order_by="DefinitionPayload.payload_name")
 

@@ -87,6 +87,20 @@ def boundary_problems(traits: Mapping[str, Any], config: Mapping[str, Any]) -> l
     return []
 
 
+def carrying_problems(keys: Iterable[str], defaults: Mapping[str, Any]) -> list[ConfigProblem]:
+    """Which keys no calibration can take over from another processing, because they are none, or bound to its runs."""
+    from b2cal.calibration.strategy import BOUNDARIES_KEY  # here for the same reason
+
+    wrong = {
+        key: "holds runs of one processing, which mean nothing to the next."
+        if key == BOUNDARIES_KEY
+        else f"is no key of expert_config; {_suggestion(key, sorted(defaults))}"
+        for key in keys
+        if key == BOUNDARIES_KEY or key not in defaults
+    }
+    return [ConfigProblem(key, message) for key, message in wrong.items()]
+
+
 def _explained(error: ValidationError, schema: Schema) -> Iterable[ConfigProblem]:
     path = [str(part) for part in error.absolute_path]
     instance: Any = error.instance

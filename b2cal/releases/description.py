@@ -63,6 +63,7 @@ class Described(_Part):
     strategy: str = ""
     max_iterations: Annotated[int, Field(ge=1)] = 1
     limits: dict[str, dict[str, Any]] = {}
+    carried_over: list[str] = []
 
 
 class _Document(_Part):

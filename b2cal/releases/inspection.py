@@ -9,7 +9,7 @@ from pathlib import Path
 from b2cal.core.errors import B2calError
 from b2cal.model import Definition, DefinitionPayload, Kind
 
-from .config import boundary_problems, problems_by_schema
+from .config import boundary_problems, carrying_problems, problems_by_schema
 from .description import Described, describe
 from .errors import ReleaseRefused
 from .filters import Vocabulary, filter_problems
@@ -20,6 +20,7 @@ from .snapshot import copy_release, digest_of
 
 TIME_LIMIT_S = 30.0
 
+_TRAITS = {"strategy", "max_iterations", "limits", "branches", "tree", "carried_over"}
 _CLASS = {
     Kind.CALIBRATE: "its class is a Calibration",
     Kind.COPY: "it has neither a Calibration nor a Production",
@@ -115,7 +116,7 @@ def _definition(entry: Entry, script: Described) -> Definition:
         expert=settings.expert_username,
         settings=settings.model_dump(mode="json"),
         config_schema=_schema(script),
-        traits=script.model_dump(mode="json", include={"strategy", "max_iterations", "limits", "branches", "tree"}),
+        traits=script.model_dump(mode="json", include=_TRAITS),
         payloads=[DefinitionPayload(payload_name=name) for name in script.produced_payloads],
     )
 
@@ -151,6 +152,7 @@ def _script_problems(entry: Entry, script: Described, vocabulary: Vocabulary) ->
     defaults = settings.expert_config
     wrong = problems_by_schema(defaults, _schema(script)) or boundary_problems({"strategy": script.strategy}, defaults)
     problems += [f"the default {problem}" for problem in wrong]
+    problems += [f"carried_over: {problem}" for problem in carrying_problems(script.carried_over, defaults)]
     yield from (f"{script.script} ({settings.name!r}): {problem}" for problem in problems)
 
 

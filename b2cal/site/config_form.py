@@ -6,7 +6,8 @@ by the definition's JSON Schema and checked by the verb; here only texts are tur
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 PREFIX = "config."
@@ -26,6 +27,7 @@ class Field:
         choices: of a choice, as texts.
         help: what the schema says about the key, in words.
         problem: why `text` was refused.
+        origin: where the default comes from, if not from the script.
     """
 
     key: str
@@ -37,6 +39,7 @@ class Field:
     choices: tuple[str, ...] = ()
     help: str = ""
     problem: str = ""
+    origin: str = ""
 
     @property
     def name(self) -> str:
@@ -46,6 +49,11 @@ class Field:
     def differs(self) -> bool:
         """Another value than the default, or than in the previous processing."""
         return self.changed or self.previous not in (None, self.text)
+
+    @property
+    def stands_out(self) -> bool:
+        """Whoever looks quickly wants to see it: another value than usual, or not that of the script."""
+        return self.differs or bool(self.origin)
 
     @property
     def rows(self) -> int:
@@ -67,12 +75,23 @@ def fields(
     previous: Mapping[str, Any],
     texts: Mapping[str, str],
     problems: Mapping[str, str],
+    origins: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Field]:
     """The form. A key that `texts` lacks shows its default."""
-    return [
-        _field(key, schema.get("properties", {}).get(key, {}), default, previous, texts.get(key), problems.get(key, ""))
+    properties = schema.get("properties", {})
+    plain = [
+        _field(key, properties.get(key, {}), default, previous, texts.get(key), problems.get(key, ""))
         for key, default in defaults.items()
     ]
+    return [replace(field, origin=origins.get(field.key, "")) for field in plain]
+
+
+def origins(script: Mapping[str, Any], carried_over: Mapping[str, Any]) -> dict[str, str]:
+    """Where defaults come from that were taken over, in words: `from bucket22; the script says 5000`."""
+    return {
+        key: f"from {it['of']}" + ("" if _same(it["value"], script[key]) else f"; the script says {shown(script[key])}")
+        for key, it in carried_over.items()
+    }
 
 
 def entered(schema: Mapping[str, Any], defaults: Mapping[str, Any], texts: Mapping[str, str]) -> Entered:

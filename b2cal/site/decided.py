@@ -50,6 +50,8 @@ _WORDS: dict[str, Callable[[Any, Mapping[str, str]], list[str]]] = {
     "instead_of": lambda number, _names: [f"in the place of attempt {number}"],
     "payloads": lambda payloads, _names: [_counted(len(payloads), "payload")],
     "window_ends_at": _until,
+    "outage": lambda _period, _names: [],  # the reason tells it
+    "carried_over": lambda value, _names: [f"{key} as in {of}" for key, of in value.items()],
     "fallback_tag": lambda tag, _names: [f"constants of {tag} stand in"],
     "files": lambda number, _names: [_counted(number, "file")],
     "reads": lambda number, _names: [f"{_counted(number, 'payload')} read"],

@@ -50,6 +50,7 @@ def test_scripts_of_all_kinds_are_described(describe, tmp_path):
         "class Gain(Base):\n"
         "    branches = {'cosmic': ['a'], 'beam': ['a', 'b']}\n"
         "    strategy = Strategy.BOUNDARIES\n"
+        "    carried_over = ('x',)\n"
         f"    limits = {{'spread': Limit(high=0.1, beyond=Outcome.WARN)}}\n{FIT}",
     ).replace("settings = ", "from . import copy\nsettings = ", 1)
     produce = script("cDST", rest="class Cdst(Production):\n    branches = ['a']\n    def produce(self, *_): ...\n")
@@ -95,6 +96,7 @@ def test_scripts_of_all_kinds_are_described(describe, tmp_path):
         "expert_config_schema": {"type": "object"},
         "tree": "events",
         "branches": {"beam": ["a", "b"], "cosmic": ["a"]},
+        "carried_over": ["x"],
         "strategy": "boundaries",
         "max_iterations": 4,
         "limits": {"spread": {"low": None, "high": 0.1, "beyond": "warn"}},

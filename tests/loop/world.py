@@ -66,6 +66,7 @@ class Defined:
     data_name: str = "bhabha"
     strategy: str = "single"
     subsystem: str | None = None
+    carried_over: tuple[str, ...] = ()
     config: Mapping[str, object] = field(default_factory=lambda: {"events": 10})
 
 
@@ -136,7 +137,12 @@ class World:
             step=defined.step,
             kind=defined.kind,
             config_schema=schema_from_defaults(defined.config),
-            traits={"strategy": defined.strategy, "max_iterations": 1, "limits": {}},
+            traits={
+                "strategy": defined.strategy,
+                "max_iterations": 1,
+                "limits": {},
+                "carried_over": defined.carried_over,
+            },
         )
         db.add(DefinitionPayload(release_id=release.id, payload_name=f"P{defined.name}", definition_id=row.id))
         db.flush()

@@ -92,6 +92,19 @@ REFUSED = {
         "",
         ["died of SIGSEGV", "mask.py, line 1"],
     ),
+    "keys that cannot be carried over": (
+        {
+            "mask": script(
+                "Mask", config={"payload_boundaries": []}, more='Mask.carried_over = ["payload_boundaries"]\n'
+            ),
+            "offsets": script("Offsets", config={"min_events": 1}, more='Offsets.carried_over = ("min_event",)\n'),
+        },
+        "",
+        [
+            "mask ('Mask'): carried_over: payload_boundaries holds runs of one processing",
+            "offsets ('Offsets'): carried_over: min_event is no key of expert_config; did you mean 'min_events'?",
+        ],
+    ),
     "no settings": ({"mask": "x = 1"}, "", ["mask cannot be imported", "no settings"]),
     "wrong type of expert_config": (
         {"mask": MASK.replace("expert_config={}", "expert_config={'x': object()}")},

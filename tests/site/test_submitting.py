@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from b2cal.core.clock import ManualClock
 from b2cal.model import Calibration, Database, State, Submission
@@ -63,6 +63,27 @@ def test_the_form_untouched_submits_what_it_shows(expert: Browser, find: Find, d
     made = submission(database, it.id)
     assert made.config == {"min_events": 5000, "iterations": 5}
     assert made.selection == {"filters": {"cosmic": ["Good", "On"], "hadron": ["Good", "On"]}}
+
+
+def test_the_pages_say_which_defaults_were_carried_over_and_from_where(
+    expert: Browser, find: Find, database: Database
+) -> None:
+    it = find("dE/dx gain")
+    carried = {"min_events": {"value": 7000, "of": "bucket22"}, "iterations": {"value": 5, "of": "bucket22"}}
+    taken_over = update(Calibration).where(Calibration.id == it.id).values(carried_over=carried)
+    database.write(lambda db: db.execute(taken_over))
+    for page in (f"/calibrations/{it.id}", f"/calibrations/{it.id}/submit"):
+        text = expert.get(page).text
+        assert "from bucket22; the script says 5000" in text
+        assert text.count("from bucket22") == 2
+    fields = fields_of(expert.get(f"/calibrations/{it.id}/submit").text)
+    assert expert.post(f"/calibrations/{it.id}/submit", **fields).status_code == 303
+    assert submission(database, it.id).config == {"min_events": 7000, "iterations": 5}
+    assert "min_events as in bucket22" in expert.get(f"/calibrations/{it.id}").text
+    expert.post(f"/calibrations/{it.id}/do/withdraw", seen=str(find("dE/dx gain").version))
+    fields = fields_of(expert.get(f"/calibrations/{it.id}/submit").text)
+    expert.post(f"/calibrations/{it.id}/submit", **(fields | {"config.min_events": "5000"}))
+    assert submission(database, it.id).config == {"min_events": 5000, "iterations": 5}
 
 
 def test_changed_keys_and_a_changed_selection_are_submitted(expert: Browser, find: Find, database: Database) -> None:

@@ -14,7 +14,7 @@ from b2cal.loop import Act, Choice
 from b2cal.model import Calibration, Kind, Submission
 from b2cal.releases import ConfigProblem
 from b2cal.site import acts
-from b2cal.site.config_form import PREFIX, Entered, entered, fields, texts_of
+from b2cal.site.config_form import PREFIX, Entered, entered, fields, origins, texts_of
 from b2cal.site.desk import desk, reading, stop_reading, visitor
 from b2cal.site.failures import status_of
 from b2cal.site.pages.acting import done
@@ -51,7 +51,7 @@ def submit(number: int) -> Answer:
         return _form(it, texts, {})
     if "preview" in sent:
         return _preview(it, texts, sent)
-    read = entered(it.definition.config_schema, it.definition.settings["expert_config"], texts)
+    read = entered(it.definition.config_schema, loop.default_config(it), texts)
     if read.problems:
         problems = [ConfigProblem(key, message) for key, message in read.problems.items()]
         return _form(it, texts, read.problems, loop.InvalidConfig(problems))
@@ -115,7 +115,8 @@ def _form(
     db = reading()
     settings = it.definition.settings
     previous = previous_config(db, it)
-    form_fields = fields(it.definition.config_schema, settings["expert_config"], previous, texts, wrong)
+    told = origins(settings["expert_config"], it.carried_over)
+    form_fields = fields(it.definition.config_schema, loop.default_config(it), previous, texts, wrong, told)
     button = next((b for b in loop.buttons(db, it, visitor().username) if b.verb is loop.Verb.SUBMIT), None)
     last = last_submission(db, it.id)
     page = render_template(

@@ -26,7 +26,7 @@ from b2cal.model import (
     Verdict,
 )
 from b2cal.settings import Settings
-from b2cal.site.config_form import Field, fields, texts_of
+from b2cal.site.config_form import Field, fields, origins, texts_of
 from b2cal.site.logs import NOTHING, Excerpt, around_error
 from b2cal.site.looks import GRADE
 from b2cal.site.plots import Plot
@@ -252,9 +252,9 @@ def last_submission(db: Session, calibration_id: int) -> Submission | None:
 
 
 def _config(db: Session, it: Calibration, submission: Submission | None) -> list[Field]:
-    defaults = it.definition.settings["expert_config"]
+    told = origins(it.definition.settings["expert_config"], it.carried_over)
     now = texts_of(submission.config) if submission is not None else {}
-    return fields(it.definition.config_schema, defaults, previous_config(db, it), now, {})
+    return fields(it.definition.config_schema, loop.default_config(it), previous_config(db, it), now, {}, told)
 
 
 def _inputs(db: Session, attempt_id: int) -> list[Stream]:
