@@ -106,6 +106,8 @@ def test_of_a_vetoed_calibration_only_a_stated_fallback_is_published(
     with world.database.read() as db:
         changes = loop.publication_preview(world.view(db)).changes
     assert [change.name for change in changes] == ([] if fallback is None else ["PB"])
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [(ProcessingKind.PROMPT, [(100, 101), (102, -1)]), (ProcessingKind.REPROCESSING, [(100, 101), (102, 104)])],

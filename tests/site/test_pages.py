@@ -432,12 +432,12 @@ def test_the_result_page_explains_itself_and_shows_what_the_demo_found(expert: B
     assert "time of a cluster, ns" in text
     assert "✓ yes" in text
     assert "✕ no" in text
+    assert "MomentumScale: not compatible with the truth" in text
+    assert ">100.0 %<" in text
     path.write_text(json.dumps([{**row, "values": 0, "unit": "no constants", "before": 0, "after": 0, "p": 0}]))
     text = expert.get("/result").text
     assert "no constants" in text
     assert "✓ yes" not in text
-    assert "MomentumScale: not compatible with the truth" in text
-    assert ">100.0 %<" in text
     path.write_text("{")
     assert "cannot be read" in expert.get("/result").text
 
