@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from b2cal import loop
+from b2cal.core.checksums import digest
 from b2cal.core.errors import B2calError
 from b2cal.loop import Act, ProcessingVerb, Verb
 from b2cal.model import State
@@ -142,9 +143,13 @@ def selection(form: Form) -> dict[str, Any]:
     return chosen
 
 
-def request_key(verb: str, number: int, version: int, username: str) -> str:
-    """One key for all sendings of one form: the same person, the same verb, the same version seen."""
-    return f"{verb}:{number}:{version}:{username}"
+def request_key(verb: str, number: int, username: str, form: Form) -> str:
+    """One key for all sendings of one form: the same person, verb and contents, the version seen among them.
+
+    Who fills in the same form differently in a second window is told what the first has done.
+    """
+    contents = {name: text for name, text in form.items() if name != "csrf_token"}
+    return f"{verb}:{number}:{username}:{digest(contents)[:32]}"
 
 
 class NotAForm(B2calError):

@@ -90,6 +90,28 @@ def test_the_same_form_sent_twice_acts_once(expert: Browser, find: Find, databas
     assert "done already" in expert.get(second.location).text
 
 
+def test_the_same_form_filled_in_differently_is_no_second_click(manager: Browser, find: Find) -> None:
+    it = find("dE/dx gain")
+    address, seen = f"/calibrations/{it.id}/do/extend", str(it.version)
+    assert manager.post(address, seen=seen, hours="24").status_code == 303
+    once = find("dE/dx gain").window_ends_at
+    stale = manager.post(address, seen=seen, hours="48", reason="the storage is away")
+    assert stale.status_code == 409
+    assert "extend by manager" in stale.text
+    assert "the storage is away" in stale.text
+    assert 'value="48"' in stale.text
+    assert find("dE/dx gain").window_ends_at == once
+
+
+def test_a_form_says_how_things_stand_before_they_change(manager: Browser, find: Find) -> None:
+    text = manager.get(f"/calibrations/{find('x-t relation').id}/do/reject").text
+    assert "board shift against previous is beyond its limit" in text
+    assert (
+        "Now: 2 of 16 calibrations finished; 30 jobs running, 60 queued."
+        in manager.get("/processings/proc12-chunk3/do/cancel").text
+    )
+
+
 def test_htmx_is_sent_to_the_page_to_go_on_with(expert: Browser, find: Find) -> None:
     it = find("x-t relation")
     answer = expert.post(f"/calibrations/{it.id}/do/sign_off", headers={"HX-Request": "true"}, seen=str(it.version))

@@ -11,9 +11,10 @@ from b2cal.core.ids import new_token
 from b2cal.loop import Act, ProcessingVerb, Verb
 from b2cal.model import Calibration, GlobalTag, Person
 from b2cal.site import acts
-from b2cal.site.desk import desk, reading, stop_reading, visitor
+from b2cal.site.desk import at, desk, reading, stop_reading, visitor
 from b2cal.site.failures import status_of
 from b2cal.site.queries.dossier import calibration_of
+from b2cal.site.queries.progress import progress, together
 from b2cal.site.uploads import brought
 
 pages = Blueprint("acting", __name__)
@@ -35,7 +36,7 @@ def act(number: int, verb: str) -> Answer:
     sent = request.form.to_dict()
     try:
         seen = acts.seen_version(sent)
-        key = acts.request_key(wanted.value, number, seen, me)
+        key = acts.request_key(wanted.value, number, me, {**sent, **_names_of_files()})
         made = _brought(number, seen, key) if wanted is Verb.REPLACE else None
 
         def unit(db: Session) -> str:
@@ -70,7 +71,7 @@ def processing_act(name: str, verb: str) -> Answer:
 
         def unit(db: Session) -> None:
             view = loop.ProcessingView.of(db, name)
-            key = acts.request_key(verb, view.processing.id, seen, me)
+            key = acts.request_key(verb, view.processing.id, me, sent)
             asked = Act(loop.manager(db, me), seen, sent.get("reason", "").strip(), key)
             if verb == acts.EXTEND_ALL:
                 acts.extend_all(db, view, asked, sent)
@@ -96,6 +97,10 @@ def done(text: str, address: str) -> Response:
     return redirect(address, code=303)
 
 
+def _names_of_files() -> dict[str, str]:
+    return {f"file {file.filename}": "" for file in request.files.getlist("files")}
+
+
 def _brought(number: int, seen: int, key: str) -> loop.ByHand:
     """The payloads that this request brings, checked."""
     it = calibration_of(reading(), number)
@@ -119,6 +124,7 @@ def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
         wording=acts.WORDING[verb],
         button=buttons.get(verb),
         others=list(buttons.values()),
+        why=loop.why(view, it, at()),
         consequences=loop.consequences(view, it.name) if verb in acts.CONSEQUENCES else [],
         waiting=[other.name for other in view.after(it.name) if other.state == "submitted"],
         people=db.scalars(select(Person).order_by(Person.full_name)).all()
@@ -146,6 +152,9 @@ def _processing_form(name: str, verb: str, error: B2calError | None = None) -> A
         verb=verb,
         label=_OF_MANY.get(verb) or ProcessingVerb(verb).value.capitalize(),
         wording=wording,
+        n_finished=sum(one.state in loop.FINISHED for one in view.calibrations.values()),
+        n_calibrations=len(view.calibrations),
+        jobs=together(progress(db, [attempt.id for attempt in view.attempts.values()]).values()),
         possible=verb in buttons or verb == acts.EXTEND_ALL or (vetoes and acts.can_veto_subsystem(view)),
         once=new_token(),
         needs_reason=vetoes or (verb in buttons and buttons[verb].needs_reason),

@@ -73,7 +73,7 @@ def _submit(number: int, username: str, sent: dict[str, str], read: Entered) -> 
     def unit(db: Session) -> Submission:
         it = calibration_of(db, number)
         choice = Choice(read.changes, _selection(it, sent))
-        key = acts.request_key("submit", number, seen, username)
+        key = acts.request_key("submit", number, username, sent)
         act = Act(loop.actor(db, username, it), seen, sent.get("reason", "").strip(), key)
         return loop.submit(db, number, choice, act)
 
