@@ -1,5 +1,8 @@
 """The `b2cal` command."""
 
-from .main import main
 
-__all__ = ["main"]
+def main() -> None:
+    """Run the command line."""
+    from .main import main as run  # takes a second; who needs another module of this room does not pay for it
+
+    run()

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Event
 from types import FrameType
 
@@ -19,6 +20,9 @@ from .supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
+ROOM_BYTES = 16 * 1024**2
+"""What a new home takes. With less nothing comes up, and each part would give a reason of its own."""
+
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Handler = Callable[[int, FrameType | None], None]
@@ -29,7 +33,14 @@ class AlreadyRunning(B2calError):
 
 
 class CannotUseHome(B2calError):
-    """The home folder cannot be made or written."""
+    """The home folder cannot be made or written, or its disk is full."""
+
+
+class _Log(logging.FileHandler):
+    """The log of the supervisor; the terminal shows what it cannot take because the disk is full."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (its name in the standard library)
+        """Go on without it."""
 
 
 @contextmanager
@@ -69,11 +80,13 @@ def _make_folders(home: Path) -> None:
         for name in ("run", "logs", "dags"):
             (home / name).mkdir(parents=True, exist_ok=True)
         (home / "run" / "up.lock").touch()
+        with TemporaryFile(dir=home / "run") as probe:
+            os.posix_fallocate(probe.fileno(), 0, ROOM_BYTES)
     except OSError as error:
         raise CannotUseHome(
             f"Cannot write in {home}: {error.strerror}.",
-            hint="Make the folder writable or choose another: `home` in b2cal.toml, or the environment variable "
-            "B2CAL_HOME.",
+            hint=f"Make the folder writable, with at least {ROOM_BYTES // 1024**2} MiB of room, or choose another:"
+            " `home` in b2cal.toml, or the environment variable B2CAL_HOME.",
         ) from error
 
 
@@ -97,7 +110,7 @@ def _alone_in(home: Path) -> Iterator[None]:
 
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    handler = logging.FileHandler(path)
+    handler = _Log(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     room = logging.getLogger("b2cal.cli")
     room.addHandler(handler)

@@ -23,7 +23,7 @@ def check_ports(watched: Iterable[Component]) -> None:
     """
     for component in watched:
         address = component.address
-        if address is not None and (why := _why_not(address)):
+        if address is not None and (why := taken(address)):
             raise PortInUse(
                 f"The {component.name} cannot listen on port {address.port} of {address.host}: {why}.",
                 hint=f"Choose another port: `{address.setting}` in b2cal.toml, or the environment variable "
@@ -31,7 +31,8 @@ def check_ports(watched: Iterable[Component]) -> None:
             )
 
 
-def _why_not(address: Address) -> str:
+def taken(address: Address) -> str:
+    """What keeps a component from listening there; empty if nothing does."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: old connections do not count

@@ -43,6 +43,8 @@ class Supervisor:
         self._thread = Thread(target=self._rounds, name="supervisor")
         self._listened_at = monotonic()
         self._told = ""
+        self._troubles: set[str] = set()
+        self._old_troubles: set[str] = set()
 
     @property
     def status(self) -> tuple[ComponentStatus, ...]:
@@ -77,6 +79,7 @@ class Supervisor:
 
     def _rounds(self) -> None:
         while not self._stopping.wait(ROUND_S):
+            self._old_troubles, self._troubles = self._troubles, set()
             for watch in self._watches:
                 self._carefully(watch.round)
             if monotonic() - self._listened_at > LISTEN_EVERY_S:
@@ -87,8 +90,10 @@ class Supervisor:
     def _carefully(self, act: Callable[[], None]) -> None:
         try:
             act()
-        except Exception:  # a full disk, a process that does not die: no reason to leave the others alone
-            log.exception("The supervisor could not do all of its round")
+        except Exception as error:  # a full disk, a process that does not die: no reason to leave the others alone
+            self._troubles.add(str(error))
+            if str(error) not in self._old_troubles:  # not again in every round
+                log.exception("The supervisor could not do all of its round")
 
     def _listen(self) -> None:
         signs = signs_of_life([watch.component for watch in self._watches])

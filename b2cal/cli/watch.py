@@ -11,6 +11,7 @@ from time import monotonic
 import psutil
 
 from .components import Component
+from .ports import taken
 from .processes import Family
 
 log = logging.getLogger(__name__)
@@ -152,10 +153,14 @@ class Watch:
         self._worked = False
         self._rests_on = None
         self._children = set()
+        address = self.component.address
+        if address is not None and (why := taken(address)):
+            self._plan_restart(f"cannot listen on port {address.port}: {why}")
+            return
         try:
             self._start()
         except OSError as error:  # a full disk, no process free
-            self._plan_restart(f"could not be started: {error}")
+            self._plan_restart(f"could not be started: {error.strerror}")
 
     def _start(self) -> None:
         with open(self._log_file, "a") as file:
