@@ -1,17 +1,20 @@
 """Bring the calibration database to the newest schema."""
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from typing import TYPE_CHECKING
 
 from b2cal import shipped
 
 from .database import Database
 
+# Alembic is imported where it is needed: at the top it would cost every process of b2cal 0.1 s at its start.
+if TYPE_CHECKING:
+    from alembic.config import Config
 
-def alembic_config(url: str) -> Config:
+
+def alembic_config(url: str) -> "Config":
     """Alembic's configuration for one database, without an ini file."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(shipped("migrations")))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
@@ -20,6 +23,9 @@ def alembic_config(url: str) -> Config:
 
 def schema(database: Database) -> tuple[str | None, str | None]:
     """The revision that a database has, and the newest one."""
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     with database.engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
     return present, ScriptDirectory.from_config(alembic_config(str(database.engine.url))).get_current_head()
@@ -27,4 +33,6 @@ def schema(database: Database) -> tuple[str | None, str | None]:
 
 def migrate(url: str, revision: str = "head") -> None:
     """Upgrade the schema of the database at `url`; nothing happens where it is there already."""
+    from alembic import command
+
     command.upgrade(alembic_config(url), revision)
