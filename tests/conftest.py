@@ -1,11 +1,15 @@
 """What holds for every test: no network, no silent skips, no hurry on a busy machine."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from tests.services.mariadb import Emptied, MariaDb
 
 # A slow machine is no bug: only the whole test has a time limit. `make proof` looks at many more examples.
 hypothesis.settings.register_profile("everyday", max_examples=40, deadline=None, print_blob=True)
@@ -45,10 +49,33 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One loud line per skip, at the end, where it is seen."""
+    """One loud line per reason to skip, at the end, where it is seen."""
+    skipped: dict[str, list[str]] = {}
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        terminalreporter.write_line(f"NOT TESTED {report.nodeid}: {reason}", yellow=True, bold=True)
+        skipped.setdefault(str(reason), []).append(report.nodeid)
+    for reason, tests in skipped.items():
+        more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
+        terminalreporter.write_line(f"NOT TESTED {tests[0]}{more}: {reason}", yellow=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator["MariaDb"]:
+    """A MariaDB server, started once."""
+    from tests.services.mariadb import MISSING, running
+
+    if MISSING:
+        pytest.skip(MISSING)
+    with running(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def emptied(mariadb: "MariaDb") -> "Emptied":
+    """A database of that server with all tables, to be used by one test after the other."""
+    from tests.services.mariadb import Emptied
+
+    return Emptied(mariadb)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from typing import Any
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
 
+from .types import MARIADB
+
 
 class Base(DeclarativeBase):
     """All tables of the calibration database."""
@@ -18,4 +20,8 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    __table_args__: Any = {"mysql_charset": "utf8mb4", "mysql_engine": "InnoDB"}
+    __table_args__: Any = {
+        f"{dialect}_{option}": value
+        for dialect in MARIADB
+        for option, value in (("charset", "utf8mb4"), ("engine", "InnoDB"))
+    }

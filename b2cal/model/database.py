@@ -1,4 +1,7 @@
-"""Two kinds of session: `read()` sees a snapshot, `write(unit)` carries a unit of work and repeats it on conflict."""
+"""Two kinds of session: `read()` sees a snapshot, `write(unit)` carries a unit of work and repeats it on conflict.
+
+On SQLite and on MariaDB alike units are carried out one after the other.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -85,9 +88,11 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    engine = create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED")
+    engine = create_engine(url, pool_pre_ping=True, isolation_level="REPEATABLE READ")
     if engine.dialect.name not in MARIADB:
         raise ValueError(f"b2cal keeps its data in SQLite or MariaDB, not in {engine.dialect.name}")
+    event.listen(engine, "connect", _prepare_mariadb)
+    event.listen(engine, "begin", _begin_mariadb)
     return engine
 
 
@@ -98,6 +103,19 @@ def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _prepare_mariadb(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {_PATIENCE_S:.0f}")
+    cursor.close()
+
+
+def _begin_mariadb(connection: Connection) -> None:
+    # As on SQLite there is one writer at a time, so what a unit has looked at stays so until it commits. Whose turn it
+    # is to write says the lock on the only row that every database of b2cal has. Nobody who reads waits for it.
+    if connection.get_execution_options().get("b2cal_write", False):
+        connection.exec_driver_sql("SELECT version_num FROM alembic_version FOR UPDATE")
 
 
 def _begin_sqlite(connection: Connection) -> None:

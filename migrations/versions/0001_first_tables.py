@@ -12,7 +12,12 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-MARIADB = {"mysql_charset": "utf8mb4", "mysql_engine": "InnoDB"}
+# An address may begin with mysql: or with mariadb:, and each heeds its own options only.
+MARIADB = {
+    f"{dialect}_{option}": value
+    for dialect in ("mysql", "mariadb")
+    for option, value in (("charset", "utf8mb4"), ("engine", "InnoDB"))
+}
 
 
 def text(length: int) -> sa.String:
@@ -696,28 +701,17 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-
-    op.drop_index("ix_job_group_id_state", "job")
-
+    # The indexes go with their tables; some of them MariaDB needs for a reference, and lets go only so.
     op.drop_table("job")
     op.drop_table("group_epoch")
     op.drop_table("attempt_file")
     op.drop_table("verdict")
-
-    op.drop_index("ix_job_group_state", "job_group")
-
     op.drop_table("job_group")
-
-    op.drop_index("ix_data_file_data_name_format_exprun", "data_file")
-
     op.drop_table("data_file")
     op.drop_table("attempt_read")
     op.drop_table("attempt_payload")
     op.drop_table("attempt")
     op.drop_table("submission")
-
-    op.drop_index("ix_decision_processing_id_calibration_id_id", "decision")
-
     op.drop_table("decision")
     op.drop_table("definition_payload")
     op.drop_table("calibration")
@@ -730,14 +724,7 @@ def downgrade() -> None:
     op.drop_table("release")
     op.drop_table("person")
     op.drop_table("payload")
-
-    op.drop_index("ix_outbox_sent_at", "outbox")
-
     op.drop_table("outbox")
-
-    op.drop_index("ix_local_job_state", "local_job")
-    op.drop_index("ix_local_job_changed_at", "local_job")
-
     op.drop_table("local_job")
     op.drop_table("lease")
     op.drop_table("global_tag")

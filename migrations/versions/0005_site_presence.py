@@ -25,6 +25,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("away_since", name=op.f("uq_site_presence_away_since")),
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
+        mariadb_charset="utf8mb4",
+        mariadb_engine="InnoDB",
     )
 
 

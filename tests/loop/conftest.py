@@ -1,10 +1,32 @@
-"""The world that the tests of the loop act in."""
+"""The world that the tests of the loop act in, on SQLite and once more on MariaDB."""
 
 from pathlib import Path
 
 import pytest
 
+from b2cal.settings import Settings
 from tests.loop.world import World
+
+DATABASES = ["sqlite", pytest.param("mariadb", marks=pytest.mark.service)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The rules hold on both databases. What tests only processes besides is not repeated."""
+    if not metafunc.definition.get_closest_marker("processes"):
+        metafunc.parametrize("kind_of_database", DATABASES, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def kind_of_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every world of this test lives there."""
+    if getattr(request, "param", "sqlite") == "mariadb":
+        emptied = request.getfixturevalue("emptied")
+
+        def on_mariadb(folder: Path) -> Settings:
+            emptied.database().dispose()
+            return Settings(home=folder, database_url=emptied.url)
+
+        monkeypatch.setattr(World, "settings_for", staticmethod(on_mariadb))
 
 
 @pytest.fixture

@@ -3,10 +3,13 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import ClassVar
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -73,13 +76,21 @@ class Defined:
 DIAMOND = (Defined("A"), Defined("B", ("A",)), Defined("C", ("A",)), Defined("D", ("B", "C")))
 
 
+def on_sqlite(folder: Path) -> Settings:
+    """A home with an empty database in a file of it."""
+    shutil.copy(_empty_database(), folder / "b2cal.db")
+    return Settings(home=folder)
+
+
 class World:
     """One release, one tag with constants for all payloads, ten runs with a file each."""
 
+    settings_for: ClassVar[Callable[[Path], Settings]] = staticmethod(on_sqlite)
+    """How a world gets its home and an empty database."""
+
     def __init__(self, folder: Path, definitions: tuple[Defined, ...] = DIAMOND) -> None:
-        shutil.copy(_empty_database(), folder / "b2cal.db")
         self.clock = ManualClock(START)
-        settings = Settings(home=folder)
+        settings = self.settings_for(folder)
         self.workplace = Workplace(settings, Database(settings.url, self.clock))
         self.database = self.workplace.database
         self.database.write(lambda db: self._fill(db, definitions))
