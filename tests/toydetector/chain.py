@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from b2cal.calibration import Payload, stage
 from b2cal.calibration.script import PACKAGE, load
 from b2cal.calibration.strategy import pieces
 from b2cal.core.checksums import sha256_file
 from b2cal.core.ids import new_token
 from b2cal.core.iov import ExpRun, IoV
+from b2cal.model import Grade
+from b2cal.validation import judge
 
 RELEASE = Path(__file__).resolve().parents[2] / "examples" / "toydetector" / "release"
 EXPERIMENT = 26
@@ -181,21 +181,10 @@ def read(entry: Entry) -> Payload:
     return Payload.read(entry["path"], IoV.from_json([entry["first"], entry["last"]]))
 
 
-def beyond(result: Result) -> set[str]:
-    """Names of the measurements beyond their limits, and of violated yes/no checks."""
-    red = set()
-    for name, measurement in result.measurements.items():
-        values = np.asarray(measurement["values"], dtype=object).ravel()
-        if values.size == 1 and isinstance(values[0], bool):
-            if not values[0]:
-                red.add(name)
-            continue
-        limit = result.limits.get(name, {"low": None, "high": None})
-        numbers = np.array([value for value in values if value is not None], dtype=float)
-        low, high = (np.inf * sign if limit[side] is None else limit[side] for side, sign in (("low", -1), ("high", 1)))
-        if np.any((numbers < low) | (numbers > high)):
-            red.add(name)
-    return red
+def red(result: Result) -> set[str]:
+    """Names of the checks that the verdict on this result does not pass."""
+    verdict = judge(list(result.measurements.values()), result.limits, [])
+    return {check.name for check in verdict.checks if check.grade is not Grade.PASS}
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def test_resolutions_with_found_constants_are_nearly_those_with_true_ones(rows):
 
 
 def test_the_planted_jump_is_beyond_its_limit_and_nothing_else_is(small_chain):
-    red = {script: chain.beyond(small_chain.results[script]) for script in chain.CALIBRATIONS}
+    red = {script: chain.red(small_chain.results[script]) for script in chain.CALIBRATIONS}
     assert {script: names for script, names in red.items() if names} == {"time_offsets": {"step"}}
     step = np.array(small_chain.results["time_offsets"].measurements["step"]["values"], dtype=float)
     jump = json.loads((small_chain.data / "truth.json").read_text())["jump"]
