@@ -2,7 +2,7 @@
 
 from .apart import Allowance, Answer, work_apart
 from .checks import FileCheck, check_files
-from .entries import Entry, NoConstants, at, clipped, coverage_problems, effective
+from .entries import Entry, clipped, coverage_problems, effective
 from .local_database import DATABASE, InvalidLocalDatabase, parse_database, read_local_database, unpacked
 from .publication import Change, PublicationRefused, preview, publish
 from .store import PayloadChanged, PayloadStore, StoredFile
@@ -16,14 +16,12 @@ __all__ = [
     "Entry",
     "FileCheck",
     "InvalidLocalDatabase",
-    "NoConstants",
     "PayloadChanged",
     "PayloadStore",
     "PublicationRefused",
     "StoredFile",
     "TagRefused",
     "UnknownTag",
-    "at",
     "check_files",
     "clipped",
     "coverage_problems",

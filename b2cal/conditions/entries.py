@@ -5,8 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from b2cal.core.errors import B2calError
-from b2cal.core.iov import ExpRun, IoV, gaps, overlaps
+from b2cal.core.iov import IoV, gaps, overlaps
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -25,25 +24,6 @@ class Entry:
 
     def __str__(self) -> str:
         return f"{self.name} {self.iov}"
-
-
-class NoConstants(B2calError):
-    """Nobody made constants of this name for this run."""
-
-
-def at(entries: Iterable[Entry], name: str, run: ExpRun) -> Entry:
-    """The entry that is valid for a run.
-
-    Raises:
-        NoConstants: there is none.
-    """
-    for entry in entries:
-        if entry.name == name and entry.first <= run.number <= entry.last:
-            return entry
-    raise NoConstants(
-        f"There are no constants {name} for {run}.",
-        hint="Put them into the base tag for these runs, or calibrate them in an upstream calibration.",
-    )
 
 
 def clipped(entries: Iterable[Entry], within: IoV) -> list[Entry]:

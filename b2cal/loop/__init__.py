@@ -14,7 +14,7 @@ from .outages import SIGN_EVERY, site_is_there, site_seen_at
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release
 from .publication import Preview, advance_processing, publication_preview, publish
 from .readiness import Why, inputs_of, lacks_selection, why
-from .rules import FINISHED, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Rule, Verb
+from .rules import FINISHED, GOING, OVER, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Rule, Verb
 from .signals import signals
 from .tags import add_to_tag, create_tag, set_tag_state
 from .transition import Act
@@ -42,6 +42,8 @@ from .workplace import Workplace, open_workplace
 
 __all__ = [
     "FINISHED",
+    "GOING",
+    "OVER",
     "PROCESSING_RULES",
     "RULES",
     "SIGN_EVERY",

@@ -14,12 +14,11 @@ from .rules import GOING, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Verb
 
 @dataclass(frozen=True)
 class Button:
-    """A verb with its label; `why_not` is empty when it may be pressed."""
+    """A verb that may be pressed, with its label."""
 
     verb: Verb | ProcessingVerb
     label: str
     needs_reason: bool
-    why_not: str = ""
 
 
 def buttons(db: Session, calibration: Calibration, username: str) -> Sequence[Button]:

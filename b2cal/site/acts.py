@@ -12,8 +12,6 @@ from b2cal.core.errors import B2calError
 from b2cal.loop import Act, ProcessingVerb, Verb
 from b2cal.model import State
 
-from .queries.board import GOING
-
 Form = Mapping[str, str]
 
 DIRECT = frozenset({Verb.SUBMIT, Verb.SIGN_OFF, Verb.WITHDRAW})
@@ -121,7 +119,7 @@ def extend_all(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> 
 
 def can_veto_subsystem(view: loop.ProcessingView) -> bool:
     """Whether there is one, and nothing is over yet."""
-    return view.processing.state in GOING and bool(loop.subsystems(view))
+    return view.processing.state in loop.GOING and bool(loop.subsystems(view))
 
 
 def veto_subsystem(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> None:

@@ -6,7 +6,7 @@ They follow from the seed alone: whichever runs are simulated, and however many 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,16 +73,6 @@ class Truth:
             **{f"{name}.{key}": each for name, values in self.constants.items() for key, each in values.items()},
         )
         (folder / "truth.json").write_text(json.dumps(story, indent=1))
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read the constants back; the rest of the truth is no constant."""
-        constants: dict[str, dict[str, Array]] = {}
-        with np.load(folder / "truth.npz") as members:
-            for member in members:
-                payload, key = member.split(".")
-                constants.setdefault(payload, {})[key] = members[member]
-        return cls(constants)
 
 
 def in_frame(shifts: dict[str, Array]) -> dict[str, Array]:

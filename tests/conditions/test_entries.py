@@ -2,13 +2,12 @@
 
 from itertools import pairwise
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from b2cal.conditions import Entry, NoConstants, at, clipped, coverage_problems, effective
-from b2cal.core.iov import OPEN, ExpRun, IoV
-from tests.conditions.brute_force import UNIVERSE, a_result, an_entry, as_map, identity, runs_of
+from b2cal.conditions import Entry, clipped, coverage_problems, effective
+from b2cal.core.iov import OPEN, IoV
+from tests.conditions.brute_force import a_result, an_entry, as_map, identity, runs_of
 
 NAMES = ("Gains", "Offsets")
 
@@ -98,14 +97,3 @@ def test_runs_without_data_are_covered_by_nothing() -> None:
 
 def test_no_payloads_at_all_are_a_problem() -> None:
     assert coverage_problems([], iov(2)) == ["there are no payloads"]
-
-
-@settings(max_examples=50)
-@given(a_result(), st.sampled_from(UNIVERSE))
-def test_the_entry_at_a_run_is_the_one_of_the_dictionary(entries: list[Entry], run: int) -> None:
-    expected = as_map(entries).get(("Gains", run))
-    if expected is None:
-        with pytest.raises(NoConstants, match=f"no constants Gains for e0r{run}"):
-            at(entries, "Gains", ExpRun.from_number(run))
-    else:
-        assert at(entries, "Gains", ExpRun.from_number(run)).identity == expected

@@ -7,14 +7,11 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from b2cal.loop import FINISHED
-from b2cal.model import Calibration, Processing, ProcessingState, State, Step
+from b2cal.loop import FINISHED, OVER
+from b2cal.model import Calibration, Processing, State, Step
 from b2cal.site.looks import worst
 
 MOST = 100
-
-GOING = frozenset({ProcessingState.ACTIVE, ProcessingState.COMPLETE})
-OVER = frozenset({ProcessingState.PUBLISHED, ProcessingState.CANCELLED})
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,6 @@ from sqlalchemy.orm import Session
 from b2cal import loop
 from b2cal.model import Calibration, Processing, ProcessingState, PublishPolicy, State, now
 
-from .board import GOING
-
 
 class Task(StrEnum):
     """What is to be done, the most urgent kind first."""
@@ -81,7 +79,7 @@ def _tasks(
 
 def _concerned(db: Session, username: str, *, is_manager: bool) -> list[int]:
     """Processings that are going on and have something for this person."""
-    query = select(Processing.id).where(Processing.state.in_(GOING)).order_by(Processing.id)
+    query = select(Processing.id).where(Processing.state.in_(loop.GOING)).order_by(Processing.id)
     if not is_manager:
         hers = or_(Calibration.expert == username, Calibration.deputy == username)
         query = query.where(Processing.id.in_(select(Calibration.processing_id).where(hers)))

@@ -12,7 +12,6 @@ from b2cal.site.forecast import Forecast, Remaining, forecast
 from b2cal.site.graph import Drawing, draw
 from b2cal.site.looks import CALIBRATION, STEP, Look
 
-from .board import GOING
 from .history import durations
 from .people import full_names
 from .progress import Progress, progress, together
@@ -164,7 +163,7 @@ def _outcome(it: Calibration, attempt: Attempt) -> str:
 
 
 def _forecast(db: Session, view: loop.ProcessingView, now: datetime) -> Forecast | None:
-    if view.processing.state not in GOING:
+    if view.processing.state not in loop.GOING:
         return None
     took = durations(db, list(view.calibrations))
     return forecast(
