@@ -12,8 +12,6 @@ from pathlib import Path
 
 BIN = Path(sys.executable).parent
 SLOW = ("processes", "contract", "service", "browser", "end_to_end", "kill", "physics", "proof")
-NOT_YET = {"service"}
-NO_TESTS = 5  # exit code of pytest
 
 Command = Sequence[str | Path]
 
@@ -58,15 +56,9 @@ def main(groups: Mapping[str, list[Command]], names: Sequence[str]) -> int:
     for name in names or groups:
         started = time.monotonic()
         results = [run(command) for command in groups[name]]
-        empty = {NO_TESTS} if name in NOT_YET else set()
         bad = [
             f"{Path(command[0]).name}: {closing}"
             for command, (code, closing) in zip(groups[name], results, strict=True)
-            if code not in {0, *empty}
-        results = [run(command) for command in GROUPS[name]]
-        bad = [
-            f"{Path(command[0]).name}: {closing}"
-            for command, (code, closing) in zip(GROUPS[name], results, strict=True)
             if code
         ]
         failed |= bool(bad)

@@ -1,10 +1,8 @@
 """A processing to try the rules of the loop on: real verbs and a real database; jobs end when the test says so."""
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
