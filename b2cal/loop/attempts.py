@@ -94,7 +94,9 @@ def begin_by_hand(view: ProcessingView, before: Attempt, made: ByHand, at: datet
     db.flush()
     if sums_hold:
         db.add_all(
-            AttemptFile(attempt_id=attempt.id, data_file_id=file.data_file_id, sha256=file.sha256)
+            AttemptFile(
+                attempt_id=attempt.id, data_file_id=file.data_file_id, data_name=file.data_name, sha256=file.sha256
+            )
             for file in before.files
         )
     db.add_all(
