@@ -5,7 +5,6 @@ from .advance import Progress, advance
 from .buttons import Button, buttons, processing_buttons
 from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, brought_by_hand
 from .calendar import spoken_days
-from .deadlines import asks_for_inputs, inputs_asked_at, spoken
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
@@ -13,7 +12,6 @@ from .named import person_named, release_named, without_password
 from .outages import SIGN_EVERY, site_is_there, site_seen_at
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release
 from .publication import Preview, advance_processing, publication_preview, publish
-from .readiness import Why, inputs_of, lacks_selection, why
 from .rules import FINISHED, GOING, OVER, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Rule, Verb
 from .signals import signals
 from .tags import add_to_tag, create_tag, set_tag_state
@@ -38,6 +36,8 @@ from .verbs import (
 )
 from .vetoes import Subsystem, begin_standing_veto, end_standing_veto, standing_vetoes, subsystems, veto_subsystem
 from .view import Freshness, ProcessingView, Standing
+from .waiting import Why, inputs_of, lacks_selection, why
+from .windows_and_reminders import asks_for_inputs, inputs_asked_at, spoken
 from .workplace import Workplace, open_workplace
 
 __all__ = [

@@ -10,16 +10,16 @@ from b2cal.model import Calibration, Grade, Kind, NoVerdictPolicy, Outcome, Sign
 
 from .actors import THE_LOOP
 from .attempts import automatic_was_rejected, begin, defaults_were_rejected
-from .deadlines import asks_for_inputs, next_due, next_reminder, spoken
 from .errors import Conflict, InvalidChoice, InvalidConfig
 from .judging import judge_attempt
 from .outages import give_back, site_away_since
-from .readiness import Lack, all_green, lacking, lacks_selection, obstacle, put_to_manager
 from .results import bring_back
 from .rules import FINISHED, GOING, OVER, Verb
 from .transition import Act, say, transition
 from .verbs import Choice, restart, sign_off, submit, withdraw
 from .view import Freshness, ProcessingView
+from .waiting import Lack, all_green, lacking, lacks_selection, obstacle, put_to_manager
+from .windows_and_reminders import asks_for_inputs, next_due, next_reminder, spoken
 from .workplace import Workplace
 
 

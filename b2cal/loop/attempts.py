@@ -34,8 +34,8 @@ from b2cal.runtime import OUTPUTS, Constants, InputFile, JobOutcome, StageOutcom
 
 from .by_hand import ByHand
 from .defaults import default_config
-from .readiness import inputs_of
 from .view import ProcessingView
+from .waiting import inputs_of
 from .workplace import Workplace
 
 

@@ -36,7 +36,6 @@ from b2cal.model import (
 
 from .actors import manager
 from .calendar import blocked_days
-from .deadlines import open_window
 from .defaults import carried_over
 from .errors import Conflict, InvalidChoice, NotFound
 from .graph import task_id, want_graph
@@ -46,6 +45,7 @@ from .publication import freeze_base, wake_tag
 from .rules import FINISHED, ProcessingVerb
 from .transition import Act, processing_transition, raise_signals
 from .vetoes import veto_from_the_start
+from .windows_and_reminders import open_window
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 

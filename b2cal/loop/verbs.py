@@ -16,15 +16,15 @@ from b2cal.releases import config_problems
 from .attempts import begin_by_hand
 from .by_hand import ByHand, entries_of_tag, refuse_in_doubt
 from .calendar import after
-from .deadlines import open_window
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig
 from .named import person_named
 from .outages import give_back, site_away_since
-from .readiness import lacks_selection
 from .rules import Verb
 from .transition import Act, Transition, raise_signals, refuse_early, transition
 from .view import Freshness, ProcessingView
+from .waiting import lacks_selection
+from .windows_and_reminders import open_window
 
 
 @dataclass(frozen=True)

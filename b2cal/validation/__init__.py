@@ -1,7 +1,7 @@
 """Limits applied to what jobs measured: checks, the verdict, and the report that people judge by."""
 
 from .check import Check, Limits, Origin, Quantity
-from .generic import ConstantsFile, generic_checks, not_converged, not_measured
+from .generic_checks import ConstantsFile, generic_checks, not_converged, not_measured
 from .report import INDEX, NUMBERS, Provenance, write_report
 from .verdict import Judgement, judge, judged
 

@@ -17,7 +17,7 @@ from b2cal.core.iov import IoV
 from b2cal.model import Grade
 
 from .check import Check, Limits, Origin
-from .generic import ConstantsFile, Pair, paired
+from .generic_checks import ConstantsFile, Pair, paired
 from .verdict import Judgement
 
 REPORT, INDEX, NUMBERS = "report.html", "plots.json", "measurements.json"

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from events import STREAMS
 from numpy.typing import NDArray
 from plants import plant
+from raw_data import STREAMS
 from release import calorimeter, cdst, momentum_scale
 from release.beam import BEAM_ENERGY, TOTAL_ENERGY
 from scipy import special

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 import uproot
-from events import STREAMS
 from plants import ALWAYS, PLANTS, plant
+from raw_data import STREAMS
 from release import calorimeter, tracker
 from truth import BAD_RUN, EXCHANGED_CRATE, EXPERIMENT, PEDESTAL_PERIODS, RUNS, SECOND_WEEK, Truth, make_truth
 

@@ -72,7 +72,7 @@ def test_true_ladders_stand_in_the_frame_that_the_alignment_defines():
 
 
 def test_hits_of_undisplaced_ladders_without_errors_lie_on_the_helix(monkeypatch):
-    import events
+    import raw_data
 
     monkeypatch.setattr(tracker, "SIGMA_U", 0.0)
     monkeypatch.setattr(tracker, "SIGMA_Z", 0.0)
@@ -82,7 +82,7 @@ def test_hits_of_undisplaced_ladders_without_errors_lie_on_the_helix(monkeypatch
             each[:] = 0
     rng = np.random.default_rng(1)
     helix = np.array([[0.2, -1.5, 0.05, 0.1, 0.3], [-0.4, -1.2, -0.02, 0.0, 0.1]])
-    hits = events._hits(helix, tracker.COSMIC_PATH, truth, 6, rng)
+    hits = raw_data._hits(helix, tracker.COSMIC_PATH, truth, 6, rng)
     channel, u, z = (hits[name] for name in ("hit_channel", "hit_u", "hit_z"))
     phi, z, _, good = tracker.hit_positions(channel, u, z, truth.at(6))
     true_phi, true_z, _ = tracker.crossing(helix, *tracker.COSMIC_PATH)

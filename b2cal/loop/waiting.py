@@ -26,10 +26,10 @@ from b2cal.model import (
 )
 from b2cal.validation import judged
 
-from .deadlines import asks_for_inputs, spoken
 from .outages import site_away_since
 from .rules import FINISHED, GOING
 from .view import Freshness, ProcessingView
+from .windows_and_reminders import asks_for_inputs, spoken
 
 
 @dataclass(frozen=True)
