@@ -65,7 +65,9 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path("var"), description="folder of everything that b2cal writes")
-    database_url: str = Field("", description="empty = SQLite below the home folder")
+    database_url: str = Field(
+        "", description="empty = SQLite below the home folder; or mariadb+pymysql://user:password@host/name"
+    )
     site: SiteSettings = SiteSettings()
     airflow: AirflowSettings = AirflowSettings()
     batch: BatchSettings = BatchSettings()

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from b2cal.settings import Settings
 from tests.loop.world import World
 
 DATABASES = ["sqlite", pytest.param("mariadb", marks=pytest.mark.service)]
@@ -20,13 +19,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def kind_of_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every world of this test lives there."""
     if getattr(request, "param", "sqlite") == "mariadb":
-        emptied = request.getfixturevalue("emptied")
-
-        def on_mariadb(folder: Path) -> Settings:
-            emptied.database().dispose()
-            return Settings(home=folder, database_url=emptied.url)
-
-        monkeypatch.setattr(World, "settings_for", staticmethod(on_mariadb))
+        monkeypatch.setattr(World, "settings_for", request.getfixturevalue("emptied").home)
 
 
 @pytest.fixture

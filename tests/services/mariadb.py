@@ -15,6 +15,7 @@ import pymysql
 
 from b2cal.core.clock import Clock, SystemClock
 from b2cal.model import Base, Database, migrate
+from b2cal.settings import Settings
 
 PATIENCE_S = 60.0
 USER, PASSWORD = "b2cal", "secret"
@@ -68,6 +69,11 @@ class Emptied:
                 connection.execute(table.delete())
             connection.exec_driver_sql("SET foreign_key_checks = 1")
         return database
+
+    def home(self, folder: Path) -> Settings:
+        """A home whose database this is, without any row."""
+        self.database().dispose()
+        return Settings(home=folder, database_url=self.url)
 
 
 @contextmanager

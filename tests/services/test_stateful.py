@@ -1,0 +1,25 @@
+"""The rules of the loop against their model, on MariaDB."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.loop.test_stateful import LoopAgainstModel
+from tests.loop.world import World
+from tests.services.mariadb import Emptied
+
+pytestmark = [pytest.mark.service, pytest.mark.usefixtures("worlds_on_mariadb")]
+
+
+@pytest.fixture
+def worlds_on_mariadb(emptied: Emptied, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "settings_for", emptied.home)
+
+
+class LoopOnMariaDb(LoopAgainstModel):
+    """The same machine; its worlds live in the emptied database, one after the other."""
+
+
+TestLoop = LoopOnMariaDb.TestCase
+TestLoop.settings = settings(
+    max_examples=4, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
