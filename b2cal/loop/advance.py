@@ -1,24 +1,24 @@
 """All that is due for one calibration, now. This is what the DAG tasks call; it may be repeated at any moment."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from b2cal.model import Calibration, Grade, Kind, NoVerdictPolicy, Outcome, SignOffPolicy, State, now
+from b2cal.model import Calibration, Grade, Outcome, State, now
 
 from .actors import THE_LOOP
 from .attempts import automatic_was_rejected, begin, defaults_were_rejected
 from .errors import Conflict, InvalidChoice, InvalidConfig
 from .judging import judge_attempt
-from .outages import give_back, site_away_since
+from .outages import give_back, gives_up_site_at, site_awaited_since
 from .results import bring_back
 from .rules import FINISHED, GOING, OVER, Verb
 from .transition import Act, say, transition
 from .verbs import Choice, restart, sign_off, submit, withdraw
 from .view import Freshness, ProcessingView
-from .waiting import Lack, all_green, lacking, lacks_selection, obstacle, put_to_manager
+from .waiting import Lack, all_green, always_asks, lacking, lacks_selection, obstacle, put_to_manager
 from .windows_and_reminders import asks_for_inputs, next_due, next_reminder, spoken
 from .workplace import Workplace
 
@@ -59,12 +59,18 @@ def advance(workplace: Workplace, processing: str, calibration: str) -> Progress
                 state=it.state.value,
                 finished=it.state in FINISHED or view.processing.state in OVER,
                 signal=it.signal,
-                next_due=next_due(view.processing, it, workplace.settings.loop.reminders, now(db)),
+                next_due=_next_due(view, it, workplace.settings.loop.reminders),
                 generation=view.processing.generation,
             )
             step = _due(view, it)
         if step is None or not step(workplace, processing, calibration):
             return progress
+
+
+def _next_due(view: ProcessingView, it: Calibration, reminders: Sequence[float]) -> datetime | None:
+    planned = next_due(view.processing, it, reminders, now(view.db))
+    waits_for_site = not view.processing.held and view.processing.state in GOING
+    return planned or (gives_up_site_at(view.db, it) if waits_for_site else None)
 
 
 def _due(view: ProcessingView, calibration: Calibration) -> Step | None:
@@ -90,7 +96,7 @@ def _remind_or_submit(workplace: Workplace, processing: str, calibration: str) -
         if give_back(db, it):
             return True
         if now(db) >= it.window_ends_at:
-            return site_away_since(db, it) is None and _submit_defaults(db, view, it)
+            return site_awaited_since(db, it) is None and _submit_defaults(db, view, it)
         reminder_at = next_reminder(it, workplace.settings.loop.reminders)
         if reminder_at is None or now(db) < reminder_at:
             return False
@@ -186,11 +192,7 @@ def _sign_off_by_policy(workplace: Workplace, processing: str, calibration: str)
         attempt = view.attempts.get(calibration)
         if it.state is not State.REVIEW or attempt is None or attempt.verdict is None:
             return False
-        if view.processing.sign_off_policy is not SignOffPolicy.AUTO or attempt.verdict.grade is not Grade.PASS:
-            return False
-        has_constants = attempt.outcome in (Outcome.CONSTANTS, Outcome.REPLACED)
-        generic = attempt.verdict.generic_only and has_constants and it.kind is Kind.CALIBRATE
-        if generic and view.processing.no_verdict_policy is NoVerdictPolicy.ASK:
+        if attempt.verdict.grade is not Grade.PASS or always_asks(view.processing, it, attempt):
             return False
         sign_off(db, it.id, Act(THE_LOOP, it.version, all_green(attempt.verdict)))
         return True

@@ -28,6 +28,9 @@ SHORTEST = timedelta(minutes=10)
 SHARE = 0.1
 """An absence of less than this part of a window is none for that window."""
 
+PATIENCE = timedelta(days=7)
+"""How long a window that is over waits for a site that is away. The loop can live without the site."""
+
 
 @dataclass(frozen=True)
 class Outage:
@@ -66,12 +69,21 @@ def give_back(db: Session, it: Calibration) -> bool:
     return True
 
 
-def site_away_since(db: Session, it: Calibration) -> datetime | None:
-    """When the site was last seen, if it is away now for so long that this window will be extended; else None."""
+def site_awaited_since(db: Session, it: Calibration) -> datetime | None:
+    """When the site was last seen, if it is away now for so long that this window will be extended; else None.
+
+    None as well when it has been waited for long enough.
+    """
     latest = _latest(db)
-    if latest is None or not _counts(it, latest.seen_at, now(db)):
+    if latest is None or not _counts(it, latest.seen_at, now(db)) or now(db) >= _patience_ends(it):
         return None
     return latest.seen_at
+
+
+def gives_up_site_at(db: Session, it: Calibration) -> datetime | None:
+    """When a window that is over stops to wait for the site; None while it does not wait for it."""
+    over = it.state is State.OPEN and it.window_ends_at is not None and it.window_ends_at <= now(db)
+    return _patience_ends(it) if over and site_awaited_since(db, it) is not None else None
 
 
 def site_seen_at(db: Session) -> datetime | None:
@@ -125,6 +137,10 @@ def _given(db: Session, it: Calibration) -> set[str | None]:
 
 def _key(outage: Outage, it: Calibration) -> str:
     return f"outage:{outage.number}:{it.id}"
+
+
+def _patience_ends(it: Calibration) -> datetime:
+    return after(_end(it), PATIENCE, it.processing.blocked_days)
 
 
 def _start(it: Calibration) -> datetime:

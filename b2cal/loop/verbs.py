@@ -19,7 +19,7 @@ from .calendar import after
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig
 from .named import person_named
-from .outages import give_back, site_away_since
+from .outages import give_back, site_awaited_since
 from .rules import Verb
 from .transition import Act, Transition, raise_signals, refuse_early, transition
 from .view import Freshness, ProcessingView
@@ -240,7 +240,7 @@ def extend(db: Session, calibration_id: int, hours: float, act: Act) -> None:
         while give_back(db, it.calibration):
             pass  # first what the site's outages took from it
         ends_at, blocked = it.calibration.window_ends_at, it.calibration.processing.blocked_days
-        if ends_at is None or (ends_at <= it.at and site_away_since(db, it.calibration) is None):
+        if ends_at is None or (ends_at <= it.at and site_awaited_since(db, it.calibration) is None):
             ends_at = open_window(it.calibration, it.at, hours * 3600, blocked)
         else:
             it.calibration.window_ends_at = ends_at = after(ends_at, timedelta(hours=hours), blocked)

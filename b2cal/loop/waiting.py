@@ -18,7 +18,9 @@ from b2cal.model import (
     JobGroup,
     JobState,
     Kind,
+    NoVerdictPolicy,
     Outcome,
+    Processing,
     SignOffPolicy,
     StartPolicy,
     State,
@@ -26,7 +28,7 @@ from b2cal.model import (
 )
 from b2cal.validation import judged
 
-from .outages import site_away_since
+from .outages import site_awaited_since
 from .rules import FINISHED, GOING
 from .view import Freshness, ProcessingView
 from .windows_and_reminders import asks_for_inputs, spoken
@@ -142,6 +144,17 @@ def put_to_manager(view: ProcessingView, calibration: Calibration, lack: Lack) -
     )
 
 
+def always_asks(processing: Processing, calibration: Calibration, attempt: Attempt) -> str:
+    """Why a green verdict does not sign off by itself; empty where it does."""
+    if processing.sign_off_policy is SignOffPolicy.MANUAL:
+        return "this processing always asks"
+    has_constants = attempt.outcome in (Outcome.CONSTANTS, Outcome.REPLACED) and calibration.kind is Kind.CALIBRATE
+    generic_only = attempt.verdict is not None and attempt.verdict.generic_only
+    if generic_only and has_constants and processing.no_verdict_policy is NoVerdictPolicy.ASK:
+        return "the script gives no verdict"
+    return ""
+
+
 def why(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
     """What this calibration waits for, in one sentence."""
     standing = view.standing(calibration.name)
@@ -158,9 +171,22 @@ def why(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
     if view.processing.state not in GOING and calibration.state not in FINISHED:
         return Why(f"{view.processing.name} is {view.processing.state.value}.")
     sentence = _SENTENCES[calibration.state](view, calibration, at)
+    if view.processing.held and calibration.state not in FINISHED:
+        return _held(view, calibration, sentence)
     if standing.freshness is Freshness.IN_DOUBT:
         return Why(f"{sentence.sentence} In doubt: {standing.because} is being done again.", standing.because)
     return sentence
+
+
+def _held(view: ProcessingView, calibration: Calibration, otherwise: Why) -> Why:
+    """Nothing goes on by itself; what a person may decide is said all the same."""
+    held = f"{view.processing.name} is held: nothing goes on by itself until {view.processing.manager} releases it."
+    attempt = view.attempts.get(calibration.name)
+    green = attempt is not None and attempt.verdict is not None and attempt.verdict.grade is Grade.PASS
+    signs_itself = attempt is not None and green and not always_asks(view.processing, calibration, attempt)
+    if calibration.state is State.FAILED or (calibration.state is State.REVIEW and not signs_itself):
+        return Why(f"{otherwise.sentence} {held}", otherwise.calibration)
+    return Why(held)
 
 
 def _is_by_hand(view: ProcessingView, calibration: Calibration) -> bool:
@@ -178,7 +204,7 @@ def _open(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
 
 
 def _at_the_end(view: ProcessingView, calibration: Calibration, at: datetime) -> str:
-    away_since = site_away_since(view.db, calibration)
+    away_since = site_awaited_since(view.db, calibration)
     if away_since is None:
         return "The window is over: it is submitted now."
     return f"The window is over, but nobody could reach the site for {spoken(at - away_since)}: it waits for the site."
@@ -218,13 +244,13 @@ def _running(view: ProcessingView, calibration: Calibration, _at: datetime) -> W
 def _review(view: ProcessingView, calibration: Calibration, _at: datetime) -> Why:
     attempt = view.attempts.get(calibration.name)
     verdict = attempt.verdict if attempt else None
-    if verdict is None:
+    if attempt is None or verdict is None:
         return Why(f"{calibration.expert} decides.")
     worst = next((check for check in verdict.checks if check["grade"] == verdict.grade.value), None)
     if verdict.grade is Grade.PASS:
-        manual = view.processing.sign_off_policy is SignOffPolicy.MANUAL
-        reason = "this processing always asks" if manual else "the script gives no verdict"
-        return Why(f"{all_green(verdict)}; {calibration.expert} decides, {reason}.")
+        reason = always_asks(view.processing, calibration, attempt)
+        decides = f"{calibration.expert} decides, {reason}" if reason else "it is signed off now"
+        return Why(f"{all_green(verdict)}; {decides}.")
     where = f" ({worst['where']})" if worst and worst["where"] else ""
     return Why(f"{worst['name'] if worst else 'A check'} is beyond its limit{where}; {calibration.expert} decides.")
 

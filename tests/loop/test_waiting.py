@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from b2cal import conditions, loop
 from b2cal.core.iov import ExpRun
 from b2cal.loop import Act, Choice
-from b2cal.model import Attempt, DataFile, Outbox, ProcessingKind
+from b2cal.model import Attempt, DataFile, Grade, Outbox, ProcessingKind
 from tests.loop.world import MANAGER, Defined, World
 
 
@@ -227,3 +227,24 @@ def test_an_attempt_keeps_for_each_run_why_it_was_taken(world: World) -> None:
         runs = world.view(db).attempts["A"].runs
     assert [run["run"] for run in runs] == [str(ExpRun(26, number)) for number in range(100, 105)]
     assert all(run["taken"] and "1,000 events of bhabha" in run["reason"] for run in runs)
+
+
+def test_what_is_held_says_so_and_a_person_who_may_decide_is_told_all_the_same(world: World) -> None:
+    for name in ("A", "B"):
+        world.do("submit", name)
+    world.advance("A")
+    world.jobs_end("A", 1)
+    world.judged("A", Grade.FAIL)
+    world.tick(100)
+
+    def hold(db: Session) -> None:
+        it = world.view(db).processing
+        loop.hold(db, it.id, Act(MANAGER, it.version, "the cooling is off"))
+
+    world.database.write(hold)
+    with world.database.read() as db:
+        view = world.view(db)
+        said = {it.name: loop.why(view, it, world.clock.now()).sentence for it in view.calibrations.values()}
+    assert all("bucket1 is held: nothing" in sentence for sentence in said.values())
+    assert said["A"].startswith("A check is beyond its limit; tracking decides.")
+    assert not any("now" in sentence for sentence in said.values())
