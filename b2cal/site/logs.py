@@ -13,6 +13,13 @@ WINDOW = 400
 _LONGEST_LINE = 2000
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 _ERROR = re.compile(rb"\b(?:error|fatal|exception|traceback|segmentation violation|killed)\b|Error:", re.IGNORECASE)
+_FRAGMENTS = tuple(
+    written
+    for word in (b"rror", b"atal", b"xception", b"raceback", b"egmentation violation", b"illed")
+    for written in (word, word.upper())
+)
+"""The words of _ERROR without their first letters, as they are written: found at once in a file of any size."""
+
 _SEARCHED = 20_000_000
 
 
@@ -98,8 +105,14 @@ def _newlines(content: mmap.mmap, end: int | None = None) -> int:
 def _find_error(content: mmap.mmap, error: str) -> int | None:
     if error and (place := content.find(error.encode())) >= 0:
         return place
-    found = _ERROR.search(content, 0, min(len(content), _SEARCHED))
-    return None if found is None else found.start()
+    first, end = None, min(len(content), _SEARCHED)
+    for fragment in _FRAGMENTS:
+        place = content.find(fragment, 0, end)
+        while place >= 0 and not (place and _ERROR.match(content, place - 1)):
+            place = content.find(fragment, place + 1, end)
+        if place >= 0:
+            first, end = place - 1, place
+    return first
 
 
 def _lines(content: mmap.mmap, begin: int, n_lines: int, first_error: int | None) -> Iterator[Line]:
