@@ -114,7 +114,7 @@ class SmallLoop:
 
     def up(self) -> None:
         """Give the command `b2cal up`."""
-        with open(self.home / "up.out", "ab") as output:
+        with open(self.home.with_name("up.out"), "ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "b2cal", "up"], env=self.environment, stdout=output, stderr=output
             )
