@@ -37,6 +37,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", "live", name=op.f("uq_standing_veto_name_live")),
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
+        mariadb_charset="utf8mb4",
+        mariadb_engine="InnoDB",
     )
 
 

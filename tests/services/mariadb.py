@@ -49,6 +49,7 @@ class MariaDb:
     def new(self, name: str) -> str:
         """The address of a new, empty database without tables."""
         with pymysql.connect(host="127.0.0.1", port=self.port, user=USER, password=PASSWORD) as connection:
+            connection.cursor().execute("SET foreign_key_checks = 0")
             connection.cursor().execute(f"CREATE OR REPLACE DATABASE `{name}`")
         return self.url(name)
 
