@@ -1,16 +1,14 @@
 """Too few data in one of several experiments: the others give constants, there those before stay valid."""
 
-import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from b2cal import conditions, loop
-from b2cal.calibration import Payload
 from b2cal.core.iov import END_OF_EXPERIMENT, ExpRun, IoV
-from b2cal.model import DataFile, DataFormat, GroupState, JobGroup, JobState, ProcessingKind, Run, now
+from b2cal.model import DataFile, DataFormat, ProcessingKind, Run, now
+from tests.loop.outputs import COLLECTED, MEASURED, fitted, jobs_bring
 from tests.loop.world import START, Defined, World
 
 pytestmark = pytest.mark.processes
@@ -42,41 +40,6 @@ def add_experiment_27(world: World) -> None:
     world.database.write(unit)
 
 
-def jobs_bring(world: World, leave: Callable[[Path], None]) -> None:
-    """The jobs that are wanted now end well, each with what `leave` writes into its outputs."""
-
-    def unit(db: Any) -> None:
-        for group in db.query(JobGroup).where(JobGroup.state == GroupState.WANTED):
-            group.state = GroupState.DONE
-            for job in group.jobs:
-                job.state, job.folder = JobState.DONE, f"{group.stage}/{job.number}"
-                outputs = world.workplace.settings.attempts / job.folder / "outputs"
-                outputs.mkdir(parents=True)
-                leave(outputs)
-
-    world.database.write(unit)
-
-
-def document(name: str, **content: Any) -> Callable[[Path], None]:
-    def leave(outputs: Path) -> None:
-        (outputs / name).write_text(json.dumps({"names_read": [], **content}))
-
-    return leave
-
-
-def fitted(iov: IoV, without_data: Sequence[IoV]) -> Callable[[Path], None]:
-    payload = Payload("PA", iov, {"gain": [1.0, 2.0]})
-
-    def leave(outputs: Path) -> None:
-        payload.write(outputs / "PA.root")
-        first, last = iov.to_json()
-        entry = {"name": "PA", "first": first, "last": last, "file": "PA.root", "identity": payload.identity}
-        poor = [iov.to_json() for iov in without_data]
-        document("result.json", outcome="ok", message="Too few data.", payloads=[entry], without_data=poor)(outputs)
-
-    return leave
-
-
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     """One calibration over two experiments, whose collect jobs have ended."""
@@ -85,7 +48,7 @@ def world(tmp_path: Path) -> World:
     world.process(runs=IoV(ExpRun(26, 108), ExpRun(27, 1)), kind=ProcessingKind.REPROCESSING)
     world.do("submit", "A")
     world.advance("A")
-    jobs_bring(world, document("collected.json"))
+    jobs_bring(world, COLLECTED)
     world.advance("A")
     return world
 
@@ -93,7 +56,7 @@ def world(tmp_path: Path) -> World:
 def test_the_others_are_published_and_there_the_constants_before_stay_valid(world: World) -> None:
     jobs_bring(world, fitted(RICH, [POOR]))
     world.advance("A")
-    jobs_bring(world, document("measurements.json", measurements=[], limits={}))
+    jobs_bring(world, MEASURED)
     assert world.advance("A").state == "review"  # the old constants of this world are no file to compare with
     world.do("sign_off", "A")
 

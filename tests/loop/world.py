@@ -83,6 +83,8 @@ def on_sqlite(folder: Path) -> Settings:
 class World:
     """One release, one tag with constants for all payloads, ten runs with a file each."""
 
+    usual: ClassVar = {"base_tag": "main", "target_tag": "main", "window_s": 100.0, "reject_window_s": 50.0}
+
     settings_for: ClassVar[Callable[[Path], Settings]] = staticmethod(on_sqlite)
     """How a world gets its home and an empty database."""
 
@@ -184,8 +186,7 @@ class World:
             runs=runs or IoV(ExpRun(26, first), ExpRun(26, last)),
             release="toy",
             manager="manager",
-            base_tag="main",
-            **{"target_tag": "main", "window_s": 100.0, "reject_window_s": 50.0, **policies},  # type: ignore[arg-type]
+            **{**self.usual, **policies},  # type: ignore[arg-type]
         )
 
         def unit(db: Session) -> None:
