@@ -82,7 +82,8 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
         InvalidChoice: a name that files and DAGs cannot have, an open run range, one without data, an unknown zone.
         NotFound: release, tag or person is not known.
         NotAllowed: the manager is none.
-        Conflict: the name is taken, or a prompt processing of the same tag has some of these runs.
+        Conflict: the name is taken; the tag takes nothing; a prompt processing of the same tag has some of these runs,
+            or is published for later ones.
     """
     if not _NAME.fullmatch(wanted.name):
         raise InvalidChoice(
@@ -107,6 +108,7 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
         )
     if wanted.kind is ProcessingKind.PROMPT:
         _refuse_overlap(db, wanted, target)
+        _refuse_too_late(db, wanted, target)
     _refuse_unknown(release, wanted.vetoes)
     processing = Processing(
         name=wanted.name,
@@ -239,6 +241,27 @@ def _refuse_overlap(db: Session, wanted: NewProcessing, target: GlobalTag) -> No
         raise Conflict(
             f"{other} of the same tag {target.name} has some of the runs {wanted.runs}.",
             hint="Prompt processings of one tag may not overlap: choose other runs or another tag.",
+        )
+
+
+def _refuse_too_late(db: Session, wanted: NewProcessing, target: GlobalTag) -> None:
+    """Publication goes in run order: what comes before published constants could never be published."""
+    later = db.scalar(
+        select(Processing)
+        .where(
+            Processing.target_tag_id == target.id,
+            Processing.kind == ProcessingKind.PROMPT,
+            Processing.state == ProcessingState.PUBLISHED,
+            Processing.run_first > wanted.runs.last_number,
+        )
+        .order_by(Processing.run_first)
+        .limit(1)
+    )
+    if later is not None:
+        raise Conflict(
+            f"{wanted.runs} lie before {IoV.from_numbers(later.run_first, later.run_last)}, which {later.name} has"
+            f" published to {target.name}: nothing of them could be published any more.",
+            hint="Choose later runs, or a new tag: a published tag is corrected only for later runs.",
         )
 
 

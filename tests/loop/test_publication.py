@@ -162,6 +162,26 @@ def test_prompt_processings_of_one_tag_may_not_overlap(world: World) -> None:
         world.process("bucket2", first=104, last=109)
 
 
+def test_a_prompt_processing_for_runs_before_what_is_published_is_refused(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.process("bucket2", first=105, last=109)
+    finish_all(world, 2, "bucket2")
+    assert loop.advance_processing(world.workplace, "bucket2").state == "published"
+    with pytest.raises(
+        loop.Conflict, match="e26r100 - e26r104 lie before e26r105 - e26r109, which bucket2 has published"
+    ):
+        world.process("bucket1")
+    world.process("again", kind=ProcessingKind.REPROCESSING)
+
+
+def test_before_the_later_one_is_published_there_may_still_be_an_earlier_one(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.process("bucket2", first=105, last=109)
+    finish_all(world, 2, "bucket2")
+    world.process("bucket1")
+    assert loop.advance_processing(world.workplace, "bucket2").state == "complete"
+
+
 def test_a_published_processing_cannot_be_changed(world: World) -> None:
     finish_all(world, 1)
     loop.advance_processing(world.workplace, "bucket1")
