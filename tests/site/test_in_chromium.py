@@ -10,6 +10,8 @@ from flask import Flask
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
 from werkzeug.serving import make_server
 
+from b2cal.calibration import Payload
+from b2cal.core.iov import ExpRun, IoV
 from b2cal.model import Calibration, State
 
 from .conftest import PAGES
@@ -131,6 +133,24 @@ def test_a_manager_vetoes_after_reading_what_it_does(visit: Open, find: Find) ->
     page.get_by_role("button", name="Veto").click()
     expect(page.get_by_role("status").first).to_contain_text("x-t relation is vetoed.")
     assert find("x-t relation").state is State.VETOED
+
+
+def test_an_expert_brings_payloads_made_by_hand(visit: Open, find: Find, tmp_path: Path) -> None:
+    files = [tmp_path / f"{name}.root" for name in ("XtRelations", "SpaceResolutions")]
+    for file in files:
+        Payload(file.stem, IoV(ExpRun(26, 180), None), {"a": [1.0, 2.0]}).write(file)
+    page = visit("tracking")
+    page.goto(f"/calibrations/{find('x-t relation').id}")
+    page.get_by_role("link", name="Replace…").click()
+    page.get_by_label("Files").set_input_files(files[0])
+    page.get_by_label("Reason").fill("fitted by eye")
+    page.get_by_role("button", name="Replace").click()
+    expect(page.get_by_role("alert")).to_contain_text("SpaceResolutions is missing")
+    expect(page.get_by_label("Reason")).to_have_value("fitted by eye")
+    page.get_by_label("Files").set_input_files(files)
+    page.get_by_role("button", name="Replace").click()
+    expect(page.get_by_role("status").first).to_contain_text("x-t relation is replaced and will be judged.")
+    assert find("x-t relation").state is State.VALIDATING
 
 
 def test_a_conflict_is_told_in_place_and_keeps_what_was_typed(visit: Open) -> None:
@@ -255,5 +275,6 @@ def test_the_colours_follow_the_system(visit: Open) -> None:
 def addresses(find: Find) -> list[str]:
     """Every kind of page."""
     xt, failed = find("x-t relation").id, find("Channel masks", "proc12-chunk3").id
-    of_xt = [f"/calibrations/{xt}{page}" for page in ("", "/submit", "/inputs", "/jobs", "/do/veto", "/do/select")]
+    of_one = ("", "/submit", "/inputs", "/jobs", "/do/veto", "/do/select", "/do/replace", "/do/name_deputy")
+    of_xt = [f"/calibrations/{xt}{page}" for page in of_one]
     return ["/login", *PAGES, *of_xt, f"/calibrations/{failed}", "/jobs/1"]
