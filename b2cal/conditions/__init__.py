@@ -1,6 +1,5 @@
 """Payload files, global tags, and what is valid for which runs."""
 
-from .apart import Allowance, Answer, work_apart
 from .checks import FileCheck, check_files
 from .entries import Entry, clipped, coverage_problems, effective
 from .local_database import DATABASE, InvalidLocalDatabase, parse_database, read_local_database, unpacked
@@ -10,8 +9,6 @@ from .tags import TagRefused, UnknownTag, create_tag, set_tag_state, store_paylo
 
 __all__ = [
     "DATABASE",
-    "Allowance",
-    "Answer",
     "Change",
     "Entry",
     "FileCheck",
@@ -36,5 +33,4 @@ __all__ = [
     "tag_entries",
     "tag_named",
     "unpacked",
-    "work_apart",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .apart import Allowance, Answer, work_apart
+from b2cal.core.apart import Allowance, Answer, work_apart
 
 _INSPECTION = Path(__file__).with_name("inspection.py")
 

@@ -1,4 +1,4 @@
-"""Looks into one payload file. Runs in the process apart: see `apart`."""
+"""Looks into one payload file. Runs in the process apart: see `core.apart`."""
 
 import resource
 import struct

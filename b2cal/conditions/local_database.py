@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from b2cal.core.apart import Allowance, work_apart
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import InvalidIoV, IoV
-
-from .apart import Allowance, work_apart
 
 DATABASE = "database.txt"
 

@@ -1,4 +1,4 @@
-"""Takes a local database out of an archive that nobody vouches for. Runs in the process apart: see `apart`."""
+"""Takes a local database out of an archive that nobody vouches for. Runs in the process apart: see `core.apart`."""
 
 import re
 import tarfile

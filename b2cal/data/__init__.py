@@ -2,13 +2,11 @@
 
 from .catalogue import ScanReport, scan
 from .inputs import ChosenFile, Completeness, Inputs, RunChoice, Shortfall, select
-from .opening import CannotOpenFiles
 from .produced import NewFile, UnusableFile, late_files, register_produced
 from .registry import RegistryRefused
 from .selection import InvalidSelection, Selection, default_selection, selection_problems
 
 __all__ = [
-    "CannotOpenFiles",
     "ChosenFile",
     "Completeness",
     "Inputs",

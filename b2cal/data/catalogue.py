@@ -78,7 +78,7 @@ def scan(database: Database, folder: Path) -> ScanReport:
 
     Raises:
         RegistryRefused: `runs.json` is missing or wrong; nothing was kept.
-        CannotOpenFiles: nothing was kept.
+        CannotWorkApart: files cannot be opened at all; nothing was kept.
     """
     folder = folder.resolve()
     registry = read_registry(folder)

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from b2cal.core import confined
 from b2cal.core.errors import B2calError
 from b2cal.model import DataFormat, Kind
 
-from . import child
 from .manifest import Manifest
 
 _OUTPUT_BYTES = 16_000_000
@@ -79,12 +79,11 @@ def describe(folder: Path, manifest: Manifest, time_limit_s: float) -> list[Desc
     folder = folder.resolve()
     interpreter = manifest.interpreter or sys.executable
     with tempfile.TemporaryDirectory(prefix="b2cal-describe-") as scratch:
-        ended = child.run(
+        ended = confined.run(
             [interpreter, "-m", "b2cal.calibration.describe", str(folder)],
             folder=Path(scratch),
             environment=_environment(Path(scratch), Path(interpreter)),
-            time_limit_s=time_limit_s,
-            output_limit=_OUTPUT_BYTES,
+            limits=confined.Limits(time_limit_s, output_bytes=_OUTPUT_BYTES),
         )
     place = _place(ended.errors, folder)
     if not ended.in_time:
@@ -132,7 +131,7 @@ def _place(errors: str, folder: Path) -> str:
     return ""
 
 
-def _why_no_description(ended: child.Ended, place: str, error: ValidationError) -> str:
+def _why_no_description(ended: confined.Ended, place: str, error: ValidationError) -> str:
     if ended.code < 0:
         return f"The interpreter died of {signal.Signals(-ended.code).name}{place and f' in {place}'}."
     if ended.code > 0:

@@ -1,4 +1,4 @@
-"""Reads new and previous payload files and compares them. Runs in a process apart: see `conditions.work_apart`."""
+"""Reads new and previous payload files and compares them. Runs in a process apart: see `core.apart`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Draws the plots of a report. Runs in a process apart: see `conditions.work_apart`."""
+"""Draws the plots of a report. Runs in a process apart: see `core.apart`."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from b2cal.conditions import Allowance, Answer, Entry, coverage_problems, work_apart
+from b2cal.conditions import Entry, coverage_problems
+from b2cal.core.apart import Allowance, Answer, work_apart
 from b2cal.core.iov import ExpRun, IoV
 from b2cal.model import Grade
 

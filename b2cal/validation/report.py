@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from b2cal.conditions import Allowance, Answer, work_apart
+from b2cal.core.apart import Allowance, Answer, work_apart
 from b2cal.core.files import write_atomically
 from b2cal.core.iov import IoV
 from b2cal.model import Grade

@@ -4,9 +4,6 @@ import json
 import re
 import shutil
 import struct
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +13,10 @@ import pytest
 import uproot
 
 from b2cal.calibration import Payload
-from b2cal.conditions import Allowance, check_files, work_apart
+from b2cal.conditions import check_files
+from b2cal.core.apart import Allowance
 from b2cal.core.checksums import sha256_file
 from b2cal.core.iov import ExpRun, IoV
-from b2cal.core.processes import ProcessIdentity
 
 ANY = IoV(ExpRun(0, 0), None)
 
@@ -202,88 +199,3 @@ def test_flipped_bits_never_do_more_than_a_problem_or_other_unused_bytes(good: P
         paths.append(path)
     for check in check_files(paths, names=["Gains"], allowance=Allowance(seconds=5)):
         assert check.problems or check.identity == identity
-
-
-# --- the process apart itself ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def module(tmp_path: Path) -> Path:
-    path = tmp_path / "module.py"
-    path.write_text(
-        "import os, sys, time\n"
-        "def handle(item):\n"
-        "    if item == 'sleep': time.sleep(60)\n"
-        "    if item == 'spin':\n"
-        "        while True: pass\n"
-        "    if item == 'eat': return len(bytearray(10**10))\n"
-        "    if item == 'die': os.kill(os.getpid(), 9)\n"
-        "    if item == 'exit': sys.exit('gone')\n"
-        "    if item == 'raise': raise ValueError('no such thing\\nand more')\n"
-        "    if item == 'print': print('noise on stdout')\n"
-        "    if item == 'write': open(__file__ + '.big', 'wb').write(bytes(10**6))\n"
-        "    if item == 'environment': return sorted(os.environ)\n"
-        "    return item\n"
-    )
-    return path
-
-
-def test_whatever_an_item_does_to_the_process_the_others_are_answered(module: Path) -> None:
-    items = [1, "sleep", {"a": 2}, "die", "eat", "exit", "raise", "write", "print", 3]
-    answers = work_apart(module, items, Allowance(seconds=1, memory_bytes=2 << 30, file_bytes=1000))
-    assert [answer.value for answer in answers] == [1, None, {"a": 2}, None, None, None, None, None, "print", 3]
-    assert [answer.failure for answer in answers if answer.failure] == [
-        "it took longer than 1 s",
-        "the process that worked on it was ended by SIGKILL",
-        "it needs more than 2048 MiB of memory",
-        "the process that worked on it ended with code 1: gone",
-        "ValueError: no such thing",
-        "OSError: [Errno 27] File too large",
-    ]
-
-
-def test_an_endless_loop_ends_with_its_allowance(module: Path) -> None:
-    started = time.monotonic()
-    (answer,) = work_apart(module, ["spin"], Allowance(seconds=1))
-    assert answer.failure == "it took longer than 1 s"
-    assert time.monotonic() - started < 30
-
-
-def test_the_process_sees_no_secrets_of_its_parent(module: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("B2CAL_DATABASE_URL", "mysql://b2cal:secret@db/b2cal")
-    (answer,) = work_apart(module, ["environment"], Allowance())
-    assert "PATH" in answer.value
-    assert not [name for name in answer.value if name.startswith("B2CAL")]
-
-
-def test_a_module_that_cannot_be_loaded_is_a_failure_of_every_item(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.py"
-    broken.write_text("import nothing_of_this_name\n")
-    answers = work_apart(broken, [1, 2], Allowance())
-    assert ["No module named 'nothing_of_this_name'" in answer.failure for answer in answers] == [True, True]
-
-
-def test_the_process_ends_with_its_parent(module: Path, tmp_path: Path) -> None:
-    module.write_text(
-        "import os, time\n"
-        "def handle(path):\n"
-        "    open(path, 'w').write(str(os.getpid()))\n"
-        "    os.rename(path, path + '.pid')\n"
-        "    time.sleep(60)\n"
-    )
-    program = (
-        "from pathlib import Path; from b2cal.conditions import Allowance, work_apart\n"
-        f"work_apart(Path({str(module)!r}), [{str(tmp_path / 'child')!r}], Allowance(seconds=60))\n"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", program])
-    while not (tmp_path / "child.pid").exists():
-        assert parent.poll() is None
-        time.sleep(0.01)
-    child = ProcessIdentity.of(int((tmp_path / "child.pid").read_text()))
-    assert child is not None
-    parent.kill()
-    parent.wait()
-    give_up_at = time.monotonic() + 30
-    while child.is_alive():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.01)

@@ -19,8 +19,8 @@ from b2cal.model import Base, Definition, Kind, Release, Step
 from b2cal.releases.snapshot import copy_release, digest_of, store
 from b2cal.settings import Settings
 from tests import factories
+from tests.core.test_confined import wait_until_gone
 from tests.releases.folders import VOCABULARY, script, write_release
-from tests.releases.test_child import wait_until_gone
 
 MASK, OFFSETS = script("Channel mask"), script("Time offsets", depends_on=["mask"])
 PRODUCE = '[[definition]]\nscript = "cdst"\nstep = "cdst-production"\nkind = "produce"\n'

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import uproot
 
-from b2cal.conditions import Allowance
+from b2cal.core.apart import Allowance
 from b2cal.core.iov import ExpRun, IoV
 from b2cal.model import Grade
 from b2cal.validation import Check, generic_checks

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from b2cal.calibration import Limit, Measurement
-from b2cal.conditions import Allowance
+from b2cal.core.apart import Allowance
 from b2cal.core.iov import ExpRun, IoV
 from b2cal.validation import Judgement, Provenance, generic_checks, judge, write_report
 from b2cal.validation.report import _numbers

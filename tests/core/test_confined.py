@@ -2,26 +2,24 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from contextlib import suppress
 
 import pytest
 
+from b2cal.core.confined import Ended, Limits
+from b2cal.core.confined import run as run_confined
 from b2cal.core.processes import ProcessIdentity
-from b2cal.releases import child
 
 ENVIRONMENT = {"PATH": os.defpath, "GREETING": "hello"}
 
 
-def run(tmp_path, code, time_limit_s=30.0, output_limit=1_000_000) -> child.Ended:
-    return child.run(
-        [sys.executable, "-I", "-X", "faulthandler", "-c", code],
-        tmp_path,
-        ENVIRONMENT,
-        time_limit_s=time_limit_s,
-        output_limit=output_limit,
-    )
+def run(tmp_path, code, time_limit_s=30.0, output_limit=1_000_000, given=b"", **limits) -> Ended:
+    command = [sys.executable, "-I", "-X", "faulthandler", "-c", code]
+    limits = Limits(time_limit_s, output_bytes=output_limit, **limits)
+    return run_confined(command, tmp_path, ENVIRONMENT, limits, given)
 
 
 def wait_until_gone(pid: int) -> None:
@@ -84,6 +82,37 @@ def test_what_left_its_group_cannot_hold_the_look_up(tmp_path):
         os.kill(pid, signal.SIGKILL)
 
 
+def test_what_is_given_is_its_input(tmp_path):
+    assert run(tmp_path, "import sys; print(sys.stdin.read())", given=b"questions").output == b"questions\n"
+
+
+def test_it_inherits_no_open_file(tmp_path):
+    with (tmp_path / "secret").open("w") as secret:
+        os.set_inheritable(secret.fileno(), True)
+        ended = run(tmp_path, "import os; print(len(os.listdir('/proc/self/fd')))")
+    assert int(ended.output) == 4  # the three of everybody, and the one that lists
+
+
+def test_a_file_does_not_grow_beyond_its_limit(tmp_path):
+    run(tmp_path, "open('big', 'wb', 0).write(bytes(10_000))", file_bytes=1000)
+    assert (tmp_path / "big").stat().st_size == 1000
+
+
+def test_it_ends_with_its_parent(tmp_path):
+    code = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    program = f"""
+from pathlib import Path
+from b2cal.core.confined import Limits, run
+run({[sys.executable, "-c", code]!r}, Path("."), {{}}, Limits(600))
+"""
+    with subprocess.Popen([sys.executable, "-c", program]) as parent:
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            assert parent.poll() is None
+            time.sleep(0.01)
+        parent.kill()
+    wait_until_gone(int((tmp_path / "pid").read_text()))
+
+
 def test_it_gets_no_more_memory_than_allowed(tmp_path):
     ended = run(tmp_path, "b = bytearray(8 << 30)")
     assert "MemoryError" in ended.errors
@@ -92,4 +121,4 @@ def test_it_gets_no_more_memory_than_allowed(tmp_path):
 @pytest.mark.parametrize("command", [["/no/such/program"], ["/"]])
 def test_a_program_that_cannot_be_started_is_an_error_of_the_system(tmp_path, command):
     with pytest.raises(OSError, match=r"No such|denied"):
-        child.run(command, tmp_path, {}, time_limit_s=1, output_limit=1)
+        run_confined(command, tmp_path, {}, Limits(1))
