@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Any
 
-from sqlalchemy import Select, and_, or_
+from sqlalchemy import Select, and_, func, or_
 from sqlalchemy import select as query
 from sqlalchemy.orm import Session
 
@@ -24,7 +24,7 @@ class Completeness(StrEnum):
     OUTDATED = auto()
     """There are more events than the registry expects: registry and files are of different times."""
     MISSING = auto()
-    """Events are missing, or there is no file at all. No job starts on an empty input."""
+    """Events or runs are missing, or there is no file at all. No job starts on an empty input."""
 
 
 @dataclass(frozen=True)
@@ -71,21 +71,27 @@ class Inputs:
             it; files without events are left out.
         missing: where events are missing.
         surplus: where there are more events than the registry expects.
+        to_come: between these runs there may be others of which the registry does not know yet: from the newest that
+            it has to the last one that may be taken. None: it has come so far.
     """
 
     runs: list[RunChoice]
     files: list[ChosenFile]
     missing: list[Shortfall]
     surplus: list[Shortfall]
+    to_come: tuple[ExpRun, ExpRun] | None = None
 
     @property
     def completeness(self) -> Completeness:
-        if self.missing or not self.files:
+        if self.missing or self.to_come or not self.files:
             return Completeness.MISSING
         return Completeness.OUTDATED if self.surplus else Completeness.COMPLETE
 
     def __str__(self) -> str:
         """One sentence for people: what is there, or what it waits for."""
+        if self.to_come and not self.missing:
+            newest, last = self.to_come
+            return f"The newest registered run is {newest}: those up to {last} may still come."
         if self.missing or self.surplus:
             differing = self.missing or self.surplus
             more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
@@ -133,6 +139,8 @@ def select(
     for file in usable:
         files[file.exprun].append(file)
     promised = set(formats) == {DataFormat.RAW}  # how much a production keeps is not known beforehand
+    # Productions of a run cannot come before the run itself: who reads only their files need not look.
+    to_come = _to_come(db, wanted.last_run(last)) if DataFormat.RAW in formats else None
     choices: list[RunChoice] = []
     finds: list[_Find] = []
     for run in db.scalars(query(Run).where(Run.exprun.between(first, last)).order_by(Run.exprun)):
@@ -147,7 +155,13 @@ def select(
         [ChosenFile(find.data_name, file) for find in finds for file in find.files],
         list(dict.fromkeys(shortfall for find in finds for shortfall in find.missing)),
         list(dict.fromkeys(shortfall for find in finds for shortfall in find.surplus)),
+        to_come,
     )
+
+
+def _to_come(db: Session, last: int) -> tuple[ExpRun, ExpRun] | None:
+    newest = db.scalar(query(func.max(Run.exprun)))
+    return (ExpRun.from_number(newest), ExpRun.from_number(last)) if newest is not None and newest < last else None
 
 
 @dataclass(frozen=True)

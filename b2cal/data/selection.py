@@ -40,6 +40,14 @@ class Selection:
             return "not among the runs that the selection names"
         return ""
 
+    def last_run(self, last: int) -> int:
+        """The last run up to `last` that may be taken; -1 if none may."""
+        if self.only is not None:
+            return max((exprun for exprun in self.only - self.exclude if exprun <= last), default=-1)
+        while last in self.exclude:
+            last -= 1
+        return last
+
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read the JSON form.

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import func
+from sqlalchemy import select as query
 
 from b2cal.core.iov import ExpRun
 from b2cal.data import ChosenFile, Completeness, Inputs, InvalidSelection, select
-from b2cal.model import Database, DataFormat, UnreadableFile, now
+from b2cal.model import Database, DataFormat, Run, UnreadableFile, now
 from tests import factories
 from tests.data.catalogues import PHYSICS, VOCABULARY, file, run
 
@@ -31,7 +33,9 @@ def db(database):
         yield db
 
 
-def chosen(db, filters, *, first=FIRST, last=LAST, formats=("raw",), produced_by=(), **selection) -> Inputs:
+def chosen(db, filters, *, first=FIRST, last=None, formats=("raw",), produced_by=(), **selection) -> Inputs:
+    """Up to the newest run if no other is given."""
+    last = last or db.scalar(query(func.max(Run.exprun))) or LAST
     return select(
         db, VOCABULARY, formats, list(filters), {"filters": filters, **selection}, first, last, produced_by=produced_by
     )
@@ -257,10 +261,38 @@ def test_more_events_than_expected_are_outdated_not_complete(db):
     assert str(inputs) == "More than expected: 200 of 100 events of bhabha in e26r1."
 
 
+def test_inputs_are_not_complete_before_the_registry_has_come_to_the_last_run(db):
+    run(db, 1, expected={"bhabha": 100})
+    file(db, 1)
+    inputs = chosen(db, {"bhabha": []}, last=ExpRun(26, 3).number)
+    assert inputs.completeness is Completeness.MISSING
+    assert str(inputs) == "The newest registered run is e26r1: those up to e26r3 may still come."
+    run(db, 7, expected={"bhabha": 100})
+    assert chosen(db, {"bhabha": []}, last=ExpRun(26, 3).number).completeness is Completeness.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("selection", "completeness"),
+    [
+        ({"only": ["e26r1"]}, Completeness.COMPLETE),
+        ({"only": ["e26r1", "e26r3"]}, Completeness.MISSING),
+        ({"only": ["e26r1", "e26r3"], "exclude": ["e26r3"]}, Completeness.COMPLETE),
+        ({"only": ["e26r1", "e26r9"]}, Completeness.COMPLETE),
+        ({"exclude": ["e26r2", "e26r3"]}, Completeness.COMPLETE),
+        ({"exclude": ["e26r3"]}, Completeness.MISSING),
+    ],
+)
+def test_runs_that_the_selection_would_not_take_need_not_be_registered(db, selection, completeness):
+    run(db, 1, expected={"bhabha": 100})
+    file(db, 1)
+    found = chosen(db, {"bhabha": []}, last=ExpRun(26, 3).number, **selection)
+    assert found.completeness is completeness
+
+
 def test_a_run_range_without_data_is_missing_and_says_so(db):
     run(db, 1)
     file(db, 1)
-    inputs = chosen(db, {"bhabha": []}, first=ExpRun(27, 0).number, last=ExpRun(28, 0).number)
+    inputs = chosen(db, {"bhabha": []}, first=ExpRun(24, 0).number, last=ExpRun(25, 0).number)
     assert inputs.completeness is Completeness.MISSING
     assert str(inputs) == "The run registry knows no run in this range."
 

@@ -12,6 +12,7 @@ from b2cal import conditions, loop
 from b2cal.core.iov import ExpRun
 from b2cal.loop import Act, Choice
 from b2cal.model import Attempt, DataFile, Grade, Outbox, ProcessingKind
+from b2cal.model import Attempt, DataFile, Outbox, ProcessingKind, Run, now
 from tests.loop.world import MANAGER, Defined, World
 
 
@@ -116,6 +117,23 @@ def test_incomplete_inputs_are_put_to_the_manager_after_a_day_once(world: World)
         'That has been so since 1 Nov, 12:00 UTC: manager decides with "Go on", else it waits on.'
     )
     world.do("go_on", "A")
+    assert world.advance("A").state == "running"
+
+
+@pytest.mark.parametrize("what_happens", ["the registry goes on", "the manager goes on"])
+def test_nothing_starts_while_runs_of_the_range_may_still_be_registered(tmp_path: Path, what_happens: str) -> None:
+    world = World(tmp_path)
+    world.process(first=105, last=110)
+    world.do("submit", "A")
+    assert world.advance("A").state == "submitted"
+    assert sentence(world) == (
+        "Waits for its inputs. The newest registered run is e26r109: those up to e26r110 may still come."
+    )
+    if what_happens == "the registry goes on":
+        later = {"duration_s": 60.0, "n_events": 0, "attributes": {}, "expected": {}}
+        world.database.write(lambda db: db.add(Run(exprun=ExpRun(27, 0).number, started_at=now(db), **later)))
+    else:
+        world.do("go_on", "A")
     assert world.advance("A").state == "running"
 
 
