@@ -74,7 +74,7 @@ def main() -> None:
         sys.exit(130)
     except B2calError as error:
         console = Desk(None, as_json=False).errors
-        console.print(f"[bold red]{escape(str(error))}[/]")
+        console.print(f"[bold red]{escape(str(error))}[/]", soft_wrap=True)
         if error.hint:
-            console.print(escape(error.hint))
+            console.print(escape(error.hint), soft_wrap=True)
         sys.exit(1)

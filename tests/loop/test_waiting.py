@@ -11,8 +11,7 @@ from sqlalchemy.orm import Session
 from b2cal import conditions, loop
 from b2cal.core.iov import ExpRun
 from b2cal.loop import Act, Choice
-from b2cal.model import Attempt, DataFile, Grade, Outbox, ProcessingKind
-from b2cal.model import Attempt, DataFile, Outbox, ProcessingKind, Run, now
+from b2cal.model import Attempt, DataFile, Grade, Outbox, ProcessingKind, Run, now
 from tests.loop.world import MANAGER, Defined, World
 
 
