@@ -36,7 +36,7 @@ from .verbs import (
 )
 from .vetoes import Subsystem, begin_standing_veto, end_standing_veto, standing_vetoes, subsystems, veto_subsystem
 from .view import Freshness, ProcessingView, Standing
-from .waiting import Why, inputs_of, lacks_selection, why
+from .waiting import Why, inputs_of, lacks_selection, selection_by_default, why
 from .windows_and_reminders import asks_for_inputs, inputs_asked_at, spoken
 from .workplace import Workplace, open_workplace
 
@@ -114,6 +114,7 @@ __all__ = [
     "replace",
     "restart",
     "select_data",
+    "selection_by_default",
     "set_tag_state",
     "sign_off",
     "signals",

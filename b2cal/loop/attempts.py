@@ -35,7 +35,7 @@ from b2cal.runtime import OUTPUTS, Constants, InputFile, JobOutcome, StageOutcom
 from .by_hand import ByHand
 from .defaults import default_config
 from .view import ProcessingView
-from .waiting import inputs_of
+from .waiting import inputs_of, selection_by_default
 from .workplace import Workplace
 
 
@@ -129,8 +129,7 @@ def _freeze(
 
 def defaults_were_rejected(view: ProcessingView, calibration: Calibration) -> bool:
     """Whether the defaults on today's inputs and constants are a combination that was rejected."""
-    selection = calibration.selection or {"filters": calibration.definition.settings["input_data_filters"]}
-    return _was_rejected(view, calibration, default_config(calibration), selection)
+    return _was_rejected(view, calibration, default_config(calibration), selection_by_default(calibration))
 
 
 def automatic_was_rejected(view: ProcessingView, calibration: Calibration, submission: Submission) -> bool:

@@ -23,7 +23,7 @@ from .outages import give_back, site_awaited_since
 from .rules import Verb
 from .transition import Act, Transition, raise_signals, refuse_early, transition
 from .view import Freshness, ProcessingView
-from .waiting import lacks_selection
+from .waiting import lacks_selection, selection_by_default
 from .windows_and_reminders import open_window
 
 
@@ -304,7 +304,7 @@ def _checked_config(calibration: Calibration, changes: dict[str, Any]) -> dict[s
 
 def _checked_selection(calibration: Calibration, selection: dict[str, Any] | None) -> dict[str, Any]:
     definition = calibration.definition
-    chosen = selection or calibration.selection or {"filters": definition.settings["input_data_filters"]}
+    chosen = selection or selection_by_default(calibration)
     if selection is None and lacks_selection(calibration):
         raise InvalidChoice(
             f"{calibration.name} has no selection of data: its script gives no filters.",

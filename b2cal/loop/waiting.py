@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from b2cal.data import Completeness, Inputs
+from b2cal.data import Completeness, Inputs, default_selection
 from b2cal.data import select as select_inputs
 from b2cal.model import (
     Attempt,
@@ -60,6 +60,11 @@ def inputs_of(view: ProcessingView, calibration: Calibration, selection: dict[st
         view.processing.run_last,
         produced_by=productions,
     )
+
+
+def selection_by_default(calibration: Calibration) -> dict[str, Any]:
+    """What is read if nobody says otherwise with a submission: the manager's selection, else the script's."""
+    return calibration.selection or default_selection(calibration.definition.settings)
 
 
 def lacks_selection(calibration: Calibration) -> bool:

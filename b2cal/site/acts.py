@@ -10,7 +10,7 @@ from b2cal import loop
 from b2cal.core.checksums import digest
 from b2cal.core.errors import B2calError
 from b2cal.loop import Act, ProcessingVerb, Verb
-from b2cal.model import State
+from b2cal.model import Calibration, State
 
 Form = Mapping[str, str]
 
@@ -126,6 +126,12 @@ def veto_subsystem(db: Session, view: loop.ProcessingView, act: Act, form: Form)
     """Veto the subsystem that the form names."""
     once = Act(act.by, act.seen, act.reason, f"{act.request_key}:{form.get('once', '')[:32]}")
     loop.veto_subsystem(db, view.processing.id, form.get("subsystem", ""), once, form.get("fallback") or None)
+
+
+def default_filters(it: Calibration) -> dict[str, list[str]]:
+    """The filters that count if nobody says otherwise, for each data name."""
+    filters = loop.selection_by_default(it).get("filters", {})
+    return {name: list(filters.get(name, ())) for name in sorted(it.definition.settings["input_data_names"])}
 
 
 def selection(form: Form) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
         if verb in (Verb.NAME_DEPUTY, Verb.REASSIGN)
         else [],
         tags=_tags(db, it) if verb in (Verb.REPLACE, Verb.VETO) else [],
-        filters=_filters(it) if verb is Verb.SELECT else {},
+        filters=acts.default_filters(it) if verb is Verb.SELECT else {},
         most_bytes=desk().settings.loop.by_hand_bytes,
         vocabulary=it.processing.release.vocabulary,
         sent=request.form,
@@ -186,9 +186,3 @@ def _tags(db: Session, it: Calibration) -> list[str]:
     """Global tags that constants may come from, the base first."""
     base = it.processing.base_tag.name
     return [base, *(name for name in db.scalars(select(GlobalTag.name).order_by(GlobalTag.name)) if name != base)]
-
-
-def _filters(it: Calibration) -> dict[str, list[str]]:
-    """The filters to begin with: the manager's, else the script's, for each data name."""
-    chosen = (it.selection or {}).get("filters") or it.definition.settings.get("input_data_filters") or {}
-    return {name: list(chosen.get(name, ())) for name in sorted(it.definition.settings["input_data_names"])}

@@ -49,8 +49,7 @@ def inputs(number: int) -> str:
         selection, rows = attempt.submission.selection, attempt.runs
     else:
         submission = it.submission
-        chosen = it.selection or {"filters": it.definition.settings.get("input_data_filters") or {}}
-        selection = submission.selection if submission is not None else chosen
+        selection = submission.selection if submission is not None else loop.selection_by_default(it)
         rows = [choice.to_json() for choice in loop.inputs_of(view, it, selection).runs]
     return render_template(
         "inputs.html", it=it, attempt=attempt, selection=selection, runs=report(rows), late=late(db, attempt)

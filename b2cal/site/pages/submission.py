@@ -82,7 +82,7 @@ def _submit(number: int, username: str, sent: dict[str, str], read: Entered) -> 
 
 def _preview(it: Calibration, texts: dict[str, str], sent: dict[str, str]) -> Answer:
     """The form as it was typed, with what its selection would take now."""
-    chosen = _selection(it, sent) or {"filters": _default_filters(it)}
+    chosen = _selection(it, sent) or {"filters": acts.default_filters(it)}
     problems = selection_problems(it.processing.release.vocabulary, it.definition.settings, chosen)
     if problems:
         return _form(it, texts, {}, loop.InvalidChoice(f"The selection cannot be used: {'; '.join(problems)}."))
@@ -95,14 +95,7 @@ def _selection(it: Calibration, sent: dict[str, str]) -> dict[str, Any] | None:
     if not any(name.startswith("filters.") for name in sent):
         return None
     chosen = acts.selection(sent)
-    return None if chosen == {"filters": _default_filters(it)} else chosen
-
-
-def _default_filters(it: Calibration) -> dict[str, list[str]]:
-    """The filters that count if nobody says otherwise: the manager's, else the script's."""
-    settings = it.definition.settings
-    filters = (it.selection or {}).get("filters") or settings.get("input_data_filters") or {}
-    return {name: list(filters.get(name, ())) for name in sorted(settings["input_data_names"])}
+    return None if chosen == {"filters": acts.default_filters(it)} else chosen
 
 
 def _form(
@@ -125,7 +118,7 @@ def _form(
         fields=form_fields,
         previous_name=previous_processing(db, it),
         last=last,
-        filters={} if it.kind is Kind.COPY else _default_filters(it),
+        filters={} if it.kind is Kind.COPY else acts.default_filters(it),
         chosen=last.selection if last is not None else {},
         vocabulary=it.processing.release.vocabulary,
         lacks_selection=loop.lacks_selection(it),
