@@ -99,6 +99,8 @@ def ship_code(attempt: Path) -> Path:
     try:
         for room in _SHIPPED:
             shutil.copytree(_PACKAGE / room, half / "b2cal" / room, ignore=shutil.ignore_patterns("__pycache__"))
+        # Without it the installed b2cal would be imported instead: a package goes before a mere folder.
+        (half / "b2cal" / "__init__.py").touch()
         put_folder(half, code)
     except OSError:
         shutil.rmtree(half, ignore_errors=True)

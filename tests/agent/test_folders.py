@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import subprocess
 import sys
 from pathlib import Path
 
@@ -91,3 +92,19 @@ def test_the_code_of_an_attempt_is_copied_once_and_stays(tmp_path):
     assert ship_code(tmp_path / "5") == code
     assert (code / "marker").exists()
     assert not list(code.rglob("__pycache__"))
+
+
+def test_a_job_runs_the_code_of_its_attempt_not_what_is_installed(tmp_path):
+    prepare(tmp_path, planned(), 1)
+    (folder,) = tmp_path.glob("5/collect-0/r0e1/0/1")
+    wrapper = json.loads((folder / "wrapper.json").read_text())
+    python = wrapper["command"][:2]
+    shown = subprocess.run(
+        [*python, "-c", "import b2cal.core.iov; print(b2cal.core.iov.__file__)"],
+        cwd=folder,
+        env={**os.environ, **wrapper["env"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(folder, shown.stdout.strip()).resolve() == (tmp_path / "5/code/b2cal/core/iov.py").resolve()
