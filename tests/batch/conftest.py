@@ -82,7 +82,7 @@ class Centre:
     def wait_until_running(self, group: BatchGroup) -> None:
         def running() -> bool:
             self.follow()
-            return all((job.folder / "ran").exists() for job in group.jobs)
+            return all(executions(group))
 
         wait_for(running, "all jobs run")
 
