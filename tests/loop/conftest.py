@@ -10,8 +10,8 @@ DATABASES = ["sqlite", pytest.param("mariadb", marks=pytest.mark.service)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The rules hold on both databases. What tests only processes besides is not repeated."""
-    if not metafunc.definition.get_closest_marker("processes"):
+    """The rules hold on both databases. What tests processes besides, or shares a world of SQLite, is not repeated."""
+    if not metafunc.definition.get_closest_marker("processes") and "everywhere" not in metafunc.fixturenames:
         metafunc.parametrize("kind_of_database", DATABASES, indirect=True)
 
 

@@ -62,6 +62,25 @@ def test_with_the_same_identity_nothing_happens(reopened: World) -> None:
     assert len(reopened.decisions()) - before == own
 
 
+def test_the_manager_has_a_signed_off_submission_run_again_and_its_readers_are_in_doubt(world: World) -> None:
+    world.do("submit", "A", Choice({"events": 11}))
+    world.finish("A", 1)
+    world.do("submit", "B")
+    world.finish("B", 1)
+    generation = world.processing().generation
+    world.do("restart", "A", reason="new alignment of the magnet")
+    assert (world.state("A"), world.freshness("B")) == ("submitted", "in doubt")
+    assert world.processing().generation == generation + 1
+    assert world.advance("A").state == "running"
+    with world.database.read() as db:
+        attempt = world.view(db).attempts["A"]
+        assert (attempt.number, attempt.submission.number, attempt.submission.config) == (2, 1, {"events": 11})
+    world.jobs_end("A", 1)
+    world.judged("A")
+    world.advance("A")
+    assert (world.state("B"), world.freshness("B")) == ("signed_off", "fresh")
+
+
 def test_what_the_jobs_did_not_read_does_not_make_stale(world: World) -> None:
     for name in "AB":
         world.do("submit", name)

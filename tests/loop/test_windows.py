@@ -123,6 +123,22 @@ def test_an_automatic_submission_that_turns_out_to_be_the_rejected_combination_i
     assert world.advance("B").state == "running"
 
 
+def test_with_other_constants_upstream_the_rejected_configuration_is_submitted_again(world: World) -> None:
+    for name in "AB":
+        world.do("submit", name)
+    world.finish("A", 1)
+    world.advance("B")
+    world.jobs_end("B", 1)
+    world.judged("B")
+    world.do("reject", "B", reason="wrong")
+    world.tick(51)
+    assert world.advance("B").state == "open"
+    world.do("restart", "A")
+    world.finish("A", 2)
+    assert world.advance("B").state == "running"
+    assert [submission.automatic for submission in submissions(world)] == [False, False, True]
+
+
 def test_a_reject_opens_a_new_window(world: World) -> None:
     world.do("submit", "A")
     world.advance("A")
