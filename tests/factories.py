@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from sqlalchemy import Row as SqlRow
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -67,6 +68,15 @@ def _empty_database() -> bytes:
         path = Path(folder) / "b2cal.db"
         migrate(f"sqlite:///{path}")
         return path.read_bytes()
+
+
+def contents(database: Database) -> dict[str, list[SqlRow[Any]]]:
+    """Every row of every table."""
+    with database.read() as db:
+        return {
+            table.name: list(db.execute(table.select().order_by(*table.primary_key)))
+            for table in Base.metadata.sorted_tables
+        }
 
 
 def person(db: Session, username: str = "tracking", **columns: Any) -> Person:

@@ -1,15 +1,14 @@
 """Who gets in where: every route against everybody."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Row
 from werkzeug.routing import Rule
 
-from b2cal.model import Base, Calibration, Database, Job, Payload
+from b2cal.model import Calibration, Database, Job, Payload
 from b2cal.site.policy import POLICY, Access
+from tests import factories
 
 from .conftest import Browser
 
@@ -87,7 +86,7 @@ def test_nobody_sees_anything_without_signing_in(
 def test_pages_are_open_as_the_policy_says_and_looking_at_them_changes_nothing(
     app: Flask, address: Callable[[Rule], str], expert: Browser, manager: Browser, database: Database
 ) -> None:
-    before = contents(database)
+    before = factories.contents(database)
     for rule in app.url_map.iter_rules():
         if "GET" not in (rule.methods or set()):
             continue
@@ -95,13 +94,4 @@ def test_pages_are_open_as_the_policy_says_and_looking_at_them_changes_nothing(
         missing = 404 if rule.endpoint == "payloads.download" else 200  # the sample has no payload files
         assert manager.get(where).status_code == missing, rule
         assert expert.get(where).status_code == (403 if rule.endpoint in FOR_MANAGERS else missing), rule
-    assert contents(database) == before
-
-
-def contents(database: Database) -> dict[str, list[Row[Any]]]:
-    """Every row of every table."""
-    with database.read() as db:
-        return {
-            table.name: list(db.execute(table.select().order_by(*table.primary_key)))
-            for table in Base.metadata.sorted_tables
-        }
+    assert factories.contents(database) == before
