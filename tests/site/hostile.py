@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from b2cal.model import Base
 from b2cal.settings import Settings
 
-EVIL = "\"'><x-evil onevil=1><img src=x onerror=alert(1)>{{7*7}}{% raw %}\u202e"
+EVIL = "\"'><x-evil onevil=1><img src=x onerror=alert(1)>{{7*7}}"
 """In mark-up this is an element, in an attribute with either kind of quotes the end of it, in Jinja a template."""
 
 NEVER_FREE = frozenset(

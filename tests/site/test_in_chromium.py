@@ -3,18 +3,26 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
 
 from b2cal.calibration import Payload
 from b2cal.core.iov import ExpRun, IoV
 from b2cal.model import Calibration, State
+from b2cal.core.clock import ManualClock
+from b2cal.model import Calibration, Database, Decision, State
+from b2cal.settings import Settings
 
-from .conftest import PAGES
+from .conftest import PAGES, site_of
+from .hostile import hostile, poison
 from .sample import PASSWORD
 
 pytestmark = pytest.mark.browser
@@ -52,6 +60,13 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
 @pytest.fixture
 def served(app: Flask) -> Iterator[str]:
     """The address of a real server over the sample."""
+    with serving(app) as address:
+        yield address
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    """A real server; its address."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -167,6 +182,81 @@ def test_a_conflict_is_told_in_place_and_keeps_what_was_typed(visit: Open) -> No
     expect(second.get_by_label("Reason")).to_have_value("too few hadrons in layer 8")
 
 
+def test_two_clicks_in_one_moment_do_one_thing(visit: Open, find: Find, database: Database) -> None:
+    def n_decisions() -> int:
+        with database.read() as db:
+            return db.scalar(select(func.count()).select_from(Decision)) or 0
+
+    before = n_decisions()
+    for options in ({}, {"java_script_enabled": False}):
+        page = visit("manager", **options)
+        page.goto(f"/calibrations/{find('dE/dx gain').id}/do/extend")
+        page.get_by_role("button", name="Extend").dblclick()
+        expect(page.get_by_role("status").first).to_be_visible()
+    assert n_decisions() == before + 2
+
+
+def test_a_stale_window_is_told_what_changed_and_may_go_on_with_what_was_typed(visit: Open, find: Find) -> None:
+    page, other = visit("tracking"), visit("manager")
+    number = find("dE/dx gain").id
+    page.goto(f"/calibrations/{number}/submit")
+    page.get_by_label("iterations", exact=True).fill("9")
+    other.goto(f"/calibrations/{number}/do/extend")
+    other.get_by_role("button", name="Extend").click()
+    expect(other.get_by_role("status").first).to_be_visible()
+    page.get_by_role("button", name="Submit", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("extend by manager")
+    expect(page.get_by_label("iterations", exact=True)).to_have_value("9")
+    page.get_by_role("button", name="Submit", exact=True).click()
+    expect(page.get_by_role("status").first).to_contain_text("submitted with 1 changed")
+
+
+def test_what_a_selection_would_take_is_told_in_place(visit: Open, find: Find) -> None:
+    page = visit("tracking")
+    page.goto(f"/calibrations/{find('dE/dx gain').id}/submit")
+    page.get_by_label("iterations", exact=True).fill("9")
+    page.get_by_role("button", name="What would it take now?").click()
+    expect(page.locator("#would-take")).to_contain_text("of 412 runs")
+    expect(page.get_by_label("iterations", exact=True)).to_have_value("9")
+    page.get_by_label("Runs to leave out").fill("nonsense")
+    page.get_by_role("button", name="What would it take now?").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_label("Runs to leave out")).to_have_value("nonsense")
+    assert find("dE/dx gain").state is State.OPEN
+
+
+def test_hostile_texts_do_nothing(chromium: Browser, settings: Settings, clock: ManualClock) -> None:
+    site = site_of(settings, clock)
+    database: Database = site.extensions["b2cal"].database
+
+    def unit(db: Session) -> None:
+        db.execute(text("PRAGMA defer_foreign_keys = ON"))
+        poison(db, settings)
+
+    database.write(unit)
+    with database.read() as db:
+        numbers = [it.id for it in db.scalars(select(Calibration).where(Calibration.processing_id == 2))]
+    said: list[str] = []
+    with serving(site) as address:
+        context = chromium.new_context(base_url=address)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("dialog", lambda dialog: (said.append("a dialog"), dialog.dismiss()))
+        page.goto("/login")
+        page.get_by_label("Name").fill(hostile("manager"))
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", name="Needs me")).to_be_visible()
+        pages = ["/processings", "/data", "/tags", "/decisions", f"/processings/{quote(hostile('bucket23'), safe='')}"]
+        for where in [*pages, *(f"/calibrations/{number}" for number in numbers[:6]), "/jobs/1"]:
+            page.goto(where)
+            expect(page.get_by_role("heading").first).to_be_visible()
+            assert page.locator("x-evil, img[onerror]").count() == 0, where
+        context.close()
+    database.dispose()
+    assert said == []
+
+
 def test_a_page_follows_what_others_do_and_tells_its_age(visit: Open) -> None:
     watching, acting = visit("second"), visit("tracking")
     watching.goto("/processings/bucket23")
@@ -256,6 +346,38 @@ def test_everything_works_without_javascript(visit: Open, find: Find) -> None:
     page.get_by_role("button", name="Set").click()
     expect(page.locator("#age")).to_contain_text("CET")
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+
+
+def test_every_form_of_a_manager_works_without_javascript(visit: Open, find: Find) -> None:
+    page = visit("manager", java_script_enabled=False)
+
+    def send(where: str, button: str, said: str, **fields: str) -> None:
+        page.goto(where)
+        for label, value in fields.items():
+            field = page.get_by_label(label, exact=False).first
+            field.select_option(value) if label in ("New expert", "What stands in") else field.fill(value)
+        page.get_by_role("button", name=button).first.click()
+        expect(page.get_by_role("status").first).to_contain_text(said)
+
+    de_dx, xt = f"/calibrations/{find('dE/dx gain').id}", f"/calibrations/{find('x-t relation').id}"
+    send(f"{de_dx}/do/extend", "Extend", "may wait longer", **{"Hours more": "12"})
+    send(f"{de_dx}/do/select", "Select data", "has a selection", **{"Filters for hadron": "Good"})
+    send(f"{de_dx}/do/reassign", "Reassign", "is reassigned", **{"New expert": "muon"})
+    send(f"{de_dx}/submit", "Submit", "is submitted with 1 changed", iterations="7")
+    send(de_dx, "Withdraw", "is open again")
+    send(f"{xt}/do/veto", "Veto", "is vetoed", Reason="layer 8 is off", **{"What stands in": "prompt"})
+    send(f"{xt}/do/lift", "Lift the veto", "is open again")
+    send("/processings/bucket23/do/extend", "Extend the windows", "has longer windows", **{"Hours more": "6"})
+    send("/processings/bucket23/do/hold", "Hold", "is held", Reason="power cut")
+    send("/processings/bucket23/do/release", "Release", "goes on")
+    send("/processings/bucket24/do/cancel", "Cancel", "is cancelled", Reason="wrong runs")
+    page.goto("/processings/bucket23/do/hold")
+    page.get_by_label("Reason").fill(" ")  # the browser takes it, b2cal does not
+    page.get_by_role("button", name="Hold").click()
+    expect(page.get_by_role("alert")).to_contain_text("needs a reason")
+    page.get_by_text("M. Manager · manager").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
 def test_the_zone_of_the_browser_is_taken_at_the_first_visit(visit: Open) -> None:

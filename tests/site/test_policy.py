@@ -95,3 +95,37 @@ def test_pages_are_open_as_the_policy_says_and_looking_at_them_changes_nothing(
         assert manager.get(where).status_code == missing, rule
         assert expert.get(where).status_code == (403 if rule.endpoint in FOR_MANAGERS else missing), rule
     assert factories.contents(database) == before
+    assert contents(database) == before
+
+
+def contents(database: Database) -> dict[str, list[Row[Any]]]:
+    """Every row of every table."""
+    with database.read() as db:
+        return {
+            table.name: list(db.execute(table.select().order_by(*table.primary_key)))
+            for table in Base.metadata.sorted_tables
+        }
+
+
+@pytest.mark.parametrize("username", ["muon", "tracking", "second", "manager"])
+def test_what_is_sent_is_taken_from_those_alone_who_may_send_it(
+    app: Flask, address: Callable[[Rule], str], signed_in: Callable[[str], Browser], username: str
+) -> None:
+    somebody = signed_in(username)
+    for rule in app.url_map.iter_rules():
+        if not (rule.methods or set()) - SAFE or rule.endpoint == "login.sign_out":
+            continue
+        answer = somebody.post(address(rule), seen="0", reason="because")
+        has_no_part = username == "muon" and rule.endpoint.startswith(("acting.", "submission."))
+        for_managers = POLICY[rule.endpoint] is Access.MANAGER and username != "manager"
+        if has_no_part or for_managers:
+            assert answer.status_code == 403, (rule, username)
+        else:
+            assert answer.status_code in (302, 303, 401, 404, 409, 422), (rule, username)
+
+
+def test_a_route_without_a_row_takes_nothing_from_managers_either(
+    manager: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(POLICY, "processing_acting.act")
+    assert manager.post("/processings/bucket23/do/hold", seen="1", reason="x").status_code == 403
