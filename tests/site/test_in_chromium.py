@@ -15,9 +15,8 @@ from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
 
 from b2cal.calibration import Payload
-from b2cal.core.iov import ExpRun, IoV
-from b2cal.model import Calibration, State
 from b2cal.core.clock import ManualClock
+from b2cal.core.iov import ExpRun, IoV
 from b2cal.model import Calibration, Database, Decision, State
 from b2cal.settings import Settings
 

@@ -187,6 +187,17 @@ def test_a_processing_shows_steps_graph_forecast_and_what_publishing_changes(exp
     assert text.count('<text class="name"') == 16
 
 
+def test_when_a_processing_is_cancelled_it_asks_nobody_and_says_why(manager: Browser, database: Database) -> None:
+    with database.read() as db:
+        version = db.scalars(select(Processing.version).where(Processing.name == "bucket23")).one()
+    manager.post("/processings/bucket23/do/cancel", seen=str(version), reason="wrong runs")
+    text = manager.get("/processings/bucket23").text
+    assert "Cancelled by M. Manager" in text
+    assert "wrong runs" in text
+    assert "Nobody: it is over." in text
+    assert ">Decide</a>" not in text
+
+
 def test_a_held_processing_says_who_holds_it_and_why(expert: Browser) -> None:
     text = expert.get("/processings/proc12-chunk3").text
     assert "Held by M. Manager" in text

@@ -33,12 +33,13 @@ class Row:
     @property
     def asks(self) -> bool:
         """Somebody has to decide, or may still do something."""
-        return self.decides or self.calibration.state is State.OPEN
+        return self.decides or (self._goes_on and self.calibration.state is State.OPEN)
 
     @property
     def decides(self) -> bool:
-        """It does not go on before somebody decides."""
-        return self.calibration.state in (State.REVIEW, State.FAILED) or self.asks_manager
+        """It does not go on before somebody decides; nobody has to when its processing is over."""
+        asks_expert = self.calibration.state in (State.REVIEW, State.FAILED)
+        return self._goes_on and (asks_expert or self.asks_manager)
 
     @property
     def asks_manager(self) -> bool:
@@ -48,7 +49,11 @@ class Row:
     @property
     def is_stale(self) -> bool:
         stale = self.standing.freshness is loop.Freshness.STALE
-        return stale and self.calibration.state is State.SIGNED_OFF
+        return stale and self._goes_on and self.calibration.state is State.SIGNED_OFF
+
+    @property
+    def _goes_on(self) -> bool:
+        return self.calibration.processing.state in loop.GOING
 
     @property
     def doubt(self) -> str:
@@ -76,7 +81,7 @@ class Overview:
         """Those that may still be changed, by the end of their window, the next first."""
         groups: dict[datetime | None, list[Row]] = {}
         for row in self.rows:
-            if row.calibration.state is State.OPEN:
+            if row.asks and not row.decides:
                 groups.setdefault(row.calibration.window_ends_at, []).append(row)
         return sorted(groups.items(), key=lambda group: (group[0] is None, group[0] and group[0].timestamp()))
 
