@@ -414,7 +414,7 @@ def test_what_publishing_changed_stays_to_be_read(expert: Browser) -> None:
     text = expert.get("/processings/bucket22/publication").text
     assert "by M. Manager" in text
     row = text[text.index("<b>Alignment</b>") :].split("</tr>")[0]
-    runs = re.findall(r'href="/data/([^"]+)"', row)
+    runs = re.findall(r'href="/data\?from=([^"]+)"', row)
     assert runs == ["e25r1", "e25r699", "e25r700"]
     assert "→ open" in row
 
