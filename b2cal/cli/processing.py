@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from b2cal import loop
+from b2cal.conditions import Change
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import ExpRun, IoV
 from b2cal.loop import Act, NewProcessing, ProcessingView
@@ -208,7 +209,12 @@ def watch(desk: Desk, name: str, interval_s: float) -> None:
 @pass_desk
 def publish(desk: Desk, name: str, reason: str) -> None:
     """Publish a complete processing into its tag, all or nothing."""
-    changes = desk.write(lambda db: loop.publish(db, *_managed(db, desk, name, reason)))
+
+    def unit(db: Session) -> list[Change]:
+        number, act = _managed(db, desk, name, reason)
+        return loop.publish(db, number, act, loop.publication_preview(ProcessingView(db, number)).fingerprint)
+
+    changes = desk.write(unit)
     desk.done(f"{name} is published: {len(changes)} payloads.", changes=[change.to_json() for change in changes])
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from b2cal import conditions
 from b2cal.conditions import Change, Entry
+from b2cal.core.checksums import digest
 from b2cal.core.iov import IoV
 from b2cal.model import (
     BaseIov,
@@ -38,6 +39,11 @@ class Preview:
     changes: list[Change]
     unknown: list[str]
     obstacle: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the changes: whoever publishes says by it what was seen."""
+        return digest([change.to_json() for change in self.changes])
 
 
 def publication_preview(view: ProcessingView) -> Preview:
@@ -83,11 +89,18 @@ def earlier_unpublished(view: ProcessingView) -> str | None:
     )
 
 
-def publish(db: Session, processing_id: int, act: Act) -> list[Change]:
+def publish(db: Session, processing_id: int, act: Act, previewed: str) -> list[Change]:
     """Publish a complete processing into its target tag, all or nothing.
 
+    Args:
+        db: of a unit of work.
+        processing_id: which one.
+        act: who publishes, and why.
+        previewed: fingerprint of the preview that was looked at; it is kept with the decision.
+
     Raises:
-        Conflict: it is not complete, or an earlier one is not published, or a published IoV would be altered.
+        Conflict: it is not complete, or an earlier one is not published, or a published IoV would be altered; or
+            publishing changes something else than was previewed.
         NotAllowed: as in `transition`.
     """
     view = ProcessingView(db, processing_id)
@@ -96,8 +109,13 @@ def publish(db: Session, processing_id: int, act: Act) -> list[Change]:
         raise Conflict(
             f"{view.processing.name} cannot be published: {preview.obstacle}", hint="Look at what it waits for."
         )
+    if preview.fingerprint != previewed:
+        raise Conflict(
+            f"What publishing {view.processing.name} changes is not what was previewed any more.",
+            hint="Look at the preview again, and publish from there.",
+        )
     changes = [change.to_json() for change in preview.changes]
-    processing = processing_transition(db, processing_id, ProcessingVerb.PUBLISH, act, changes=changes)
+    processing = processing_transition(db, processing_id, ProcessingVerb.PUBLISH, act, previewed, changes=changes)
     processing.ended_at = now(db)
     conditions.publish(db, processing.target_tag_id, new_entries(view))
     wake_tag(db, processing)
@@ -218,7 +236,7 @@ def _act(workplace: Workplace, name: str, verb: ProcessingVerb) -> bool:
             "all calibrations are finished" if verb is not ProcessingVerb.REOPEN else "",
         )
         if verb is ProcessingVerb.PUBLISH:
-            publish(db, view.processing.id, act)
+            publish(db, view.processing.id, act, publication_preview(view).fingerprint)
         else:
             processing_transition(db, view.processing.id, verb, act)
         return True

@@ -126,8 +126,12 @@ def refuse_repetition(db: Session, act: Act) -> None:
         raise Repeated("This was done already by the same click.", hint="Nothing is to be done.")
 
 
-def processing_transition(db: Session, processing_id: int, verb: ProcessingVerb, act: Act, **facts: Any) -> Processing:
+def processing_transition(
+    db: Session, processing_id: int, verb: ProcessingVerb, act: Act, seen: str = "", **facts: Any
+) -> Processing:
     """Carry out a processing's verb: guard, new state, decision with facts, signals. The caller adds the rest.
+
+    `seen` is the hash of what was in front of whoever decided, where that is more than the state.
 
     Raises:
         Conflict, NotAllowed, InvalidChoice, Repeated, NotFound: as in `transition`.
@@ -164,7 +168,7 @@ def processing_transition(db: Session, processing_id: int, verb: ProcessingVerb,
             from_state=before.value,
             to_state=after.value,
             reason=act.reason,
-            seen="",
+            seen=seen,
             details=facts,
             request_key=act.request_key,
         )

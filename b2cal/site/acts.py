@@ -102,9 +102,12 @@ def carry_out(db: Session, number: int, verb: Verb, act: Act, form: Form) -> Non
             _PLAIN[verb](db, number, act)
 
 
-def carry_out_on_processing(db: Session, number: int, verb: ProcessingVerb, act: Act) -> None:
+def carry_out_on_processing(db: Session, number: int, verb: ProcessingVerb, act: Act, form: Form) -> None:
     """The same for a processing."""
-    _ON_PROCESSING[verb](db, number, act)
+    if verb is ProcessingVerb.PUBLISH:
+        loop.publish(db, number, act, form.get("previewed", ""))
+    else:
+        _ON_PROCESSING[verb](db, number, act)
 
 
 def extend_all(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> None:
@@ -196,7 +199,6 @@ _PLAIN: dict[Verb, Callable[[Session, int, Act], None]] = {
 }
 _ON_PROCESSING: dict[ProcessingVerb, Callable[[Session, int, Act], object]] = {
     ProcessingVerb.ACTIVATE: loop.activate,
-    ProcessingVerb.PUBLISH: loop.publish,
     ProcessingVerb.HOLD: loop.hold,
     ProcessingVerb.RELEASE: loop.release,
     ProcessingVerb.CANCEL: loop.cancel,

@@ -38,7 +38,9 @@ def verb(world: World, verb: Callable[[Session, int, Act], object], name: str) -
 
 def publish(world: World) -> Unit:
     it = world.processing()
-    return lambda db: loop.publish(db, it.id, Act(MANAGER, it.version))
+    with world.database.read() as db:
+        previewed = loop.publication_preview(world.view(db)).fingerprint
+    return lambda db: loop.publish(db, it.id, Act(MANAGER, it.version), previewed)
 
 
 def meanwhile(world: World, first: Unit, second: Callable[[], object]) -> BaseException | None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy.orm import Session
 
 from b2cal import conditions, loop
 from b2cal.core.iov import OPEN, ExpRun
@@ -52,9 +53,34 @@ def test_by_policy_the_manager_publishes(tmp_path) -> None:
     finish_all(world, 1)
     progress = loop.advance_processing(world.workplace, "bucket1")
     assert (progress.state, progress.finished) == ("complete", False)
+    with world.database.read() as db:
+        previewed = loop.publication_preview(world.view(db)).fingerprint
     it = world.processing()
-    world.database.write(lambda db: loop.publish(db, it.id, Act(MANAGER, it.version)))
+    world.database.write(lambda db: loop.publish(db, it.id, Act(MANAGER, it.version), previewed))
     assert loop.advance_processing(world.workplace, "bucket1").finished
+    assert [(one.actor, one.seen) for one in world.decisions() if one.verb == "publish"] == [("manager", previewed)]
+
+
+def test_only_what_was_previewed_is_published(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.process(publish=PublishPolicy.MANUAL)
+    finish_all(world, 1)
+    loop.advance_processing(world.workplace, "bucket1")
+    it = world.processing()
+    with world.database.read() as db:
+        previewed = loop.publication_preview(world.view(db)).fingerprint
+
+    def somebody_else_puts_constants_into_the_tag(db: Session) -> None:
+        conditions.publish(db, it.target_tag_id, [world.constants(db, "A", "better", first=ExpRun(26, 50))])
+
+    world.database.write(somebody_else_puts_constants_into_the_tag)
+    with pytest.raises(loop.Conflict, match="not what was previewed any more"):
+        world.database.write(lambda db: loop.publish(db, it.id, Act(MANAGER, it.version), previewed))
+    assert tag(world, "PA") == [(0, 49), (50, -1)]
+    with world.database.read() as db:
+        previewed = loop.publication_preview(world.view(db)).fingerprint
+    world.database.write(lambda db: loop.publish(db, it.id, Act(MANAGER, it.version), previewed))
+    assert tag(world, "PA") == [(0, 49), (50, 99), (100, -1)]
 
 
 def test_the_decision_to_publish_keeps_what_it_changed(world: World) -> None:

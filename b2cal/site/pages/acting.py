@@ -78,7 +78,7 @@ def processing_act(name: str, verb: str) -> Answer:
             elif verb == acts.VETO_SUBSYSTEM:
                 acts.veto_subsystem(db, view, asked, sent)
             else:
-                acts.carry_out_on_processing(db, view.processing.id, ProcessingVerb(verb), asked)
+                acts.carry_out_on_processing(db, view.processing.id, ProcessingVerb(verb), asked, sent)
 
         desk().database.write(unit)
     except loop.Repeated as error:
