@@ -3,6 +3,13 @@
 from pathlib import Path
 
 
+def version() -> str:
+    """The version of b2cal that is installed."""
+    from importlib import metadata  # here, because every job and every DAG imports this module
+
+    return metadata.version("b2cal")
+
+
 def shipped(name: str) -> Path:
     """Path of `migrations`, `dags` or `examples`: inside the package in a wheel, beside it in a checkout."""
     package = Path(__file__).parent

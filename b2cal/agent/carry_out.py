@@ -15,7 +15,7 @@ from b2cal.batch import Backend, BatchError, BatchGroup, BatchJob, Handle, Unkno
 from b2cal.model import Attempt, Calibration, GroupEpoch, GroupState, Job, JobGroup, JobState, Processing, now
 
 from .desk import Desk
-from .folders import PlannedGroup, prepare
+from .folders import Code, PlannedGroup, prepare, shipped_code
 from .orders import Order
 
 
@@ -42,7 +42,8 @@ def carry_out(desk: Desk, order: Order) -> bool:
             f"The batch system of {order.centre} has {len(accepted)} of {len(plan.specs)} jobs of {plan.name}.",
             hint="Nothing is to be done: it is asked again.",
         )
-    desk.write(lambda db: _record(db, order.group_id, epoch, plan, accepted))
+    code = shipped_code(desk.settings.attempts / str(plan.attempt_id))
+    desk.write(lambda db: _record(db, order.group_id, epoch, plan, accepted, code))
     _cancel(backend, [handle for handle in handles if handle.epoch != epoch])
     return arrived is not None
 
@@ -135,12 +136,13 @@ def _intend(db: Session, group_id: int) -> int | None:
     return last + 1
 
 
-def _record(db: Session, group_id: int, epoch: int, plan: PlannedGroup, accepted: Sequence[Handle]) -> None:
+def _record(db: Session, group_id: int, epoch: int, plan: PlannedGroup, accepted: Sequence[Handle], code: Code) -> None:
     group = db.get_one(JobGroup, group_id)
     if group.state is not GroupState.WANTED:
         return
     at = now(db)
     group.state, group.epoch, group.submitted_at = GroupState.SUBMITTED, epoch, at
+    group.attempt.code_version, group.attempt.code_digest = code.version, code.digest
     db.get_one(GroupEpoch, (group_id, epoch)).recorded_at = at
     ids = dict(db.execute(select(Job.number, Job.id).where(Job.group_id == group_id)).all())
     rows = [

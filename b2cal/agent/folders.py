@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import b2cal
+from b2cal.core.checksums import digest, sha256_file
 from b2cal.core.errors import B2calError
 from b2cal.core.files import put_folder
 from b2cal.core.ids import new_token
@@ -16,10 +17,19 @@ from b2cal.core.ids import new_token
 _STAGE = "b2cal.calibration.stage"
 _PACKAGE = Path(b2cal.__file__).parent
 _SHIPPED = ("core", "calibration")
+_VERSION = "version"
 
 
 class CannotPrepare(B2calError):
     """The folders of a group could not be made; nothing is left of them."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code that the jobs of an attempt run: version of b2cal, and a hash over names and contents of its modules."""
+
+    version: str
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -101,9 +111,29 @@ def ship_code(attempt: Path) -> Path:
             shutil.copytree(_PACKAGE / room, half / "b2cal" / room, ignore=shutil.ignore_patterns("__pycache__"))
         # Without it the installed b2cal would be imported instead: a package goes before a mere folder.
         (half / "b2cal" / "__init__.py").touch()
+        (half / _VERSION).write_text(b2cal.version())
         put_folder(half, code)
     except OSError:
         shutil.rmtree(half, ignore_errors=True)
         if not code.is_dir():
             raise
     return code
+
+
+def shipped_code(attempt: Path) -> Code:
+    """Which code lies beside the jobs of an attempt.
+
+    Raises:
+        CannotPrepare: it cannot be read.
+    """
+    code = attempt / "code"
+    try:
+        modules = sorted(code.rglob("*.py"))
+        hashed = digest([[module.relative_to(code).as_posix(), sha256_file(module)] for module in modules])
+        told = code / _VERSION  # not there if it was shipped before b2cal kept it
+        return Code(told.read_text() if told.exists() else "unknown", hashed)
+    except OSError as error:
+        raise CannotPrepare(
+            f"The code of the jobs in {code} cannot be read: {_reason(error)}.",
+            hint="Make it readable for this user, or restart the calibration; it is tried again by itself.",
+        ) from error

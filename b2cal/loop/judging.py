@@ -12,6 +12,7 @@ from b2cal.validation import Check, Judgement, Provenance
 
 from .actors import THE_LOOP
 from .attempts import collected_before, constants, work_of
+from .provenance import provenance
 from .results import add_used, want_group
 from .rules import Verb
 from .transition import Act, transition
@@ -93,29 +94,7 @@ def _case(db: Session, workplace: Workplace, view: ProcessingView, it: Calibrati
         outcome=attempt.outcome,
         converged=attempt.converged,
         without_data=tuple(IoV.from_json(iov) for iov in attempt.without_data),
-        provenance=_provenance(view, it, attempt),
-    )
-
-
-def _provenance(view: ProcessingView, it: Calibration, attempt: Attempt) -> Provenance:
-    """From a number in the report back to its inputs."""
-    release = view.processing.release
-    return Provenance(
-        facts={
-            "release": f"{release.name} ({release.digest[:12]})",
-            "script": it.definition.module,
-            "submission": f"{attempt.submission.number}, by {attempt.submission.submitted_by}",
-            "attempt": f"{attempt.number}, begun {attempt.started_at:%Y-%m-%d %H:%M:%S} UTC",
-            "runs": str(view.runs),
-            **({"made by hand": attempt.message} if attempt.outcome is Outcome.REPLACED else {}),
-        },
-        configuration=attempt.submission.config,
-        files=list(dict.fromkeys((frozen.file.path, frozen.sha256) for frozen in attempt.files)),
-        constants=[
-            (read.name, str(IoV.from_numbers(read.first, read.last)), read.payload.identity)
-            for read in attempt.reads
-            if read.used
-        ],
+        provenance=provenance(view, it, attempt),
     )
 
 

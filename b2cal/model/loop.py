@@ -214,6 +214,8 @@ class Attempt(Base):
     rejected: Mapped[bool] = mapped_column(
         default=False, comment="its combination is not submitted automatically again"
     )
+    code_version: Mapped[Name | None] = mapped_column(comment="of b2cal, which its jobs run; null before there are")
+    code_digest: Mapped[Digest | None] = mapped_column(comment="hash over that code")
     submission: Mapped[Submission] = relationship()
     calibration: Mapped[Calibration] = relationship()
     files: Mapped[list["AttemptFile"]] = relationship(order_by="AttemptFile.data_file_id, AttemptFile.data_name")

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
+import b2cal
 from b2cal.agent import Agent, AgentLease
-from b2cal.agent.folders import PlannedGroup, prepare
+from b2cal.agent.folders import PlannedGroup, prepare, shipped_code
 from b2cal.agent.lease import DURATION
 from b2cal.batch import BatchGroup, BatchJob, LocalBackend
 from b2cal.core.clock import ManualClock
@@ -65,6 +66,10 @@ def test_a_job_gets_what_the_group_shares_with_its_own_part_on_top_and_the_code_
     code = Path(json.loads((folder / "wrapper.json").read_text())["env"]["PYTHONPATH"])
     assert {path.name for path in (code / "b2cal").iterdir()} == {"core", "calibration"}
     assert (code / "b2cal/calibration/stage.py").is_file()
+    with site.database.read() as db:
+        attempt = db.get_one(Attempt, done["attempt_id"])
+        assert attempt.code_version == b2cal.version()
+        assert attempt.code_digest == shipped_code(site.settings.attempts / str(attempt.id)).digest
 
 
 def test_a_group_waits_until_its_time_has_come(site, clock):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import b2cal
-from b2cal.agent.folders import CannotPrepare, PlannedGroup, prepare, ship_code
+from b2cal.agent.folders import CannotPrepare, PlannedGroup, prepare, ship_code, shipped_code
 
 
 def planned(**changes) -> PlannedGroup:
@@ -108,3 +108,20 @@ def test_a_job_runs_the_code_of_its_attempt_not_what_is_installed(tmp_path):
         check=True,
     )
     assert Path(folder, shown.stdout.strip()).resolve() == (tmp_path / "5/code/b2cal/core/iov.py").resolve()
+def test_the_code_of_the_jobs_is_known_by_its_version_and_contents_wherever_it_lies(tmp_path):
+    one, other = (ship_code(tmp_path / name).parent for name in ("5", "6"))
+    assert shipped_code(one) == shipped_code(other)
+    assert shipped_code(one).version == b2cal.version()
+    (other / "code/b2cal/calibration/__pycache__").mkdir()
+    (other / "code/b2cal/calibration/__pycache__/fit.cpython-311.pyc").touch()
+    assert shipped_code(one) == shipped_code(other)
+    fit = other / "code/b2cal/calibration/fit.py"
+    fit.write_text(fit.read_text() + "# another line\n")
+    assert shipped_code(one).digest != shipped_code(other).digest
+
+
+def test_code_that_was_shipped_before_its_version_was_kept_is_told_by_its_contents(tmp_path):
+    code = ship_code(tmp_path / "5")
+    kept = shipped_code(tmp_path / "5")
+    (code / "version").unlink()
+    assert (shipped_code(tmp_path / "5").version, shipped_code(tmp_path / "5").digest) == ("unknown", kept.digest)

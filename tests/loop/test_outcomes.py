@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import uproot
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
+import b2cal
 from b2cal import conditions, loop
 from b2cal.core.iov import ExpRun, IoV
-from b2cal.model import AttemptPayload, NoVerdictPolicy, Payload, SignOffPolicy
+from b2cal.model import AttemptPayload, Job, NoVerdictPolicy, Payload, SignOffPolicy
 from tests.loop.outputs import COLLECTED, MEASURED, document, fitted, jobs_bring, jobs_fail
 from tests.loop.world import Defined, World
 
@@ -62,6 +64,28 @@ def test_good_constants_are_signed_off_and_published_by_themselves(world: World)
     assert set(checks(world).values()) == {"pass"}
     assert loop.advance_processing(world.workplace, "bucket1").state == "published"
     assert published(world, "new") == ["e26r100 - open"]
+
+
+def test_the_report_says_which_code_computed_on_which_hosts(world: World) -> None:
+    jobs_bring(world, fitted(ALL))
+    world.advance("A")
+    jobs_bring(world, MEASURED)
+
+    def told_by_the_agent(db: Session) -> None:
+        attempt = world.view(db).attempts["A"]
+        attempt.code_version, attempt.code_digest = "1.2.3", "ab" * 32
+        for number, job in enumerate(db.scalars(select(Job).order_by(Job.id))):
+            job.host = "node7" if number else "node8.example"
+
+    world.database.write(told_by_the_agent)
+    world.advance("A")
+    with world.database.read() as db:
+        verdict = world.view(db).attempts["A"].verdict
+        assert verdict is not None
+    report = (world.workplace.settings.reports / verdict.report).read_text()
+    assert "<dt>jobs ran</dt><dd>b2cal 1.2.3 (abababababab)</dd>" in report
+    assert "<dt>on</dt><dd>node7 (2 jobs), node8.example (1 job)</dd>" in report
+    assert f"<dt>judged by</dt><dd>b2cal {b2cal.version()}</dd>" in report
 
 
 def no_root_file(path: Path) -> None:
