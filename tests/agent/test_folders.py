@@ -108,6 +108,8 @@ def test_a_job_runs_the_code_of_its_attempt_not_what_is_installed(tmp_path):
         check=True,
     )
     assert Path(folder, shown.stdout.strip()).resolve() == (tmp_path / "5/code/b2cal/core/iov.py").resolve()
+
+
 def test_the_code_of_the_jobs_is_known_by_its_version_and_contents_wherever_it_lies(tmp_path):
     one, other = (ship_code(tmp_path / name).parent for name in ("5", "6"))
     assert shipped_code(one) == shipped_code(other)

@@ -95,16 +95,6 @@ def test_pages_are_open_as_the_policy_says_and_looking_at_them_changes_nothing(
         assert manager.get(where).status_code == missing, rule
         assert expert.get(where).status_code == (403 if rule.endpoint in FOR_MANAGERS else missing), rule
     assert factories.contents(database) == before
-    assert contents(database) == before
-
-
-def contents(database: Database) -> dict[str, list[Row[Any]]]:
-    """Every row of every table."""
-    with database.read() as db:
-        return {
-            table.name: list(db.execute(table.select().order_by(*table.primary_key)))
-            for table in Base.metadata.sorted_tables
-        }
 
 
 @pytest.mark.parametrize("username", ["muon", "tracking", "second", "manager"])
