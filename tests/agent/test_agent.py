@@ -64,7 +64,7 @@ def test_a_job_gets_what_the_group_shares_with_its_own_part_on_top_and_the_code_
     assert done["jobs"][0]["folder"] == f"{done['attempt_id']}/collect-0/r0e1/0/1"
     assert json.loads((folder / "job.json").read_text()) == {"stage": "collect", "seed": "own", "inputs": ["a"]}
     code = Path(json.loads((folder / "wrapper.json").read_text())["env"]["PYTHONPATH"])
-    assert {path.name for path in (code / "b2cal").iterdir()} == {"core", "calibration"}
+    assert {path.name for path in (code / "b2cal").iterdir()} == {"__init__.py", "core", "calibration"}
     assert (code / "b2cal/calibration/stage.py").is_file()
     with site.database.read() as db:
         attempt = db.get_one(Attempt, done["attempt_id"])
