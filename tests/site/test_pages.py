@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
+from html import unescape
 
 import pytest
 from flask import Flask
@@ -21,6 +22,7 @@ from b2cal.model import (
     BlockedDay,
     Calibration,
     Database,
+    Decision,
     GroupState,
     Job,
     JobGroup,
@@ -407,7 +409,28 @@ def test_decisions_can_be_looked_through(expert: Browser) -> None:
     hers = expert.get("/decisions?actor=manager").text
     assert "Published" in hers
     assert "too few hadrons" not in hers
-    assert "older decisions" in expert.get("/decisions").text or expert.get("/decisions").text.count("<tr>") < 102
+
+
+def test_older_decisions_follow_page_by_page_with_the_same_choice(
+    expert: Browser, find: Find, database: Database
+) -> None:
+    it = find("x-t relation")
+    facts = {"at": NOW, "actor": "second", "role": Role.DEPUTY, "verb": "sign_off", "from_state": "", "to_state": ""}
+
+    def unit(db: Session) -> None:
+        for number in range(201):
+            about = {"processing_id": it.processing_id, "calibration_id": it.id, "seen": "", "details": {}}
+            db.add(Decision(**facts, **about, reason=f"note {number}"))
+
+    database.write(unit)
+    where, pages = "/decisions?actor=second", []
+    while where:
+        text = expert.get(where).text
+        pages.append([int(number) for number in re.findall(r"“note (\d+)”", text)])
+        link = re.search(r'href="([^"]+)">older decisions', text)
+        where = unescape(link[1]) if link else ""
+    assert [len(page) for page in pages] == [100, 100, 1]
+    assert [number for page in pages for number in page] == list(range(200, -1, -1))
 
 
 def test_what_publishing_changed_stays_to_be_read(expert: Browser) -> None:

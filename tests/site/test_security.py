@@ -145,12 +145,11 @@ def test_the_cookie_is_for_this_site_and_not_for_scripts(app: Flask) -> None:
     assert "Strict-Transport-Security" in secure.headers
 
 
-def test_the_key_of_the_cookies_is_for_this_user_only(app: Flask, settings: Settings) -> None:
+def test_the_key_of_the_cookies_and_who_is_signed_in_are_for_this_user_only(
+    expert: Browser, settings: Settings
+) -> None:
     for name in ("site.key", "site.db"):
-        path = settings.folder(name)
-        app.test_client().post("/login", data={})
-        if path.exists():
-            assert stat.S_IMODE(path.stat().st_mode) == 0o600, name
+        assert stat.S_IMODE(settings.folder(name).stat().st_mode) == 0o600, name
 
 
 def test_sites_of_one_home_share_their_key(app: Flask, settings: Settings) -> None:
