@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from b2cal import loop
 from b2cal.core.errors import B2calError
-from b2cal.loop import PROCESSING_RULES, RULES, Act, ByHand, Choice, Reason, results
-from b2cal.model import Calibration, Decision, Grade, Outcome, State
-from b2cal.runtime import Ended
+from b2cal.loop import PROCESSING_RULES, RULES, Act, ByHand, Choice, Reason
+from b2cal.model import Calibration, Decision, State
 from tests import factories
-from tests.loop.world import Defined, World
+from tests.loop.everywhere import in_every_state
+from tests.loop.world import World
 
 OWNERS = "expert deputy manager"
 ALL_STATES = "open submitted running validating review signed_off vetoed failed"
@@ -90,29 +90,7 @@ PEOPLE = {"tracking": "expert", "second": "deputy", "manager": "manager"}
 
 @pytest.fixture(scope="module")
 def everywhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One calibration in each state, brought there by the verbs; each has the name of its state."""
-    world = World(tmp_path_factory.mktemp("everywhere"), tuple(Defined(state) for state in State))
-    world.process()
-
-    def with_a_deputy(db: Session) -> None:
-        factories.person(db, "second")
-        db.execute(update(Calibration).values(deputy="second"))
-
-    world.database.write(with_a_deputy)
-    world.do("veto", "vetoed")
-    for name in ("submitted", "running", "validating", "review", "signed_off", "failed"):
-        world.do("submit", name)
-    for name in ("running", "validating", "review", "signed_off", "failed"):
-        world.advance(name)
-    for name in ("validating", "review", "signed_off"):
-        world.jobs_end(name, 1)
-    for name in ("review", "signed_off"):
-        world.judged(name, Grade.WARN)
-    world.do("sign_off", "signed_off")
-    with world.database.read() as db:
-        attempt = world.view(db).attempts["failed"].id
-    harvest = results.Harvest(Ended(Outcome.FAILED, message="No job could be helped."))
-    results.write_down(world.workplace, "bucket1", "failed", attempt, harvest)
+    world = in_every_state(tmp_path_factory.mktemp("everywhere"))
     yield world
     world.database.dispose()
 

@@ -1,0 +1,34 @@
+"""A processing with one calibration in each state, for tests of what can be done where."""
+
+from pathlib import Path
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from b2cal.model import Calibration, Grade, State
+from tests import factories
+from tests.loop.world import Defined, World
+
+
+def in_every_state(folder: Path, window_s: float = 100.0) -> World:
+    """One calibration in each state, brought there by the verbs; each has the name of its state."""
+    world = World(folder, tuple(Defined(state) for state in State))
+    world.process(window_s=window_s)
+
+    def with_a_deputy(db: Session) -> None:
+        factories.person(db, "second")
+        db.execute(update(Calibration).values(deputy="second"))
+
+    world.database.write(with_a_deputy)
+    world.do("veto", "vetoed")
+    for name in ("submitted", "running", "validating", "review", "signed_off", "failed"):
+        world.do("submit", name)
+    for name in ("running", "validating", "review", "signed_off", "failed"):
+        world.advance(name)
+    for name in ("validating", "review", "signed_off"):
+        world.jobs_end(name, 1)
+    for name in ("review", "signed_off"):
+        world.judged(name, Grade.WARN)
+    world.do("sign_off", "signed_off")
+    world.jobs_fail("failed")
+    return world
