@@ -82,9 +82,10 @@ def show(desk: Desk, name: str | None) -> None:
             columns, keys = ("Tag", "State", "IoVs"), ("name", "state", "iovs")
         else:
             entries = conditions.tag_entries(db, conditions.tag_named(db, name).id)
-            rows = [(e.name, str(e.iov), e.identity[:12]) for e in entries]
+            rows = [(e.name, str(e.iov), e.identity) for e in entries]
             columns, keys = ("Payload", "IoV", "Identity"), ("payload", "iov", "identity")
-    desk.show([dict(zip(keys, row, strict=True)) for row in rows], lambda: desk.table(name or "Tags", columns, rows))
+    shown = [(*row[:-1], str(row[-1])[:12]) for row in rows]  # of an identity people need the beginning
+    desk.show([dict(zip(keys, row, strict=True)) for row in rows], lambda: desk.table(name or "Tags", columns, shown))
 
 
 @tag.command("set-state")

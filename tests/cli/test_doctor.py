@@ -1,0 +1,102 @@
+"""`b2cal doctor` finds what is wrong, says what to do, and ends with 1 only if something is ill."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from b2cal import conditions
+from b2cal.cli.main import group
+from b2cal.core.iov import ExpRun
+from b2cal.model import Database, Lease, TagIov, now
+from tests import factories
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])  # doctor looks whether ports are free
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("B2CAL_HOME", str(tmp_path))
+    return factories.database(tmp_path)
+
+
+def findings() -> tuple[int, dict[str, dict[str, str]]]:
+    """Exit code, and what was found of each thing."""
+    ended = CliRunner().invoke(group, ["--json", "doctor"])
+    return ended.exit_code, {found["what"]: found for found in json.loads(ended.output)}
+
+
+def test_a_new_home_is_well_but_nothing_runs_in_it(database: Database) -> None:
+    exit_code, found = findings()
+    assert exit_code == 0
+    assert {what for what, it in found.items() if it["health"] != "well"} - {"disk"} == {"agent"}
+    assert found["agent"]["do"] == "`b2cal up` starts it."
+
+
+def test_an_agent_that_runs_is_named(database: Database) -> None:
+    def unit(db: Session) -> None:
+        db.add(Lease(name="agent", holder="host 7", epoch=1, expires_at=now(db) + timedelta(hours=1)))
+
+    database.write(unit)
+    assert findings()[1]["agent"] == {"what": "agent", "health": "well", "says": "runs as host 7", "do": ""}
+
+
+def an_old_schema(db: Session) -> None:
+    db.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+
+
+def a_lost_payload(db: Session) -> None:
+    conditions.store_payload(db, "Gains", "f" * 64, "0" * 64, 1)
+
+
+def two_payloads_for_one_run(db: Session) -> None:
+    number = factories.tag(db, "main").id
+    first, second = (ExpRun(26, run).number for run in (1, 2))
+    payload = conditions.store_payload(db, "Gains", "f" * 64, "0" * 64, 1)
+    for begin in (first, second):
+        db.add(TagIov(tag_id=number, name="Gains", payload_id=payload, first=begin, last=second))
+
+
+@pytest.mark.parametrize(
+    ("damage", "what", "says", "do"),
+    [
+        (an_old_schema, "schema", "is 0001, this b2cal needs", "Run `b2cal init`."),
+        (a_lost_payload, "payloads", "1 of 1 payload files are missing, ffffffffffff first", "from the backup."),
+        (two_payloads_for_one_run, "tags", "Gains in main has two payloads for e26r2", "Report this"),
+    ],
+)
+def test_what_is_ill_is_named_with_what_to_do(
+    database: Database, damage: Callable[[Session], None], what: str, says: str, do: str
+) -> None:
+    database.write(damage)
+    exit_code, found = findings()
+    assert (exit_code, found[what]["health"]) == (1, "ill")
+    assert says in found[what]["says"]
+    assert do in found[what]["do"]
+    told = CliRunner().invoke(group, ["doctor"], env={"COLUMNS": "300"})
+    assert told.exit_code == 1
+    assert f"✗ {what}: {found[what]['says']}" in told.output
+    assert found[what]["do"] in told.output
+
+
+def test_without_a_database_the_rest_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("B2CAL_HOME", str(tmp_path / "nothing"))
+    monkeypatch.chdir(tmp_path)
+    exit_code, found = findings()
+    assert (exit_code, found["database"]["health"]) == (1, "ill")
+    assert "`b2cal init`" in found["database"]["do"]
+    assert not {"schema", "tags", "agent"} & found.keys()
+
+
+def test_settings_that_cannot_be_used_are_all_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b2cal.toml").write_text("[loop]\nwindow_s = 'two days'\n")
+    exit_code, found = findings()
+    assert (exit_code, list(found)) == (1, ["settings"])
+    assert "loop.window_s" in found["settings"]["says"]

@@ -1,0 +1,62 @@
+"""What people read in tables programs read as JSON: one value, with the same facts."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import update
+
+from b2cal import loop
+from b2cal.cli.main import group
+from b2cal.core.checksums import digest
+from b2cal.model import Outbox
+from tests.loop.world import MANAGER, World
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A is signed off, B runs, a message waits, C is left out of what begins later."""
+    monkeypatch.setenv("B2CAL_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    world = World(tmp_path)
+    world.process()
+    world.do("submit", "A")
+    world.finish("A", 1)
+    world.do("submit", "B")
+    world.advance("B")
+    world.database.write(lambda db: loop.begin_standing_veto(db, "C", MANAGER, "until summer"))
+    world.database.write(lambda db: db.execute(update(Outbox).values(tries=2, error="OSError: no room")))
+    return world
+
+
+def told(*words: str) -> str:
+    ended = CliRunner().invoke(group, ["--as", "manager", *words])
+    assert ended.exit_code == 0, ended.output
+    return ended.output
+
+
+@pytest.mark.parametrize(
+    ("command", "fact"),
+    [
+        ("processing list", {"name": "bucket1", "kind": "prompt", "state": "active", "manager": "manager"}),
+        ("why bucket1 B", {"calibration": "B", "state": "running", "why": "Runs: collect, 0 of 1 jobs done."}),
+        ("jobs bucket1 B", {"attempt": 1, "stage": "collect", "try": 1, "job": 0, "state": "queued"}),
+        ("tag show", {"name": "main", "state": "open", "iovs": 4}),
+        ("tag show main", {"payload": "PA", "iov": "e0r0 - open", "identity": digest(["A", "old"])}),
+        ("person list", {"username": "manager", "role": "manager"}),
+        ("vetoes list", {"calibration": "C", "reason": "until summer"}),
+        ("outbox list", {"kind": "graph", "tries": 2, "error": "OSError: no room"}),
+    ],
+)
+def test_a_list_is_an_array_of_objects_and_a_table_of_the_same(
+    world: World, command: str, fact: dict[str, object]
+) -> None:
+    rows = json.loads(told("--json", *command.split()))
+    assert any(fact.items() <= row.items() for row in rows), rows
+    table = told(*command.split())
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(table)
+    for value in fact.values():
+        assert str(value)[:12] in table, table
