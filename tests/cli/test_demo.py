@@ -8,9 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from b2cal.cli import demo
+from b2cal.cli.data import run_simulation
 from b2cal.cli.demo import DemoFailed, NotTheDemo
 from b2cal.cli.desk import Desk
-from b2cal.model import Calibration, Grade, Person, State, Verdict, now
+from b2cal.model import Calibration, Grade, Person, Role, State, Verdict, now
 from b2cal.settings import AirflowSettings, Settings
 from tests import factories
 
@@ -85,3 +86,21 @@ def test_the_demos_manager_signs_off_nothing_that_was_not_planted(
     with pytest.raises(DemoFailed, match=bad[-1]):
         demo._decide(desk, demo.SMALL)
     assert state(desk) is State.REVIEW
+
+
+@pytest.mark.processes
+def test_constants_that_are_far_from_the_truth_are_shown_and_make_the_exit_code_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The nominal ones, published as they are: nobody has calibrated anything."""
+    monkeypatch.setenv("B2CAL_HOME", str(tmp_path))
+    factories.database(tmp_path).write(lambda db: factories.person(db, demo.MANAGER, role=Role.MANAGER))
+    run_simulation(tmp_path / "data", "small", seed=1)
+    desk = Desk(demo.MANAGER, as_json=False)
+    demo.seed_tag(desk.workplace, demo.TAG, tmp_path / "data" / "nominal")
+    assert demo._show_result(desk, desk.settings) == 1
+    rows = json.loads((tmp_path / "result.json").read_text())
+    assert len(rows) == 6
+    assert all(row["p"] <= 0.001 for row in rows)
+    shown = capsys.readouterr().out
+    assert all(row["payload"] in shown for row in rows)
