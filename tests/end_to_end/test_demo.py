@@ -1,15 +1,19 @@
 """The demo keeps what its page promises."""
 
 import json
+import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from b2cal.core.clock import SystemClock
-from b2cal.model import Database, Job
+from b2cal.model import Database, Job, JobState
 from b2cal.settings import Settings
 from tests.end_to_end.conftest import DemoRun, run_demo
+from tests.small_loop import free_ports, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900)]
 
@@ -47,6 +51,43 @@ def test_the_same_command_shows_the_same_table_again(small_demo: DemoRun) -> Non
     again = subprocess.run(small_demo.command, env=small_demo.environment, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stdout + again.stderr
     assert (small_demo.home / "result.json").read_text() == rows
+
+
+def test_after_ctrl_c_in_the_middle_the_same_command_goes_on_to_the_same_constants(
+    small_demo: DemoRun, tmp_path: Path
+) -> None:
+    site, airflow = free_ports(2)
+    ports = {"B2CAL_SITE__PORT": str(site), "B2CAL_AIRFLOW__PORT": str(airflow)}
+    environment = {**small_demo.environment, **ports, "B2CAL_HOME": str(tmp_path / "home")}
+    with open(tmp_path / "first", "wb") as output:
+        running = subprocess.Popen(small_demo.command, env=environment, stdout=output, stderr=output)
+    try:
+        wait_for("the first jobs that are done", lambda: jobs_done_in(tmp_path / "home") > 2, 240)
+    finally:
+        running.send_signal(signal.SIGINT)
+        exit_code = running.wait(timeout=60)
+    said = (tmp_path / "first").read_text()
+    assert exit_code == 0, said
+    assert said.rstrip().endswith("Stopped; the same command goes on from here.")
+    assert not (tmp_path / "home" / "result.json").exists()
+
+    again = run_demo(tmp_path, "--small")
+    assert again.exit_code == 0, again.said
+    assert again.left == []
+    assert again.identities() == small_demo.identities()
+
+
+def jobs_done_in(home: Path) -> int:
+    if not (home / "demo.json").exists():
+        return 0
+    database = Database(Settings(home=home).url, SystemClock())
+    try:
+        with database.read() as db:
+            return db.scalar(select(func.count()).where(Job.state == JobState.DONE)) or 0
+    except OperationalError:  # no tables yet
+        return 0
+    finally:
+        database.dispose()
 
 
 @pytest.mark.proof
