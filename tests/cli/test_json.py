@@ -1,7 +1,7 @@
 """What people read in tables programs read as JSON: one value, with the same facts."""
 
 import json
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from click.testing import CliRunner
@@ -14,13 +14,10 @@ from b2cal.model import Outbox
 from tests.loop.world import MANAGER, World
 
 
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A is signed off, B runs, a message waits, C is left out of what begins later."""
-    monkeypatch.setenv("B2CAL_HOME", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
-    world = World(tmp_path)
+    world = World(tmp_path_factory.mktemp("world"))
     world.process()
     world.do("submit", "A")
     world.finish("A", 1)
@@ -28,11 +25,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world.advance("B")
     world.database.write(lambda db: loop.begin_standing_veto(db, "C", MANAGER, "until summer"))
     world.database.write(lambda db: db.execute(update(Outbox).values(tries=2, error="OSError: no room")))
-    return world
+    yield world
+    world.database.dispose()
 
 
-def told(*words: str) -> str:
-    ended = CliRunner().invoke(group, ["--as", "manager", *words])
+def told(world: World, *words: str) -> str:
+    environment = {"B2CAL_HOME": str(world.workplace.settings.home), "COLUMNS": "200"}
+    ended = CliRunner().invoke(group, ["--as", "manager", *words], env=environment)
     assert ended.exit_code == 0, ended.output
     return ended.output
 
@@ -53,9 +52,9 @@ def told(*words: str) -> str:
 def test_a_list_is_an_array_of_objects_and_a_table_of_the_same(
     world: World, command: str, fact: dict[str, object]
 ) -> None:
-    rows = json.loads(told("--json", *command.split()))
+    rows = json.loads(told(world, "--json", *command.split()))
     assert any(fact.items() <= row.items() for row in rows), rows
-    table = told(*command.split())
+    table = told(world, *command.split())
     with pytest.raises(json.JSONDecodeError):
         json.loads(table)
     for value in fact.values():

@@ -3,29 +3,34 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from sqlalchemy import update
 
 from b2cal.core.checksums import digest
 from b2cal.core.iov import ExpRun
 from b2cal.loop import Choice
 from b2cal.model import DataFile, Definition, Release
-from tests.loop.world import World
+from tests.loop.world import Defined, World
 
 
-def seed_of_b(folder: Path, change: Callable[[World], None] = lambda _world: None, made_by_a: object = 1) -> str:
-    """The seed of B, which reads the constants of A, in a new world."""
+def seed(folder: Path, name: str, change: Callable[[World], None] = lambda _world: None) -> str:
+    """The seed of the first attempt of a calibration in a new world: A, or B which reads the constants of A."""
     folder.mkdir()
-    world = World(folder)
+    world = World(folder, (Defined("A"), Defined("B", ("A",))))
     world.process()
     change(world)
-    if world.state("B") == "open":
-        world.do("submit", "B")
-    world.do("submit", "A")
-    world.finish("A", made_by_a)
-    assert world.advance("B").state == "running"
+    if world.state(name) == "open":
+        world.do("submit", name)
+    assert world.advance(name).state == "running"
     with world.database.read() as db:
-        return world.view(db).attempts["B"].seed
+        return world.view(db).attempts[name].seed
+
+
+def a_makes(value: object) -> Callable[[World], None]:
+    def change(world: World) -> None:
+        world.do("submit", "A")
+        world.finish("A", value)
+
+    return change
 
 
 def other_file_contents(world: World) -> None:
@@ -36,11 +41,11 @@ def other_file_contents(world: World) -> None:
 
 
 def other_configuration(world: World) -> None:
-    world.do("submit", "B", Choice({"events": 11}))
+    world.do("submit", "A", Choice({"events": 11}))
 
 
 def other_selection(world: World) -> None:
-    world.do("submit", "B", Choice(selection={"filters": {"bhabha": ["Good"]}, "exclude": ["e26r101"]}))
+    world.do("submit", "A", Choice(selection={"filters": {"bhabha": ["Good"]}, "exclude": ["e26r101"]}))
 
 
 def other_release(world: World) -> None:
@@ -48,18 +53,14 @@ def other_release(world: World) -> None:
 
 
 def other_script(world: World) -> None:
-    world.database.write(lambda db: db.execute(update(Definition).where(Definition.name == "B").values(module="b2")))
+    world.database.write(lambda db: db.execute(update(Definition).where(Definition.name == "A").values(module="a2")))
 
 
-@pytest.mark.parametrize(
-    "change", [other_file_contents, other_configuration, other_selection, other_release, other_script]
-)
-def test_one_changed_input_changes_the_seed(tmp_path: Path, change: Callable[[World], None]) -> None:
-    assert seed_of_b(tmp_path / "one") != seed_of_b(tmp_path / "other", change)
-
-
-def test_other_constants_upstream_change_the_seed(tmp_path: Path) -> None:
-    assert seed_of_b(tmp_path / "one") != seed_of_b(tmp_path / "other", made_by_a=2)
+def test_each_changed_input_changes_the_seed(tmp_path: Path) -> None:
+    changes = (other_file_contents, other_configuration, other_selection, other_release, other_script)
+    seeds = {change.__name__: seed(tmp_path / change.__name__, "A", change) for change in changes}
+    seeds["nothing changed"] = seed(tmp_path / "nothing", "A")
+    assert len(set(seeds.values())) == len(seeds), seeds
 
 
 def other_numbers_in_the_database(world: World) -> None:
@@ -71,7 +72,10 @@ def other_numbers_in_the_database(world: World) -> None:
         world.finish(name, "something", "bucket2")
     world.do("submit", "B", Choice({"events": 12}))
     world.do("withdraw", "B")
+    a_makes(1)(world)
 
 
-def test_equal_inputs_give_an_equal_seed_whatever_the_numbers_of_the_rows(tmp_path: Path) -> None:
-    assert seed_of_b(tmp_path / "one") == seed_of_b(tmp_path / "other", other_numbers_in_the_database)
+def test_constants_upstream_change_the_seed_but_numbers_of_rows_do_not(tmp_path: Path) -> None:
+    one = seed(tmp_path / "one", "B", a_makes(1))
+    assert seed(tmp_path / "other constants", "B", a_makes(2)) != one
+    assert seed(tmp_path / "other numbers", "B", other_numbers_in_the_database) == one
