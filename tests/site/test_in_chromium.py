@@ -291,6 +291,7 @@ def test_no_page_is_wider_than_the_screen(visit: Open, find: Find, size: dict[st
     page = visit("manager", size)
     for where in addresses(find):
         page.goto(where)
+        unfold(page)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= size["width"], (where, width)
 
@@ -302,6 +303,7 @@ def test_axe_finds_nothing(visit: Open, find: Find, colours: str, size: dict[str
     found = []
     for where in addresses(find):
         page.goto(where)
+        unfold(page)
         page.evaluate(AXE.read_text())
         rules = "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
         violations = page.evaluate(f"{rules}.then(result => result.violations)")
@@ -394,8 +396,15 @@ def test_the_colours_follow_the_system(visit: Open) -> None:
 
 
 def addresses(find: Find) -> list[str]:
-    """Every kind of page."""
-    xt, failed = find("x-t relation").id, find("Channel masks", "proc12-chunk3").id
+    """Every kind of page, calibrations in every state."""
+    xt = find("x-t relation").id
     of_one = ("", "/submit", "/inputs", "/jobs", "/do/veto", "/do/select", "/do/replace", "/do/name_deputy")
+    others = [("dE/dx gain", "bucket23"), ("Muon efficiency", "bucket23"), ("cDST production", "bucket22")]
+    others += [(name, "proc12-chunk3") for name in ("Channel masks", "Crystal energy", "Beam spot", "Noise")]
     of_xt = [f"/calibrations/{xt}{page}" for page in of_one]
-    return ["/login", *PAGES, *of_xt, f"/calibrations/{failed}", "/jobs/1"]
+    return ["/login", *PAGES, *of_xt, *(f"/calibrations/{find(*other).id}" for other in others), "/jobs/1"]
+
+
+def unfold(page: Page) -> None:
+    """Open everything that is folded up."""
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
