@@ -1,7 +1,10 @@
 """Snapshots of releases: a copy of a folder, found by the digest of its contents."""
 
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from b2cal.core.checksums import digest, sha256_file
@@ -64,20 +67,32 @@ def store(copy: Path, snapshots: Path) -> None:
     target = snapshots / digest_of(copy)
     incoming, spoilt = (snapshots / f".{kind}-{new_token()}" for kind in ("incoming", "spoilt"))
     try:
-        if _is_whole(target):
-            return
-        for path in _files(copy):
-            _put(incoming / path.relative_to(copy), path.read_bytes())
-            (incoming / path.relative_to(copy)).chmod(0o444)
-        if target.exists():
-            target.rename(spoilt)
-        put_folder(incoming, target)
+        with _alone_in(snapshots):
+            if _is_whole(target):
+                return
+            for path in _files(copy):
+                _put(incoming / path.relative_to(copy), path.read_bytes())
+                (incoming / path.relative_to(copy)).chmod(0o444)
+            if target.exists():
+                target.rename(spoilt)
+            put_folder(incoming, target)
     except OSError as error:
-        if not _is_whole(target):  # else somebody else has just stored the same release
-            raise _cannot_write(snapshots, error) from error
+        raise _cannot_write(snapshots, error) from error
     finally:
         for leftover in (incoming, spoilt):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until nobody else is at work in a folder: who finds a spoilt snapshot must not move away a new one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_whole(snapshot: Path) -> bool:

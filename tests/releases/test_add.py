@@ -416,6 +416,26 @@ def test_two_who_add_the_same_release_at_once_leave_one_snapshot(good, tmp_path)
     assert digest_of(snapshot) == snapshot.name
 
 
+def test_a_whole_snapshot_is_never_moved_away_by_who_comes_at_the_same_time(good, tmp_path):
+    """Also where a spoilt one lies, as after a broken restore: only the first who comes replaces it."""
+    snapshots = tmp_path / "snapshots"
+    take_in(good, snapshots)
+    [snapshot] = snapshots.iterdir()
+    script = next(path for path in snapshot.rglob("*.py"))
+    script.chmod(0o644)
+    script.write_text("spoilt")
+    inodes = set()
+
+    def add(_: int) -> None:
+        take_in(good, snapshots)
+        inodes.add(snapshot.stat().st_ino)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(8)))
+    assert len(inodes) == 1
+    assert digest_of(snapshot) == snapshot.name
+
+
 # --- what a script can and cannot do ---------------------------------------------------------------------------------
 
 
