@@ -1,5 +1,6 @@
 """What holds for every test: no network, no silent skips, no hurry on a busy machine."""
 
+import gc
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -24,6 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.get_closest_marker(mark) for mark in NEEDS_LOOPBACK):
             item.add_marker(pytest.mark.allow_hosts(["127.0.0.1", "::1"]))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: to look for garbage in it again and again costs the unit tests a tenth of their time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _no_silent_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

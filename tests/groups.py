@@ -29,7 +29,7 @@ GROUPS: dict[str, list[Command]] = {
         [BIN / "mypy"],
         [BIN / "lint-imports", "--no-logo"],
     ],
-    "unit": pytest(UNIT, "-n", "2"),
+    "unit": pytest(UNIT, "-n", "2", "--dist", "worksteal"),
     **{group: pytest(f"{group} and not proof") for group in SLOW if group != "proof"},
     "processes": pytest("processes and not proof", "-n", "2"),
     "physics": pytest("physics and not proof", "-n", "2", "--dist", "loadfile"),

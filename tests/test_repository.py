@@ -78,6 +78,7 @@ def test_what_ships_with_a_job_needs_nothing_but_numpy_and_uproot():
         assert not foreign, f"{path}: {foreign}"
 
 
+@pytest.mark.processes
 def test_the_dag_builder_loads_nothing_heavy(tmp_path):
     loaded = "import b2cal.airflow.builder, sys; print(*sys.modules)"
     environment = {"AIRFLOW_HOME": str(tmp_path), "PATH": os.environ["PATH"]}

@@ -20,6 +20,8 @@ from b2cal.model import Attempt, GroupEpoch, GroupState, JobState, Processing, S
 
 from .conftest import wait_for
 
+pytestmark = pytest.mark.processes
+
 FOREVER = {"do": "time.sleep(600)"}
 DONE, FAILED, CANCELLED = GroupState.DONE, GroupState.FAILED, GroupState.CANCELLED
 

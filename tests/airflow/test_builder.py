@@ -95,6 +95,7 @@ def test_a_file_that_vanishes_while_the_folder_is_read_stops_nothing(home: Path)
     assert set(processing_dags()) == {"bucket1"}
 
 
+@pytest.mark.processes
 def test_the_dag_file_imports_nothing_heavy(home: Path) -> None:
     write(home / "dags", graph())
     dag_file = Path(__file__).parents[2] / "dags" / "processings.py"

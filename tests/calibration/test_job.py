@@ -16,6 +16,8 @@ import pytest
 from b2cal.calibration import job
 from b2cal.core.processes import ProcessIdentity
 
+pytestmark = pytest.mark.processes
+
 WRAPPER = [sys.executable, "-W", "error", job.__file__]
 
 

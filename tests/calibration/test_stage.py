@@ -12,6 +12,8 @@ import uproot
 from b2cal.calibration import job
 from b2cal.core.iov import ExpRun, IoV
 
+pytestmark = pytest.mark.processes
+
 RUN_1, RUN_2, RUN_3 = ExpRun(26, 1), ExpRun(26, 2), ExpRun(26, 3)
 RANGE = IoV(RUN_1, None)
 

@@ -29,6 +29,8 @@ from b2cal.model import Lease
 from tests import factories
 from tests.cli.supervised import python
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = Path(__file__).with_name("supervised.py")
 
 WAITS = "import time; time.sleep(600)"

@@ -18,6 +18,8 @@ from b2cal.core.apart import Allowance
 from b2cal.core.checksums import sha256_file
 from b2cal.core.iov import ExpRun, IoV
 
+pytestmark = pytest.mark.processes
+
 ANY = IoV(ExpRun(0, 0), None)
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from b2cal.core.apart import Allowance, CannotWorkApart, work_apart
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def module(tmp_path: Path) -> Path:

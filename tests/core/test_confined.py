@@ -13,6 +13,8 @@ from b2cal.core.confined import Ended, Limits
 from b2cal.core.confined import run as run_confined
 from b2cal.core.processes import ProcessIdentity
 
+pytestmark = pytest.mark.processes
+
 ENVIRONMENT = {"PATH": os.defpath, "GREETING": "hello"}
 
 

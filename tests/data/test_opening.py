@@ -7,6 +7,8 @@ import uproot
 from b2cal.data.opening import open_files
 from tests.data.catalogues import root_file
 
+pytestmark = pytest.mark.processes
+
 KILLER = """
 import os, signal, sys, time
 def handle(path):

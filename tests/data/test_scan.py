@@ -19,6 +19,8 @@ from b2cal.model import Base, DataFile, Run, UnreadableFile, now
 from tests import factories
 from tests.data.catalogues import file, registry_entry, root_file, run, write_registry
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def database(tmp_path):

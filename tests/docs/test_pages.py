@@ -19,6 +19,7 @@ from tests.docs.pages import DOCS, PAGES, ROOT, commands, spans
 SPHINX = Path(sys.executable).with_name("sphinx-build")
 NO_SETTINGS = {"B2CAL_USER", "B2CAL_CRASH_AT", "site.key", "site.db"}
 TOP = "b2cal|docs|tests|examples|dags|migrations|assets"
+BUILDS = pytest.mark.processes
 IN_EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
@@ -108,6 +109,7 @@ def rows_of(page: Path) -> list[list[str]]:
     return [[text_of(cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, flags=re.DOTALL)] for row in rows]
 
 
+@BUILDS
 def test_the_pages_are_built_without_a_warning_and_no_part_is_left_out(built):
     pages = {path.relative_to(DOCS).with_suffix(".html") for path in DOCS.glob("*.md")}
     assert pages <= {path.relative_to(built) for path in built.glob("*.html")}
@@ -117,6 +119,7 @@ def test_the_pages_are_built_without_a_warning_and_no_part_is_left_out(built):
 ROLES_OF_A_CALIBRATION = (Role.EXPERT, Role.DEPUTY, Role.MANAGER, Role.LOOP)
 
 
+@BUILDS
 @pytest.mark.parametrize("rule", [*RULES, *PROCESSING_RULES], ids=lambda rule: f"{rule.verb} {sorted(rule.at)}")
 def test_every_rule_has_its_row_with_a_tick_for_each_who_may(built, rule):
     ticks = ["✓" if role in rule.who else "" for role in ROLES_OF_A_CALIBRATION]
@@ -135,6 +138,7 @@ def at_is(text: str, state: str) -> bool:
     return state.replace("_", " ") in text.split(", ")
 
 
+@BUILDS
 def test_every_change_of_state_is_drawn(built):
     page = (built / "the_loop.html").read_text()
     pictures = re.findall(r'<svg[^>]*aria-label="([^"]*)".*?</svg>', page, flags=re.DOTALL)
@@ -146,6 +150,7 @@ def test_every_change_of_state_is_drawn(built):
     assert page.count('marker-end="url(#arrow)"') == len(edges)
 
 
+@BUILDS
 def test_every_setting_retry_rule_and_command_has_its_line(built):
     operating, cli = (text_of((built / page).read_text()) for page in ("operating.html", "cli.html"))
     assert not [key for key in setting_keys() if f" {key} " not in operating]

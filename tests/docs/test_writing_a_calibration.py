@@ -87,6 +87,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     reader.leave()
 
 
+@pytest.mark.processes
 def test_the_scripts_of_the_page_calibrate_and_are_a_release(reader: Reader) -> None:
     assert 0 < len(BEFORE_THE_LOOP) < len(STEPS)
     for step in BEFORE_THE_LOOP:

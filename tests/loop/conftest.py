@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loop.world import World
+from tests.loop.world import World, filled
 
 DATABASES = ["sqlite", pytest.param("mariadb", marks=pytest.mark.service)]
 
@@ -19,7 +19,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def kind_of_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every world of this test lives there."""
     if getattr(request, "param", "sqlite") == "mariadb":
-        monkeypatch.setattr(World, "settings_for", request.getfixturevalue("emptied").home)
+        homes = filled(request.getfixturevalue("emptied").home)
+        monkeypatch.setattr(World, "settings_for", staticmethod(homes))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import ClassVar
@@ -34,7 +33,6 @@ from b2cal.model import (
     Role,
     Run,
     Step,
-    migrate,
     now,
 )
 from b2cal.releases.schema import schema_from_defaults
@@ -45,14 +43,6 @@ from tests import factories
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 MANAGER = Actor("manager", Role.MANAGER)
-
-
-@cache
-def _empty_database() -> Path:
-    """All tables, made once: migrating takes longer than a whole test."""
-    folder = Path(mkdtemp(prefix="b2cal-loop-"))
-    migrate(f"sqlite:///{folder / 'b2cal.db'}")
-    return folder / "b2cal.db"
 
 
 @dataclass(frozen=True)
@@ -74,10 +64,34 @@ class Defined:
 DIAMOND = (Defined("A"), Defined("B", ("A",)), Defined("C", ("A",)), Defined("D", ("B", "C")))
 
 
-def on_sqlite(folder: Path) -> Settings:
-    """A home with an empty database in a file of it."""
-    shutil.copy(_empty_database(), folder / "b2cal.db")
+Definitions = tuple[Defined, ...]
+
+_filled: dict[str, Path] = {}
+"""Databases with the rows of a world, by its definitions. Made once: that takes longer than many a test."""
+
+
+def on_sqlite(folder: Path, definitions: Definitions) -> Settings:
+    """A home with the rows of a world in a database that is a file of it."""
+    if repr(definitions) not in _filled:
+        made = Path(mkdtemp(prefix="b2cal-loop-"))
+        factories.database(made).dispose()
+        fill(Settings(home=made), definitions)
+        _filled[repr(definitions)] = made / "b2cal.db"
+    shutil.copy(_filled[repr(definitions)], folder / "b2cal.db")
     return Settings(home=folder)
+
+
+def fill(settings: Settings, definitions: Definitions) -> Settings:
+    """Write the rows of a world into an empty database."""
+    database = Database(settings.url, ManualClock(START))
+    database.write(lambda db: World.fill(db, definitions))
+    database.dispose()
+    return settings
+
+
+def filled(home: Callable[[Path], Settings]) -> Callable[[Path, Definitions], Settings]:
+    """Homes whose empty databases somebody else makes, with the rows of a world."""
+    return lambda folder, definitions: fill(home(folder), definitions)
 
 
 class World:
@@ -85,21 +99,22 @@ class World:
 
     usual: ClassVar = {"base_tag": "main", "target_tag": "main", "window_s": 100.0, "reject_window_s": 50.0}
 
-    settings_for: ClassVar[Callable[[Path], Settings]] = staticmethod(on_sqlite)
-    """How a world gets its home and an empty database."""
+    settings_for: ClassVar[Callable[[Path, Definitions], Settings]] = staticmethod(on_sqlite)
+    """How a world gets its home, and a database with its rows."""
 
-    def __init__(self, folder: Path, definitions: tuple[Defined, ...] = DIAMOND) -> None:
+    def __init__(self, folder: Path, definitions: Definitions = DIAMOND) -> None:
         self.clock = ManualClock(START)
-        settings = self.settings_for(folder)
+        settings = self.settings_for(folder, definitions)
         self.workplace = Workplace(settings, Database(settings.url, self.clock))
         self.database = self.workplace.database
-        self.database.write(lambda db: self._fill(db, definitions))
 
-    def _fill(self, db: Session, definitions: tuple[Defined, ...]) -> None:
+    @classmethod
+    def fill(cls, db: Session, definitions: Definitions) -> None:
+        """What every world begins with."""
         factories.person(db, "manager", role=Role.MANAGER)
         release = factories.release(db, name="toy", vocabulary={"Data Quality Tag": ["Good"], "Data Tag": ["bhabha"]})
         for defined in definitions:
-            self._define(db, release, defined)
+            cls._define(db, release, defined)
         for number in range(100, 110):
             run = ExpRun(26, number).number
             db.add(
@@ -127,7 +142,7 @@ class World:
                 )
             )
         tag_id = conditions.create_tag(db, "main")
-        conditions.publish(db, tag_id, [self.constants(db, d.name, "old", first=ExpRun(0, 0)) for d in definitions])
+        conditions.publish(db, tag_id, [cls.constants(db, d.name, "old", first=ExpRun(0, 0)) for d in definitions])
 
     @staticmethod
     def _define(db: Session, release: Release, defined: Defined) -> None:

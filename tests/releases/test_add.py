@@ -22,6 +22,8 @@ from tests import factories
 from tests.core.test_confined import wait_until_gone
 from tests.releases.folders import VOCABULARY, script, write_release
 
+pytestmark = pytest.mark.processes
+
 MASK, OFFSETS = script("Channel mask"), script("Time offsets", depends_on=["mask"])
 PRODUCE = '[[definition]]\nscript = "cdst"\nstep = "cdst-production"\nkind = "produce"\n'
 COPY = '[[definition]]\nscript = "pedestals"\nstep = "local"\nkind = "copy"\n'

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.loop.test_stateful import LoopAgainstModel
-from tests.loop.world import World
+from tests.loop.world import World, filled
 from tests.services.mariadb import Emptied
 
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("worlds_on_mariadb")]
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.service, pytest.mark.usefixtures("worlds_on_mariadb")]
 
 @pytest.fixture
 def worlds_on_mariadb(emptied: Emptied, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(World, "settings_for", emptied.home)
+    monkeypatch.setattr(World, "settings_for", staticmethod(filled(emptied.home)))
 
 
 class LoopOnMariaDb(LoopAgainstModel):

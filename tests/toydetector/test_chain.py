@@ -10,6 +10,8 @@ from release.time_offsets import largest_step
 from b2cal.calibration import Payload
 from b2cal.calibration.script import load
 
+pytestmark = pytest.mark.processes
+
 with chain.release_loaded():
     MADE_BY = {name: script for script in chain.ORDER for name in load(chain.RELEASE, script).produced_payloads}
 

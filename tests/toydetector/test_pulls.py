@@ -5,7 +5,6 @@ import compare
 import numpy as np
 import pytest
 import simulate
-from scipy import stats
 
 SEEDS = range(1001, 1021)
 RUNS = (4, 6, 7, 8, 9, 10)  # two blocks of runs, with drifts inside and the jump between them
@@ -39,8 +38,15 @@ def pulls(found):
     }
 
 
+@pytest.fixture(scope="module")
+def stats():
+    from scipy import stats  # takes a second: only who uses it pays
+
+    return stats
+
+
 @pytest.mark.parametrize("name", WITH_ERRORS)
-def test_pulls_have_no_bias(pulls, name):
+def test_pulls_have_no_bias(stats, pulls, name):
     each = pulls[name]
     allowed = stats.norm.isf(ALPHA / 2) * each.std(ddof=1) / np.sqrt(len(each))
     assert abs(each.mean()) < allowed
@@ -48,7 +54,7 @@ def test_pulls_have_no_bias(pulls, name):
 
 
 @pytest.mark.parametrize("name", WITH_ERRORS)
-def test_pulls_are_as_wide_as_the_errors_say(pulls, name):
+def test_pulls_are_as_wide_as_the_errors_say(stats, pulls, name):
     each = pulls[name]
     ndf, squares = len(each) - 1, each.var() * len(each)
     lowest, highest = (np.sqrt(squares / stats.chi2.isf(tail, ndf)) for tail in (ALPHA / 2, 1 - ALPHA / 2))

@@ -17,6 +17,8 @@ from b2cal.validation import Check, generic_checks
 from b2cal.validation.comparison import ALONE, FLAGS_AT_LEAST, LIMIT, SHARE_OF_FLAGS, TOGETHER, spread
 from tests.validation.payloads import FIRST, REQUESTED, File, written
 
+pytestmark = pytest.mark.processes
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 N = 300

@@ -18,6 +18,8 @@ from b2cal.validation import Judgement, Provenance, generic_checks, judge, write
 from b2cal.validation.report import _numbers
 from tests.validation.payloads import REQUESTED, File, written
 
+pytestmark = pytest.mark.processes
+
 N = 120
 RNG = np.random.default_rng(5)
 OFFSETS = RNG.normal(0, 5, N)
