@@ -88,25 +88,22 @@ def submit(
     _act(desk, processing, name, reason, lambda db, c, act: loop.submit(db, c.id, choice, act), done="submitted")
 
 
-@calibration.command()
-@_verb
-def withdraw(desk: Desk, *, processing: str, name: str, reason: str) -> None:
-    """Take a submission back before the window ends."""
-    _act(desk, processing, name, reason, lambda db, c, act: loop.withdraw(db, c.id, act), done="open again")
+def _plain(command: str, verb: Callable[[Session, int, Act], None], does: str, done: str) -> None:
+    """A verb that needs nothing but a reason."""
+
+    @calibration.command(command, help=does)
+    @_verb
+    def act(desk: Desk, *, processing: str, name: str, reason: str) -> None:
+        _act(desk, processing, name, reason, lambda db, it, by: verb(db, it.id, by), done=done)
 
 
-@calibration.command("sign-off")
-@_verb
-def sign_off(desk: Desk, *, processing: str, name: str, reason: str) -> None:
-    """Accept the new constants."""
-    _act(desk, processing, name, reason, lambda db, c, act: loop.sign_off(db, c.id, act), done="signed off")
-
-
-@calibration.command()
-@_verb
-def reject(desk: Desk, *, processing: str, name: str, reason: str) -> None:
-    """Send it back to its expert, with a new window."""
-    _act(desk, processing, name, reason, lambda db, c, act: loop.reject(db, c.id, act), done="rejected, open again")
+_plain("withdraw", loop.withdraw, "Take a submission back before the window ends.", "open again")
+_plain("sign-off", loop.sign_off, "Accept the new constants.", "signed off")
+_plain("reject", loop.reject, "Send it back to its expert, with a new window.", "rejected, open again")
+_plain("restart", loop.restart, "Run the same submission again.", "restarted")
+_plain("lift", loop.lift, "Take a veto back.", "open again")
+_plain("keep", loop.keep, "Keep signed-off constants although something that they read has changed.", "kept")
+_plain("go-on", loop.go_on, "Start with the inputs that are there.", "goes on")
 
 
 @calibration.command()
@@ -137,39 +134,11 @@ def replace(
 
 
 @calibration.command()
-@_verb
-def restart(desk: Desk, *, processing: str, name: str, reason: str) -> None:
-    """Run the same submission again."""
-    _act(desk, processing, name, reason, lambda db, c, act: loop.restart(db, c.id, act), done="restarted")
-
-
-@calibration.command()
 @click.option("--fallback", help="Global tag whose constants stand in (default: those of the base).")
 @_verb
 def veto(desk: Desk, *, processing: str, name: str, reason: str, fallback: str | None) -> None:
     """Leave it out; its jobs are cancelled."""
     _act(desk, processing, name, reason, lambda db, c, act: loop.veto(db, c.id, act, fallback), done="vetoed")
-
-
-@calibration.command()
-@_verb
-def lift(desk: Desk, *, processing: str, name: str, reason: str) -> None:
-    """Take a veto back."""
-    _act(desk, processing, name, reason, lambda db, c, act: loop.lift(db, c.id, act), done="open again")
-
-
-@calibration.command()
-@_verb
-def keep(desk: Desk, *, processing: str, name: str, reason: str) -> None:
-    """Keep signed-off constants although something that they read has changed."""
-    _act(desk, processing, name, reason, lambda db, c, act: loop.keep(db, c.id, act), done="kept")
-
-
-@calibration.command("go-on")
-@_verb
-def go_on(desk: Desk, *, processing: str, name: str, reason: str) -> None:
-    """Start with the inputs that are there."""
-    _act(desk, processing, name, reason, lambda db, c, act: loop.go_on(db, c.id, act), done="goes on")
 
 
 @calibration.command()

@@ -21,12 +21,19 @@ from .workplace import Workplace
 
 
 @dataclass(frozen=True)
-class Case:
-    """What is judged: the new constants, those before, and what the script measured."""
+class Judged:
+    """Which attempt is judged."""
 
     processing: str
     calibration: str
     attempt_id: int
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is judged: the new constants, those before, and what the script measured."""
+
+    judged: Judged
     work: Work
     new: tuple[Constants, ...]
     previous: tuple[Constants, ...]
@@ -56,19 +63,19 @@ def judge_attempt(workplace: Workplace, processing: str, calibration: str) -> bo
     if case.is_measured:
         stage = next((stage for stage in case.work.stages if stage.stage is Stage.MEASURE), None)
         if stage is None:
-            return want_group(workplace, case.attempt_id, measure_step(case.work, case.new))
+            return want_group(workplace, attempt.id, measure_step(case.work, case.new))
         if not stage.finished:
             return False
         if stage.failed:
             error = next((job.error for job in stage.jobs if job.error), "no job said why")
-            return _fail(workplace, case, f"The validation job failed: {error}")
+            return _fail(workplace, case.judged, f"The validation job failed: {error}")
         try:
             measured = measurements(stage)
         except UnusableOutput as error:
-            return _fail(workplace, case, f"{error} {error.hint}")
+            return _fail(workplace, case.judged, f"{error} {error.hint}")
     judgement = _judgement(view.requested, case, measured)
     report = validation.write_report(
-        workplace.settings.reports / str(case.attempt_id),
+        workplace.settings.reports / str(attempt.id),
         f"{calibration} in {processing}",
         judgement,
         measured.measurements,
@@ -76,7 +83,7 @@ def judge_attempt(workplace: Workplace, processing: str, calibration: str) -> bo
         case.previous,
         case.provenance,
     )
-    return write_down(workplace, case, judgement, measured, report.name)
+    return write_down(workplace, case.judged, judgement, measured, report.name)
 
 
 def _case(db: Session, workplace: Workplace, view: ProcessingView, it: Calibration, attempt: Attempt) -> Case:
@@ -85,9 +92,7 @@ def _case(db: Session, workplace: Workplace, view: ProcessingView, it: Calibrati
     if attempt.outcome is Outcome.REPLACED:
         work = replace(work, stages=(*work.stages, *collected_before(db, workplace, attempt)))
     return Case(
-        processing=view.processing.name,
-        calibration=it.name,
-        attempt_id=attempt.id,
+        judged=Judged(view.processing.name, it.name, attempt.id),
         work=work,
         new=tuple(constants(workplace, p.name, p.first, p.last, p.payload.identity) for p in attempt.payloads),
         previous=tuple(constants(workplace, e.name, e.first, e.last, e.identity) for e in view.base if e.name in names),
@@ -109,17 +114,11 @@ def _judgement(requested: IoV, case: Case, measured: Measurements) -> Judgement:
     return validation.judge(measured.measurements, measured.limits, generic)
 
 
-def write_down(
-    workplace: Workplace,
-    case: Case,
-    judgement: Judgement,
-    measured: Measurements,
-    report: str,
-) -> bool:
+def write_down(workplace: Workplace, judged: Judged, judgement: Judgement, measured: Measurements, report: str) -> bool:
     """Keep the verdict and put the attempt before whoever decides, in one transaction."""
 
     def unit(db: Session) -> bool:
-        it, attempt = _still_validating(db, case)
+        it, attempt = _still_validating(db, judged)
         if it is None or attempt is None:
             return True
         with transition(
@@ -143,9 +142,9 @@ def write_down(
     return workplace.database.write(unit)
 
 
-def _fail(workplace: Workplace, case: Case, problem: str) -> bool:
+def _fail(workplace: Workplace, judged: Judged, problem: str) -> bool:
     def unit(db: Session) -> bool:
-        it, _ = _still_validating(db, case)
+        it, _ = _still_validating(db, judged)
         if it is None:
             return True
         with transition(db, it.id, Verb.JUDGED, Act(THE_LOOP, it.version, problem), State.FAILED) as change:
@@ -156,10 +155,10 @@ def _fail(workplace: Workplace, case: Case, problem: str) -> bool:
     return workplace.database.write(unit)
 
 
-def _still_validating(db: Session, case: Case) -> tuple[Calibration, Attempt] | tuple[None, None]:
-    view = ProcessingView.of(db, case.processing)
-    it = view.calibration(case.calibration)
-    attempt = view.attempts.get(case.calibration)
-    if it.state is not State.VALIDATING or attempt is None or attempt.id != case.attempt_id:
+def _still_validating(db: Session, judged: Judged) -> tuple[Calibration, Attempt] | tuple[None, None]:
+    view = ProcessingView.of(db, judged.processing)
+    it = view.calibration(judged.calibration)
+    attempt = view.attempts.get(judged.calibration)
+    if it.state is not State.VALIDATING or attempt is None or attempt.id != judged.attempt_id:
         return None, None
     return it, attempt

@@ -208,8 +208,9 @@ def advance_processing(workplace: Workplace, processing: str) -> Progress:
             it = view.processing
             progress = Progress(it.state.value, it.state in OVER, it.signal, None, it.generation)
             verb = _due(view)
-        if verb is None or not _act(workplace, processing, verb):
+        if verb is None:
             return progress
+        _act(workplace, processing, verb)
 
 
 def _due(view: ProcessingView) -> ProcessingVerb | None:
@@ -225,11 +226,11 @@ def _due(view: ProcessingView) -> ProcessingVerb | None:
     return ProcessingVerb.PUBLISH if automatic else None
 
 
-def _act(workplace: Workplace, name: str, verb: ProcessingVerb) -> bool:
-    def unit(db: Session) -> bool:
+def _act(workplace: Workplace, name: str, verb: ProcessingVerb) -> None:
+    def unit(db: Session) -> None:
         view = ProcessingView.of(db, name)
         if _due(view) is not verb:
-            return True
+            return
         act = Act(
             THE_LOOP,
             view.processing.version,
@@ -239,6 +240,5 @@ def _act(workplace: Workplace, name: str, verb: ProcessingVerb) -> bool:
             publish(db, view.processing.id, act, publication_preview(view).fingerprint)
         else:
             processing_transition(db, view.processing.id, verb, act)
-        return True
 
-    return workplace.database.write(unit)
+    workplace.database.write(unit)

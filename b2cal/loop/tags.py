@@ -1,6 +1,6 @@
 """What a manager does to a global tag by hand; each act leaves a decision, like everything that changes something."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 
 from b2cal import conditions
 from b2cal.conditions import Change, Entry
-from b2cal.model import Decision, GlobalTag, Role, TagState, now
+from b2cal.model import GlobalTag, Role, TagState, now
 
 from .errors import Conflict, NotAllowed
 from .processings import data_arrived
 from .publication import tag_changed
-from .transition import Act, refuse_repetition
+from .transition import Act, decided, refuse_repetition
 
 
 class TagVerb(StrEnum):
@@ -33,7 +33,7 @@ def create_tag(db: Session, name: str, act: Act) -> GlobalTag:
     """
     _refuse_others(db, act)
     tag = db.get_one(GlobalTag, conditions.create_tag(db, name))
-    _decided(db, tag, TagVerb.CREATE, act, tag.state)
+    _keep_decision(db, tag, TagVerb.CREATE, act, tag.state)
     return tag
 
 
@@ -48,7 +48,7 @@ def add_to_tag(db: Session, tag: GlobalTag, entries: Iterable[Entry], act: Act) 
     added = list(entries)
     changes = conditions.publish(db, tag.id, added)
     put = [[entry.name, str(entry.iov), entry.identity] for entry in added]
-    _decided(db, tag, TagVerb.ADD, act, tag.state, {"payloads": put})
+    _keep_decision(db, tag, TagVerb.ADD, act, tag.state, payloads=put)
     data_arrived(db)
     tag_changed(db, tag)
     return changes
@@ -65,7 +65,7 @@ def set_tag_state(db: Session, tag: GlobalTag, state: TagState, act: Act) -> Non
     before = tag.state
     conditions.set_tag_state(db, tag.id, state)
     if state is not before:
-        _decided(db, tag, TagVerb.SET_STATE, act, before)
+        _keep_decision(db, tag, TagVerb.SET_STATE, act, before)
 
 
 def _refuse_others(db: Session, act: Act, tag: GlobalTag | None = None) -> None:
@@ -76,22 +76,8 @@ def _refuse_others(db: Session, act: Act, tag: GlobalTag | None = None) -> None:
         raise Conflict(f"The tag {tag.name} was changed by somebody else meanwhile.", hint="Look at it again.")
 
 
-def _decided(
-    db: Session, tag: GlobalTag, verb: TagVerb, act: Act, before: TagState, details: Mapping[str, Any] | None = None
-) -> None:
-    db.add(
-        Decision(
-            tag_id=tag.id,
-            at=now(db),
-            actor=act.by.username,
-            role=act.by.role,
-            verb=verb.value,
-            from_state=before.value,
-            to_state=tag.state.value,
-            reason=act.reason,
-            seen="",
-            details=dict(details or {}),
-            request_key=act.request_key,
-        )
-    )
+def _keep_decision(db: Session, tag: GlobalTag, verb: TagVerb, act: Act, before: TagState, **facts: Any) -> None:
+    decision = decided(act, now(db), verb, before, tag.state)
+    decision.tag_id, decision.details = tag.id, facts
+    db.add(decision)
     db.flush()

@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import select, update
@@ -63,20 +64,9 @@ def transition(db: Session, calibration_id: int, verb: Verb, act: Act, to: State
     calibration, rule = _guarded(db, calibration_id, verb, act)
     before, after = calibration.state, _target(rule, calibration.state, to)
     at = now(db)
-    decision = Decision(
-        processing_id=calibration.processing_id,
-        calibration_id=calibration_id,
-        at=at,
-        actor=act.by.username,
-        role=act.by.role,
-        verb=verb.value,
-        from_state=before.value,
-        to_state=after.value,
-        reason=act.reason,
-        seen=evidence(db, calibration),
-        details={},
-        request_key=act.request_key,
-    )
+    decision = decided(act, at, verb, before, after)
+    decision.processing_id, decision.calibration_id = calibration.processing_id, calibration_id
+    decision.seen = evidence(db, calibration)
     changed = db.execute(
         update(Calibration)
         .where(Calibration.id == calibration_id, Calibration.state == before, Calibration.version == act.seen)
@@ -158,24 +148,28 @@ def processing_transition(
     )
     if changed.rowcount != 1:  # type: ignore[attr-defined]
         raise Conflict(f"{processing.name} was changed by somebody else meanwhile.", hint="Look at it again.")
-    db.add(
-        Decision(
-            processing_id=processing_id,
-            at=now(db),
-            actor=act.by.username,
-            role=act.by.role,
-            verb=verb.value,
-            from_state=before.value,
-            to_state=after.value,
-            reason=act.reason,
-            seen=seen,
-            details=facts,
-            request_key=act.request_key,
-        )
-    )
+    decision = decided(act, now(db), verb, before, after)
+    decision.processing_id, decision.seen, decision.details = processing_id, seen, facts
+    db.add(decision)
     db.flush()
     db.refresh(processing)
     return processing
+
+
+def decided(act: Act, at: datetime, verb: StrEnum, before: StrEnum, after: StrEnum) -> Decision:
+    """The row that keeps an act; what it was about, the caller says."""
+    return Decision(
+        at=at,
+        actor=act.by.username,
+        role=act.by.role,
+        verb=verb.value,
+        from_state=before.value,
+        to_state=after.value,
+        reason=act.reason,
+        seen="",
+        details={},
+        request_key=act.request_key,
+    )
 
 
 def raise_signals(db: Session, processing_id: int, names: set[str] | None = None) -> None:

@@ -18,7 +18,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,13 @@ from simulate import nominal_constants
 from truth import EXPERIMENT, Truth, make_truth
 
 from b2cal.calibration import Events, Payload
+from b2cal.calibration.against_truth import AgainstTruth
 from b2cal.core.iov import ExpRun, IoV
 
 Floats = NDArray[np.float64]
 Values = Mapping[str, NDArray[Any]]
 Constants = Mapping[str, Values]
 
-MIN_P = 0.001
 CLASSIFIED = {"ChannelMask"}
 """Constants that are states: right or wrong, without errors."""
 EXPECTED_WRONG = 0.1
@@ -50,32 +50,7 @@ _SAMPLE = 4_000  # events of each stream
 _SAMPLE_STREAM = 100  # random numbers that no simulated data have
 
 
-@dataclass(frozen=True)
-class Row:
-    """One type of constants.
-
-    Attributes:
-        payload: its name.
-        values: how many independent numbers were compared; 0 if there were no constants but nominal ones.
-        before, after: distance of nominal and found constants to the truth, in `unit`.
-        p: probability of such a distance, or a larger one, if all is right.
-        resolution: of what, and its unit.
-        resolution_before, resolution_after, resolution_true: with nominal, found and true constants.
-    """
-
-    payload: str
-    values: int
-    unit: str
-    before: float
-    after: float
-    p: float
-    resolution: str
-    resolution_before: float
-    resolution_after: float
-    resolution_true: float
-
-
-def compare(truth: Truth, found: Sequence[Payload], runs: Sequence[int], seed: int) -> list[Row]:
+def compare(truth: Truth, found: Sequence[Payload], runs: Sequence[int], seed: int) -> list[AgainstTruth]:
     """Compare found constants with the truth, one row for each type of the detector's constants.
 
     A type of which nothing was made from data has p = 0: it is as wrong as can be.
@@ -97,7 +72,8 @@ def compare(truth: Truth, found: Sequence[Payload], runs: Sequence[int], seed: i
         made = [each for each in found if each.name == payload.name and each.identity != payload.identity]
         pairs = with_truth(made, truth, runs)
         shown, spreads = resolutions[0][payload.name][0], [each[payload.name][1] for each in resolutions]
-        rows.append(Row(payload.name, *(distance(payload, pairs) if pairs else NOTHING_FOUND), shown, *spreads))
+        distances = distance(payload, pairs) if pairs else NOTHING_FOUND
+        rows.append(AgainstTruth(payload.name, *distances, shown, *spreads))
     return rows
 
 
@@ -205,7 +181,7 @@ def good_runs(folder: Path) -> list[int]:
     return [entry["run"] for entry in registry if "Good" in entry["attributes"]["Data Quality Tag"]]
 
 
-def as_text(rows: Sequence[Row]) -> str:
+def as_text(rows: Sequence[AgainstTruth]) -> str:
     """The rows as a table."""
     lines = [
         f"{'constants':16}{'values':>7}  {'distance to truth':24}{'p':>8}   resolution: nominal, found, true constants"
@@ -239,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     truth, seed = true_detector(arguments.data)
     rows = compare(truth, found, runs, seed)
     sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=1) if arguments.json else as_text(rows))
-    return 0 if all(row.p > MIN_P for row in rows) else 1
+    return 0 if all(row.holds for row in rows) else 1
 
 
 if __name__ == "__main__":

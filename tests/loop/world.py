@@ -283,12 +283,9 @@ class World:
     def judged(self, name: str, grade: Grade = Grade.PASS, processing: str = "bucket1") -> None:
         """The verdict on an ended attempt."""
         with self.database.read() as db:
-            view = self.view(db, processing)
-            calibration, attempt = view.calibration(name), view.attempts[name]
-            case = judging._case(db, self.workplace, view, calibration, attempt)
-        judging.write_down(
-            self.workplace, case, Judgement(grade, generic_only=False, checks=()), Measurements(), "report.html"
-        )
+            judged = judging.Judged(processing, name, self.view(db, processing).attempts[name].id)
+        judgement = Judgement(grade, generic_only=False, checks=())
+        judging.write_down(self.workplace, judged, judgement, Measurements(), "report.html")
 
     def by_hand(self, name: str, value: object, processing: str = "bucket1") -> ByHand:
         """Payloads made by hand with this content, as if they had been checked."""
