@@ -16,7 +16,20 @@ from b2cal.conditions import Entry, FileCheck, StoredFile
 from b2cal.core.checksums import digest
 from b2cal.core.clock import ManualClock
 from b2cal.core.iov import ExpRun, IoV
-from b2cal.loop import THE_LOOP, Act, Actor, ByHand, Choice, NewProcessing, ProcessingView, Workplace, judging, results
+from b2cal.data import NewFile
+from b2cal.loop import (
+    THE_LOOP,
+    Act,
+    Actor,
+    ByHand,
+    Choice,
+    NewProcessing,
+    ProcessingVerb,
+    ProcessingView,
+    Workplace,
+    judging,
+    results,
+)
 from b2cal.model import (
     Attempt,
     Calibration,
@@ -55,6 +68,7 @@ class Defined:
     kind: Kind = Kind.CALIBRATE
     filters: bool = True
     data_name: str = "bhabha"
+    data_format: str = "raw"
     strategy: str = "single"
     subsystem: str | None = None
     carried_over: tuple[str, ...] = ()
@@ -148,7 +162,7 @@ class World:
     def _define(db: Session, release: Release, defined: Defined) -> None:
         settings = {
             "name": defined.name,
-            "input_data_formats": ["raw"],
+            "input_data_formats": [defined.data_format],
             "input_data_names": [defined.data_name],
             "input_data_filters": {defined.data_name: ["Good", "bhabha"]} if defined.filters else {},
             "depends_on": list(defined.depends_on),
@@ -244,6 +258,36 @@ class World:
 
         self.database.write(unit)
 
+    def do_to_processing(self, verb: ProcessingVerb, by: Actor = MANAGER) -> None:
+        """A verb of a person who has just looked at the processing."""
+        with self.database.read() as db:
+            view = self.view(db)
+            it = view.processing
+            previewed = (loop.publication_preview(view).fingerprint,) if verb is ProcessingVerb.PUBLISH else ()
+        act = Act(by, it.version, "because")
+        self.database.write(lambda db: getattr(loop, verb.value)(db, it.id, act, *previewed))
+
+    def add_to_tag(self, tag: str, name: str, value: object, first: int) -> None:
+        """A manager puts constants into a tag, from a run of experiment 26 on."""
+
+        def unit(db: Session) -> None:
+            it = conditions.tag_named(db, tag)
+            entry = self.constants(db, name, value, ExpRun(26, first))
+            loop.add_to_tag(db, it, [entry], Act(MANAGER, it.version))
+
+        self.database.write(unit)
+
+    def in_tag(self, tag: str = "main") -> Callable[[str, int], str]:
+        """The identity of what a tag holds of a calibration for a run of experiment 26."""
+        with self.database.read() as db:
+            entries = conditions.tag_entries(db, conditions.tag_named(db, tag).id)
+
+        def identity(name: str, run: int) -> str:
+            at = ExpRun(26, run).number
+            return next(it.identity for it in entries if it.name == f"P{name}" and it.first <= at <= it.last)
+
+        return identity
+
     def advance(self, name: str, processing: str = "bucket1") -> loop.Progress:
         return loop.advance(self.workplace, processing, name)
 
@@ -272,6 +316,17 @@ class World:
         stored = StoredFile(Path(f"{identity}.root"), digest([identity]), 1)
         harvest = results.Harvest(ended, payloads=[(ended.payloads[0], stored)])
         results.write_down(self.workplace, processing, name, attempt.id, harvest)
+
+    def files_made(self, name: str, names_read: set[str]) -> None:
+        """The jobs of a running production bring back a file for each run."""
+        with self.database.read() as db:
+            attempt_id = self.view(db).attempts[name].id
+        files = [
+            NewFile(f"/cdst/{attempt_id}/{run}.root", "bhabha", ExpRun(26, run).number, 100, 1000, 1, digest(run))
+            for run in range(100, 105)
+        ]
+        harvest = results.Harvest(Ended(Outcome.FILES, names_read=frozenset(names_read)), files=files)
+        results.write_down(self.workplace, "bucket1", name, attempt_id, harvest)
 
     def jobs_fail(self, name: str, processing: str = "bucket1") -> None:
         """The jobs of a running calibration fail; nobody knows what they have read."""

@@ -1,10 +1,11 @@
 """The rules of the loop against their model, on MariaDB."""
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from tests.loop.test_stateful import LoopAgainstModel
 from tests.loop.world import World, filled
+from tests.loop.test_stateful import LoopAgainstModel, share
+from tests.loop.world import World
 from tests.services.mariadb import Emptied
 
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("worlds_on_mariadb")]
@@ -20,6 +21,4 @@ class LoopOnMariaDb(LoopAgainstModel):
 
 
 TestLoop = LoopOnMariaDb.TestCase
-TestLoop.settings = settings(
-    max_examples=4, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestLoop.settings = share(10)
