@@ -2,10 +2,8 @@
 
 import pytest
 
-from tests.loop.test_stateful import LoopAgainstModel
-from tests.loop.world import World, filled
 from tests.loop.test_stateful import LoopAgainstModel, share
-from tests.loop.world import World
+from tests.loop.world import World, filled
 from tests.services.mariadb import Emptied
 
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("worlds_on_mariadb")]
