@@ -186,6 +186,8 @@ def show(desk: Desk, name: str) -> None:
     if not desk.as_json:
         for line in [*(change["says"] for change in facts["publishing"]), facts["obstacle"]]:
             desk.console.print(f"  {line}", markup=False)
+        if facts["publishing"]:
+            desk.console.print(f"  Mark of these changes: {facts['preview']}", markup=False)
 
 
 @processing.command()
@@ -205,14 +207,16 @@ def watch(desk: Desk, name: str, interval_s: float) -> None:
 
 @processing.command()
 @click.argument("name")
+@click.option("--preview", metavar="MARK", help="Only if it changes what `processing show` listed under this mark.")
 @REASON
 @pass_desk
-def publish(desk: Desk, name: str, reason: str) -> None:
+def publish(desk: Desk, name: str, reason: str, preview: str | None) -> None:
     """Publish a complete processing into its tag, all or nothing."""
 
     def unit(db: Session) -> list[Change]:
         number, act = _managed(db, desk, name, reason)
-        return loop.publish(db, number, act, loop.publication_preview(ProcessingView(db, number)).fingerprint)
+        present = loop.publication_preview(ProcessingView(db, number)).fingerprint
+        return loop.publish(db, number, act, preview or present)
 
     changes = desk.write(unit)
     desk.done(f"{name} is published: {len(changes)} payloads.", changes=[change.to_json() for change in changes])
@@ -302,6 +306,7 @@ def overview(desk: Desk, name: str) -> dict[str, Any]:
             ],
             "publishing": [{"says": str(change), **change.to_json()} for change in preview.changes],
             "obstacle": preview.obstacle,
+            "preview": preview.fingerprint,
         }
 
 

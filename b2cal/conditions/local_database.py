@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from b2cal.core.apart import Allowance, work_apart
 from b2cal.core.errors import B2calError
+from b2cal.core.files import scratch_folder
 from b2cal.core.iov import InvalidIoV, IoV
 
 DATABASE = "database.txt"
@@ -90,8 +90,8 @@ def unpacked(archive: Path, scratch: Path, most_bytes: int) -> Iterator[Path]:
     Raises:
         InvalidLocalDatabase: it is no archive, holds no local database, or unpacks to more than `most_bytes`.
     """
-    with TemporaryDirectory(dir=scratch) as folder:
-        item = {"archive": str(archive), "folder": folder, "most_bytes": most_bytes}
+    with scratch_folder(scratch) as folder:
+        item = {"archive": str(archive), "folder": str(folder), "most_bytes": most_bytes}
         (answer,) = work_apart(_UNPACKING, [item], Allowance(file_bytes=most_bytes))
         problem = answer.failure or answer.value
         if problem:
@@ -99,4 +99,4 @@ def unpacked(archive: Path, scratch: Path, most_bytes: int) -> Iterator[Path]:
                 f"The archive cannot be taken: {problem}.",
                 hint=f"Pack {DATABASE} and the payload files that it names into a .tar or .zip.",
             )
-        yield Path(folder)
+        yield folder

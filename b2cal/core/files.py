@@ -1,12 +1,17 @@
 """Writing files and folders so that a reader, or a crash, never meets half of one."""
 
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from b2cal.core.errors import B2calError
 from b2cal.core.ids import new_token
+
+_LEFT_BEHIND_S = 24 * 3600
 
 
 class CannotWrite(B2calError):
@@ -56,6 +61,26 @@ def put_folder(finished: Path, target: Path) -> None:
     _flush(finished)
     finished.rename(target)
     _flush(target.parent)
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A folder of one's own below `parent`, removed at the end.
+
+    Those that killed processes left there are removed when they are a day old; nothing here lasts for so long.
+
+    Raises:
+        CannotWrite: there can be none.
+    """
+    with _writing(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = TemporaryDirectory(dir=parent)
+    for left in parent.iterdir():
+        with suppress(FileNotFoundError):  # somebody else clears as well
+            if time.time() - left.stat().st_mtime > _LEFT_BEHIND_S:
+                shutil.rmtree(left, ignore_errors=True)
+    with folder as name:
+        yield Path(name)
 
 
 @contextmanager

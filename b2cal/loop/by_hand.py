@@ -126,9 +126,7 @@ def brought_by_hand(workplace: Workplace, calibration_id: int, source: Source, a
         case LocalDatabase(place) if place.is_dir() or place.name == DATABASE:
             return _kept(workplace, wanted, _listed(place if place.is_dir() else place.parent), "a local database")
         case LocalDatabase(archive):
-            scratch = workplace.settings.quarantine
-            scratch.mkdir(parents=True, exist_ok=True)
-            with unpacked(archive, scratch, workplace.settings.loop.by_hand_bytes) as folder:
+            with unpacked(archive, workplace.settings.quarantine, workplace.settings.loop.by_hand_bytes) as folder:
                 return _kept(workplace, wanted, _listed(folder), "a local database")
 
 

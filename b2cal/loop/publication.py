@@ -42,8 +42,8 @@ class Preview:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the changes: whoever publishes says by it what was seen."""
-        return digest([change.to_json() for change in self.changes])
+        """Hash of the changes, short enough to be typed: whoever publishes says by it what was seen."""
+        return digest([change.to_json() for change in self.changes])[:16]
 
 
 def publication_preview(view: ProcessingView) -> Preview:

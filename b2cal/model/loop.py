@@ -162,6 +162,7 @@ class Calibration(Base):
     __table_args__ = (
         UniqueConstraint("processing_id", "definition_id"),
         UniqueConstraint("processing_id", "name"),
+        CheckConstraint("deputy is null or deputy <> expert", name="deputy_is_another"),
         Base.__table_args__,
     )
 

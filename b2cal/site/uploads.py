@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from flask import Flask, request
 from flask_login import current_user
 from werkzeug.datastructures import FileStorage
 
 from b2cal import loop
+from b2cal.core.files import scratch_folder
 from b2cal.loop import FromTag, LocalDatabase, PayloadFiles, Source, Verb
 
 from .desk import desk
@@ -49,10 +49,8 @@ def brought(files: Sequence[FileStorage], tag: str) -> Iterator[Source]:
     if tag:
         yield FromTag(tag)
         return
-    quarantine = desk().settings.quarantine
-    quarantine.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=quarantine) as folder:
-        yield _kept(given, Path(folder))
+    with scratch_folder(desk().settings.quarantine) as folder:
+        yield _kept(given, folder)
 
 
 def _kept(files: Sequence[FileStorage], folder: Path) -> Source:

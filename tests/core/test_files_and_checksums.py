@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from b2cal.core.checksums import canonical_json, digest, sha256_bytes, sha256_file
-from b2cal.core.files import CannotWrite, put_folder, replacing, write_atomically
+from b2cal.core.files import CannotWrite, put_folder, replacing, scratch_folder, write_atomically
 from b2cal.core.ids import new_token
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -117,3 +117,22 @@ def test_tokens_are_never_the_same():
     tokens = {new_token() for _ in range(1000)}
     assert len(tokens) == 1000
     assert all(len(token) == 32 and int(token, 16) for token in tokens)
+
+
+def test_a_scratch_folder_is_gone_at_the_end_and_so_is_what_was_left_a_day_ago(tmp_path):
+    parent = tmp_path / "quarantine"
+    left, recent = parent / "left", parent / "recent"
+    for folder in (left, recent):
+        folder.mkdir(parents=True)
+        (folder / "file").touch()
+    os.utime(left, (left.stat().st_atime, left.stat().st_mtime - 25 * 3600))
+    with scratch_folder(parent) as folder:
+        (folder / "mine").touch()
+        assert set(parent.iterdir()) == {folder, recent}
+    assert list(parent.iterdir()) == [recent]
+
+
+def test_where_no_scratch_folder_can_be_is_said_with_a_way_out(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotWrite, match="file"), scratch_folder(tmp_path / "file"):
+        raise AssertionError
