@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from sqlalchemy import func, select
@@ -80,6 +80,7 @@ DIAMOND = (Defined("A"), Defined("B", ("A",)), Defined("C", ("A",)), Defined("D"
 
 Definitions = tuple[Defined, ...]
 
+_made = TemporaryDirectory(prefix="b2cal-loop-")
 _filled: dict[str, Path] = {}
 """Databases with the rows of a world, by its definitions. Made once: that takes longer than many a test."""
 
@@ -87,7 +88,8 @@ _filled: dict[str, Path] = {}
 def on_sqlite(folder: Path, definitions: Definitions) -> Settings:
     """A home with the rows of a world in a database that is a file of it."""
     if repr(definitions) not in _filled:
-        made = Path(mkdtemp(prefix="b2cal-loop-"))
+        made = Path(_made.name, str(len(_filled)))
+        made.mkdir()
         factories.database(made).dispose()
         fill(Settings(home=made), definitions)
         _filled[repr(definitions)] = made / "b2cal.db"
