@@ -162,10 +162,10 @@ def prepare(workplace: Workplace, profile: Profile, seed: int) -> list[str]:
 def furnish(workplace: Workplace, simulated: Path) -> list[str]:
     """All that a processing of simulated data needs: runs and files, release, tags and people. Gives the logins."""
     data.scan(workplace.database, simulated / "raw")
-    release_id = releases.add(workplace.database, workplace.settings, TOYDETECTOR / "release")
+    release = releases.add(workplace.database, workplace.settings, TOYDETECTOR / "release")
     seed_tag(workplace, TAG, simulated / "nominal")
     seed_tag(workplace, SUBSYSTEM_TAG, simulated / "subsystem")
-    return workplace.database.write(lambda db: _add_people(db, release_id))
+    return workplace.database.write(lambda db: _add_people(db, release.release_id))
 
 
 def seed_tag(workplace: Workplace, name: str, folder: Path) -> None:

@@ -21,11 +21,23 @@ _FOLDER = click.argument("folder", type=click.Path(exists=True, file_okay=False,
 @_FOLDER
 @pass_desk
 def add(desk: Desk, folder: Path) -> None:
-    """Check a folder of scripts and keep a copy of it. The same contents are the same release."""
+    """Check a folder of scripts and keep a copy of it, to be what its name means from now on.
+
+    The same contents are the same release: to go back to an earlier one, add its folder again.
+    """
     inspection = releases.inspect(folder)
-    release_id = releases.add(desk.workplace.database, desk.settings, folder)
-    sentence = f"Release {inspection.name} with {len(inspection.definitions)} definitions."
-    desk.done(sentence, id=release_id, name=inspection.name, flags=list(inspection.flags))
+    added = releases.add(desk.workplace.database, desk.settings, folder)
+    sentence = f"Release {inspection.name} ({added.digest[:12]}) with {len(inspection.definitions)} definitions."
+    if added.known:
+        sentence += " It was known already; new processings take it again."
+    desk.done(
+        sentence,
+        id=added.release_id,
+        name=inspection.name,
+        digest=added.digest,
+        known=added.known,
+        flags=list(inspection.flags),
+    )
     for flag in () if desk.as_json else inspection.flags:
         desk.console.print(f"[yellow]![/] {flag}")
 

@@ -3,6 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from b2cal import releases
 from b2cal.model import Person, Release
 
 from .errors import NotFound
@@ -26,12 +27,12 @@ def without_password(db: Session) -> set[str]:
 
 
 def release_named(db: Session, name: str) -> Release:
-    """The newest release of this name.
+    """The release of this name that was added last.
 
     Raises:
         NotFound: there is none.
     """
-    found = db.scalar(select(Release).where(Release.name == name).order_by(Release.id.desc()).limit(1))
+    found = releases.newest(db, name)
     if found is None:
         known = ", ".join(db.scalars(select(Release.name).distinct())) or "none yet"
         raise NotFound(f"There is no release {name}.", hint=f"`b2cal release add FOLDER` adds one; known: {known}.")

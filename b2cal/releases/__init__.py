@@ -1,6 +1,6 @@
 """Releases: sets of calibration scripts at one version, their graph, schemas and filter vocabulary."""
 
-from .adding import add
+from .adding import Added, add, newest
 from .config import ConfigProblem, config_problems, merged_config
 from .errors import ReleaseRefused
 from .filters import DATA_TAG, Asked, Vocabulary, asked_for, filter_problems, shown, streams_of
@@ -10,6 +10,7 @@ from .snapshot import folder
 
 __all__ = [
     "DATA_TAG",
+    "Added",
     "Asked",
     "ConfigProblem",
     "Inspection",
@@ -24,6 +25,7 @@ __all__ = [
     "graph",
     "inspect",
     "merged_config",
+    "newest",
     "shown",
     "streams_of",
 ]

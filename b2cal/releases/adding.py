@@ -1,6 +1,8 @@
 """Taking a release in."""
 
 import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import select
@@ -13,11 +15,35 @@ from .errors import ReleaseRefused
 from .inspection import TIME_LIMIT_S, Inspection, inspect_copy
 from .snapshot import copy_release, store
 
+_TICK = timedelta(microseconds=1)
 
-def add(database: Database, settings: Settings, folder: Path, time_limit_s: float = TIME_LIMIT_S) -> int:
-    """Take a release in: a snapshot of its folder and the rows of its definitions. Returns its id.
 
-    What is stored is the very copy that was looked through. The same contents give the same release again.
+@dataclass(frozen=True)
+class Added:
+    """A release that was taken in.
+
+    Attributes:
+        release_id: of its row.
+        digest: of its contents.
+        known: whether the same contents were there before.
+    """
+
+    release_id: int
+    digest: str
+    known: bool
+
+
+def newest(db: Session, name: str) -> Release | None:
+    """The release that a name means: the one of this name that was added last, for the first time or again."""
+    named = select(Release).where(Release.name == name)
+    return db.scalar(named.order_by(Release.added_at.desc(), Release.id.desc()).limit(1))
+
+
+def add(database: Database, settings: Settings, folder: Path, time_limit_s: float = TIME_LIMIT_S) -> Added:
+    """Take a release in: a snapshot of its folder and the rows of its definitions.
+
+    What is stored is the very copy that was looked through. The same contents give the same release again, and make it
+    the newest of its name: so one goes back to it.
 
     Raises:
         ReleaseRefused: with all its problems; nothing was written, no row and no file.
@@ -34,16 +60,25 @@ def add(database: Database, settings: Settings, folder: Path, time_limit_s: floa
     return database.write(lambda db: _register(db, inspection))
 
 
-def _register(db: Session, inspection: Inspection) -> int:
-    known = db.scalar(select(Release.id).where(Release.digest == inspection.digest))
-    if known is not None:
-        return known
+def _register(db: Session, inspection: Inspection) -> Added:
+    before = newest(db, inspection.name)
+    # Clocks go back or stand still; what is added now comes after what was added before all the same.
+    added_at = now(db) if before is None else max(now(db), before.added_at + _TICK)
+    known = db.scalar(select(Release).where(Release.digest == inspection.digest))
+    if known is None:
+        return Added(_new(db, inspection, added_at), inspection.digest, known=False)
+    if known is not before:
+        known.added_at = added_at
+    return Added(known.id, inspection.digest, known=True)
+
+
+def _new(db: Session, inspection: Inspection, added_at: datetime) -> int:
     release = Release(
         name=inspection.name,
         digest=inspection.digest,
         interpreter=inspection.interpreter,
         vocabulary=dict(inspection.vocabulary),
-        added_at=now(db),
+        added_at=added_at,
     )
     db.add(release)
     db.flush()
