@@ -14,6 +14,7 @@ from b2cal.conditions import (
     coverage_problems,
     store_payload,
 )
+from b2cal.core.apart import CannotWorkApart
 from b2cal.core.errors import B2calError
 from b2cal.core.files import CannotWrite
 from b2cal.core.iov import IoV
@@ -44,6 +45,7 @@ def bring_back(workplace: Workplace, processing: str, calibration: str) -> bool:
 
     Raises:
         CannotWrite, OSError: a disk is full or away; asking again may help.
+        CannotWorkApart: the process that checks payloads does not begin now; likewise.
     """
     with workplace.database.read() as db:
         view = ProcessingView.of(db, processing)
@@ -70,7 +72,7 @@ def _next_step(workplace: Workplace, work: Work, owned: set[str]) -> WantGroup |
     try:
         step = next_step(work)
         return _harvest(workplace, step, owned, work.requested) if isinstance(step, Ended) else step
-    except CannotWrite:
+    except (CannotWrite, CannotWorkApart):
         raise
     except B2calError as error:
         return Harvest(Ended(Outcome.FAILED, message=f"{error} {error.hint}"))
@@ -108,6 +110,7 @@ def _harvest(workplace: Workplace, ended: Ended, owned: set[str], requested: IoV
     Raises:
         UnusableFile, PayloadChanged: a file is not what its job wrote.
         CannotWrite: the store cannot be written to.
+        CannotWorkApart: the process that checks does not begin.
     """
     if ended.outcome is Outcome.FILES:
         return Harvest(ended, files=[NewFile.of(file) for file in ended.files])

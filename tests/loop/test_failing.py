@@ -6,6 +6,7 @@ import pytest
 
 from b2cal import loop
 from b2cal.conditions import PayloadStore, StoredFile
+from b2cal.core.apart import CannotWorkApart
 from b2cal.core.iov import ExpRun, IoV
 from b2cal.loop import Choice, Workplace
 from tests.loop.outputs import COLLECTED, fitted, jobs_bring
@@ -65,3 +66,20 @@ def test_a_payload_file_that_changes_after_its_check_ends_the_attempt_as_failed(
     assert progress.state == "failed"
     assert "has changed since it was checked" in problem(world, "A")
     assert "restart the calibration" in problem(world, "A")
+
+
+@pytest.mark.processes
+def test_where_no_payload_can_be_checked_now_the_attempt_waits_and_keeps_its_jobs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.do("submit", "A")
+    world.advance("A")
+    jobs_bring(world, COLLECTED)
+    world.advance("A")
+    jobs_bring(world, fitted(IoV(ExpRun(26, 100), None)))
+    with monkeypatch.context() as changed:
+        changed.setattr("sys.executable", "/bin/false")  # as while b2cal is being installed again
+        with pytest.raises(CannotWorkApart):
+            world.advance("A")
+        assert world.state("A") == "running"
+    assert world.advance("A").state == "validating"
