@@ -83,6 +83,7 @@ class Agent:
         except Exception as error:  # noqa: BLE001 (whatever is wrong with one group must not stop the others)
             log.warning("a group has to wait", token=order.token, step=step.__name__, error=repr(error))
             pause_s = min(self._desk.settings.batch.retry_delay_s, LONGEST_PAUSE_S)
+            self._cursors.pop(order.centre, None)  # it may have been adopted all the same
             self._resting[order.group_id] = self._desk.now() + timedelta(seconds=pause_s)
             message = str(error)
             self._desk.write(lambda db: note_failure(db, order.group_id, message))

@@ -76,9 +76,12 @@ def backend_of(desk: Desk, order: Order) -> Backend:
 
 
 def note_failure(db: Session, group_id: int, error: str) -> None:
-    """Leave with the jobs of a group why it could not be submitted; gone when it is."""
-    waiting = update(Job).where(Job.group_id == group_id, Job.state == JobState.QUEUED)
-    db.execute(waiting.values(error=f"Not submitted yet, it is tried again: {error}"))
+    """Leave with the jobs of a group that is still wanted why it could not be submitted; gone when it is."""
+    wanted = select(JobGroup.id).join(Attempt, JobGroup.attempt_id == Attempt.id)
+    wanted = wanted.where(JobGroup.id == group_id, JobGroup.state == GroupState.WANTED, Attempt.live.is_(True))
+    if db.scalar(wanted) is not None:
+        jobs = update(Job).where(Job.group_id == group_id)
+        db.execute(jobs.values(error=f"Not submitted yet, it is tried again: {error}"))
 
 
 def _submit(desk: Desk, backend: Backend, token: str, epoch: int, plan: PlannedGroup) -> None:

@@ -7,9 +7,11 @@ from a submission that was overtaken: it is removed.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
@@ -21,6 +23,8 @@ from .desk import Desk
 from .settle import settle
 
 _UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,10 @@ class _Change:
 
 
 def collect_events(desk: Desk, backend: Backend, since: Cursor) -> Cursor:
-    """Take in all events after `since`; returns where to go on.
+    """Take in the events after `since`; returns where to go on.
 
-    Jobs, the end of their groups, new rounds and signals are written in one transaction.
+    Jobs, the end of their groups, new rounds and signals are written in one transaction. A job whose folder cannot be
+    read now is looked at again next time, with all that comes after it; the others go on.
 
     Raises:
         BatchError: the batch system does not answer; nothing was taken in.
@@ -80,19 +85,25 @@ def collect_events(desk: Desk, backend: Backend, since: Cursor) -> Cursor:
             {groups[event.handle.token].id for event in known},
             {event.handle.number for event in known},
         )
-    changes = [
-        change
-        for event in known
-        if groups[event.handle.token].accepts(event.handle)
-        and (job := jobs.get((groups[event.handle.token].id, event.handle.number)))
-        and (change := _change(job, event))
-    ]
+    changes: list[_Change] = []
+    unread: list[JobEvent] = []
+    for event in known:
+        group = groups[event.handle.token]
+        job = jobs.get((group.id, event.handle.number))
+        if job is None or not group.accepts(event.handle):
+            continue
+        try:
+            changes += _changes(job, event)
+        except OSError as error:
+            log.warning("a job cannot be looked at, others go on", folder=str(job.folder), error=str(error))
+            unread.append(event)
     if any(change.is_end for change in changes):
         crashpoint("end-to-record")
     if changes:
         desk.write(lambda db: _write_down(db, desk, changes))
     _remove_strays(backend, groups, known)
-    return events[-1].cursor
+    taken_in = takewhile(lambda event: event not in unread, events)
+    return [since, *(event.cursor for event in taken_in)][-1]
 
 
 def _groups(db: Session, with_living_jobs: set[str]) -> dict[str, _Group]:
@@ -130,16 +141,21 @@ def _remove_strays(backend: Backend, groups: dict[str, _Group], events: Sequence
         backend.cancel(strays)
 
 
-def _change(job: _OpenJob, event: JobEvent) -> _Change | None:
+def _changes(job: _OpenJob, event: JobEvent) -> list[_Change]:
+    """What an event changes: one thing, or nothing."""
     if event.handle.state.ended:
-        return _Change(job, ending(job.folder, job.stage, event.at))
+        return [_Change(job, ending(job.folder, job.stage, event.at))]
     if event.handle.state is JobState.RUNNING and job.state is JobState.QUEUED:
-        return _Change(job, {"state": JobState.RUNNING, "started_at": event.at})
-    return None
+        return [_Change(job, {"state": JobState.RUNNING, "started_at": event.at})]
+    return []
 
 
 def ending(folder: Path, stage: Stage, at: datetime) -> dict[str, Any]:
-    """How an ended job is written down: by its report and its outputs, not by what the batch system believes."""
+    """How an ended job is written down: by its report and its outputs, not by what the batch system believes.
+
+    Raises:
+        OSError: they cannot be read now.
+    """
     report = JobReport.read(folder) or JobReport(None, "It ended without a report.")
     missing = [name for name in OUTPUTS[stage] if not (folder / name).is_file()]
     done = report.exit_code == 0 and not missing

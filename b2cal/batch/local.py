@@ -102,8 +102,8 @@ class LocalBackend:
             self._change(dict.fromkeys(gone, JobState.CANCELLED), JobState.RUNNING)
         if len(gone) < len(running):
             raise BatchError(
-                f"{len(running) - len(gone)} of {len(jobs)} jobs do not end, although they were killed.",
-                hint="They hang in the kernel, most often on a file system that does not answer.",
+                f"{len(running) - len(gone)} of {len(jobs)} jobs do not end, or cannot be looked at.",
+                hint="Most often a file system does not answer: they hang in the kernel, or nobody can read there.",
             )
 
     def log(self, job: BatchId, tail: int | None = None) -> bytes:
@@ -184,13 +184,17 @@ def _moments(db: Session) -> Iterator[datetime]:
 
 
 def _end(folder: Path) -> bool:
-    """Kill a job and wait until none of its processes is left; False if some stay."""
+    """Kill a job and wait until none of its processes is left; False if some stay, or if nobody can tell."""
     patience_ends = time.monotonic() + CANCEL_PATIENCE_S
-    while not local_process.give_up(folder, CANCELLED):
-        local_process.kill(folder)
-        if time.monotonic() > patience_ends:
-            return False
-        time.sleep(0.01)
+    try:
+        while not local_process.give_up(folder, CANCELLED):
+            local_process.kill(folder)
+            if time.monotonic() > patience_ends:
+                return False
+            time.sleep(0.01)
+    except OSError as error:
+        log.warning("a job cannot be looked at, others are ended", folder=str(folder), error=str(error))
+        return False
     return True
 
 

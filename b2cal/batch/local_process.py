@@ -64,7 +64,11 @@ def start(folder: Path) -> None:
 
 
 def look(folder: Path) -> Standing:
-    """How the job in this folder stands; one that is lost is given up."""
+    """How the job in this folder stands; one that is lost is given up.
+
+    Raises:
+        OSError: its folder cannot be read now; that says nothing about the job.
+    """
     report = JobReport.read(folder)
     if report is not None:
         return _ended_as(report)
@@ -101,6 +105,9 @@ def give_up(folder: Path, error: str) -> bool:
     """See to it that nothing starts in this folder any more; False while a process of the job is left.
 
     A report that is there already stays.
+
+    Raises:
+        OSError: its folder cannot be read now; nothing was given up.
     """
     try:
         with _lock(folder) as is_ours:

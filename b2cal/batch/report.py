@@ -30,7 +30,11 @@ class JobReport:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """The report in a job's folder; None if there is none. One that cannot be used has no exit code."""
+        """The report in a job's folder; None if there is none. One that makes no sense has no exit code.
+
+        Raises:
+            OSError: it may be there, but cannot be read now; that says nothing about the job.
+        """
         try:
             content = json.loads((folder / NAME).read_bytes())
             exit_code = content["exit_code"]
@@ -47,7 +51,7 @@ class JobReport:
             )
         except FileNotFoundError:
             return None
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (IsADirectoryError, NotADirectoryError, KeyError, TypeError, ValueError) as error:
             return cls(None, f"{NAME} cannot be used: {error!r}.")
 
 

@@ -13,7 +13,7 @@ import b2cal
 from b2cal.agent import Agent, AgentLease
 from b2cal.agent.folders import PlannedGroup, prepare, shipped_code
 from b2cal.agent.lease import DURATION
-from b2cal.batch import BatchGroup, BatchJob, LocalBackend
+from b2cal.batch import START, BatchError, BatchGroup, BatchJob, LocalBackend
 from b2cal.core.clock import ManualClock
 from b2cal.core.processes import ProcessIdentity
 from b2cal.model import Attempt, GroupEpoch, GroupState, JobState, Processing, Stage, now
@@ -191,6 +191,71 @@ def test_a_group_for_a_centre_that_nobody_knows_waits_and_says_which_are_known(s
     group_id = site.want({}, centre="kekcc")
     site.agent().round()
     assert "kekcc" in site.group(group_id)["jobs"][0]["error"]
+
+
+class KeepsItsJobs(LocalBackend):
+    """A batch system that cannot cancel now."""
+
+    def cancel(self, jobs):
+        raise BatchError("it does not answer")
+
+
+def test_a_group_that_cannot_be_taken_back_now_is_not_said_to_wait_for_its_submission(site, clock):
+    unknown = site.want({}, centre="kekcc", live=None)
+    group_id = site.want(FOREVER, FOREVER, FOREVER)
+    agent = site.agent(local=KeepsItsJobs(site.database, slots=2))
+    site.run(agent, lambda: len(site.executions()) == 2, "two jobs run, one is queued")
+    site.change(Attempt, site.group(group_id)["attempt_id"], live=None)
+    agent.round()
+    assert site.group(group_id)["state"] is GroupState.SUBMITTED
+    assert {job["error"] for one in (group_id, unknown) for job in site.group(one)["jobs"]} == {""}
+    clock.advance(timedelta(minutes=1))
+    site.run_until(site.agent(), group_id, CANCELLED)
+
+
+def test_an_adopted_group_beside_which_another_submission_cannot_be_removed_goes_on_and_is_said_to(site, clock):
+    group_id = site.want({})
+    group = site.group(group_id)
+    plan = PlannedGroup("", group["attempt_id"], "collect", 0, 0, str(site.interpreter), {0: {"stage": "collect"}})
+    late = site.settings.attempts / "late"
+    late.mkdir(parents=True)
+    for epoch in (1, 2):
+        prepare(site.settings.attempts, plan, epoch)
+        site.database.write(
+            lambda db, epoch=epoch: db.add(GroupEpoch(group_id=group_id, epoch=epoch, intended_at=now(db)))
+        )
+    adopted = site.settings.attempts / plan.job_folder(2, 0)
+    site.backend.submit(BatchGroup(group["token"], 1, "", (BatchJob(0, late),)))
+    site.backend.submit(BatchGroup(group["token"], 2, "", (BatchJob(0, adopted),)))
+    site.change(Processing, 1, held=True)
+    agent = site.agent(local=KeepsItsJobs(site.database, slots=2))
+    site.run(agent, (adopted / "job_report.json").exists, "the job has ended")
+    agent.round()
+    site.change(Processing, 1, held=False)
+    clock.advance(timedelta(minutes=1))
+    done = site.run_until(agent, group_id, DONE, FAILED)
+    assert (done["state"], done["epoch"], done["jobs"][0]["error"]) == (DONE, 2, "")
+
+
+def test_a_job_whose_report_cannot_be_read_now_keeps_its_group_waiting_and_no_other(site):
+    unread, other = site.want({}), site.want({})
+    agent = site.agent()
+    site.run(agent, lambda: all(site.group(group_id)["epoch"] for group_id in (unread, other)), "both are submitted")
+    [job] = site.group(unread)["jobs"]
+    report = site.settings.attempts / job["folder"] / "job_report.json"
+    wait_for(lambda: all(handle.state.ended for handle in looked_after(site, unread)), "the job has ended")
+    whole = report.rename(report.with_name("aside"))
+    report.symlink_to(report)  # opening it fails as on a disk with errors
+    assert site.run_until(agent, other, DONE, FAILED)["state"] is DONE
+    assert site.group(unread)["state"] is GroupState.SUBMITTED
+    whole.replace(report)
+    assert site.run_until(agent, unread, DONE, FAILED)["state"] is DONE
+
+
+def looked_after(site, group_id):
+    """The jobs of a group, after the batch system has looked what has ended; the agent is not told."""
+    list(site.backend.events(START))
+    return site.backend.find(site.group(group_id)["token"])
 
 
 def test_an_agent_with_much_to_do_in_one_round_keeps_its_lease(site, clock):

@@ -227,3 +227,45 @@ def test_a_report_that_makes_no_sense_is_a_failure(local):
 
 def test_the_stream_is_empty_where_there_are_no_jobs(database):
     assert list(LocalBackend(database).events(START)) == []
+
+
+@contextmanager
+def cannot_be_read(report: Path):
+    """Within its context opening a report fails as on a disk with errors, whether it is there or not."""
+    aside = report.with_name("aside")
+    if report.exists():
+        report.rename(aside)
+    report.symlink_to(report)
+    yield
+    report.unlink(missing_ok=True)
+    if aside.exists():
+        aside.rename(report)
+
+
+def test_a_job_that_cannot_be_looked_at_is_not_called_ended_and_others_go_on(local):
+    group = local.submitted("while not os.path.exists('end'): time.sleep(0.01)", "pass")
+    local.wait_until_running(group)
+    folder = group.jobs[0].folder
+    with cannot_be_read(folder / "job_report.json"):
+        wait_for(lambda: local.states(group)[1] is JobState.DONE, "the other has ended")
+        assert local.states(group)[0] is JobState.RUNNING
+    (folder / "end").touch()
+    assert local.wait_until_ended(group) == {0: JobState.DONE, 1: JobState.DONE}
+    assert executions(group) == [1, 1]
+
+
+def test_a_job_that_cannot_be_looked_at_is_not_called_cancelled_and_others_are(local):
+    group = local.submitted(FOREVER, FOREVER)
+    local.wait_until_running(group)
+    with cannot_be_read(group.jobs[0].folder / "job_report.json"):
+        with pytest.raises(BatchError, match="1 of 2 jobs"):
+            local.backend.cancel(local.ids(group))
+        assert local.states(group) == {0: JobState.RUNNING, 1: JobState.CANCELLED}
+    local.backend.cancel(local.ids(group))
+    assert local.states(group) == {0: JobState.CANCELLED, 1: JobState.CANCELLED}
+
+
+def test_a_folder_in_place_of_a_report_is_a_failure(local):
+    group = local.submitted("os.mkdir('job_report.json')\ntime.sleep(600)")
+    assert local.wait_until_ended(group) == {0: JobState.FAILED}
+    module.local_process.kill(group.jobs[0].folder)
