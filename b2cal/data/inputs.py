@@ -138,16 +138,16 @@ def select(
     files: dict[int, list[DataFile]] = defaultdict(list)
     for file in usable:
         files[file.exprun].append(file)
-    promised = set(formats) == {DataFormat.RAW}  # how much a production keeps is not known beforehand
+    reads_raw = DataFormat.RAW in formats
     # Productions of a run cannot come before the run itself: who reads only their files need not look.
-    to_come = _to_come(db, wanted.last_run(last)) if DataFormat.RAW in formats else None
+    to_come = _to_come(db, wanted.last_run(last)) if reads_raw else None
     choices: list[RunChoice] = []
     finds: list[_Find] = []
     for run in db.scalars(query(Run).where(Run.exprun.between(first, last)).order_by(Run.exprun)):
         if barred := wanted.bars(run.exprun):
             choices.append(RunChoice(run.exprun, taken=False, reason=f"left out: {barred}"))
             continue
-        of_run = [_look(reader, run, files[run.exprun], run.expected if promised else {}) for reader in readers]
+        of_run = [_look(reader, run, files[run.exprun], run.expected if reads_raw else {}) for reader in readers]
         choices.append(_choice(run.exprun, of_run))
         finds += of_run
     return Inputs(
@@ -180,8 +180,9 @@ def _look(reader: Reader, run: Run, files: Sequence[DataFile], expected: Mapping
     if objection := reader.objection(run.attributes):
         return _Find(reader.data_name, objection)
     found = [file for file in files if file.data_name in reader.streams]
-    events = {stream: 0 for stream in expected if stream in reader.streams} | {file.data_name: 0 for file in found}
-    for file in found:
+    raw = [file for file in found if file.format is DataFormat.RAW]  # what a production keeps nobody knows beforehand
+    events = {stream: 0 for stream in expected if stream in reader.streams} | {file.data_name: 0 for file in raw}
+    for file in raw:
         events[file.data_name] += file.n_events
     missing, surplus = [], []
     for stream, n_events in sorted(events.items()):
@@ -190,7 +191,7 @@ def _look(reader: Reader, run: Run, files: Sequence[DataFile], expected: Mapping
             missing.append(count)
         elif count.found_events > count.expected_events:
             surplus.append(count)
-    n_events = sum(events.values())
+    n_events = sum(file.n_events for file in found)
     text = f"{n_events:,} events of {reader.data_name}" if n_events else f"no events of {reader.data_name}"
     if missing:
         text += f", {sum(count.expected_events - count.found_events for count in missing):,} still missing"

@@ -372,6 +372,23 @@ def test_cdst_comes_only_from_the_given_attempts_and_raw_only_from_the_detector(
     assert chosen(db, {"bhabha": []}, produced_by=[mine.id]).files == [ChosenFile("bhabha", raw)]
 
 
+def test_who_reads_raw_files_and_a_production_waits_for_the_raw_ones_that_are_promised(db):
+    run(db, 1, expected={"bhabha": 100, "cosmic": 100})
+    file(db, 1, n_events=60)
+    made_by = factories.attempt(db)
+    for name in ("a", "b"):
+        file(db, 1, path=f"/made/{name}.root", format=DataFormat.CDST, attempt_id=made_by.id, n_events=80)
+    both = {"formats": ["raw", "cdst"], "produced_by": [made_by.id]}
+    inputs = chosen(db, {"bhabha": ["Good"]}, **both)
+    assert inputs.completeness is Completeness.MISSING
+    assert str(inputs) == "Missing: 60 of 100 events of bhabha in e26r1."
+    assert reason(inputs, 1) == "taken: 220 events of bhabha, 40 still missing"
+    file(db, 1, n_events=40, path="/data/late.root")
+    assert chosen(db, {"bhabha": ["Good"]}, **both).completeness is Completeness.COMPLETE
+    file(db, 1, n_events=1, path="/data/later.root")
+    assert chosen(db, {"bhabha": ["Good"]}, **both).completeness is Completeness.OUTDATED
+
+
 def test_a_selection_of_another_form_is_refused(db):
     for wrong in ({"filters": ["bhabha"]}, {"filters": {}, "only": ["run 5"]}, {"filters": {}, "exclude": 5}):
         with pytest.raises(InvalidSelection):
