@@ -1,5 +1,6 @@
 """The page of the kill cases says of each what it showed, also when it failed or was not run."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,3 +35,14 @@ def test_every_case_has_its_row(tmp_path: Path) -> None:
     assert "**1 of 27 cases passed.**" in written
     assert "Undisturbed, the loop takes 76.1 s." in written
     assert "commit `0123456789ab` on 2026-11-27" in written
+
+
+def test_the_page_shows_every_case_passed_at_a_clean_commit() -> None:
+    written = (Path(__file__).parents[2] / "docs/proof.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in written.splitlines() if line[:1] == "|"]
+    cases = [row for row in rows if len(row) == 8 and row[1].startswith("`")]
+    assert sorted(row[:2] for row in cases) == sorted([part, f"`{moment}`"] for part in PARTS for moment in MOMENTS)
+    assert {tuple(row[4:]) for row in cases} == {("equal", "0", "0", "0")}
+    assert all(re.fullmatch(r"\d+\.\d s", took) for row in cases for took in row[2:4])
+    assert "**27 of 27 cases passed.**" in written
+    assert re.search(r"^Made from commit `[0-9a-f]{12}` on ", written, re.MULTILINE), "made from changes not committed"
