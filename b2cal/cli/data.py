@@ -30,6 +30,7 @@ def data() -> None:
 def scan(desk: Desk, folder: Path) -> None:
     """Register the runs and files below FOLDER; what waits for them looks again."""
     report = catalogue.scan(desk.workplace.database, folder)
+    # Also when nothing is new: the scan before may have been killed here, and a surplus file that is gone helps, too.
     desk.write(loop.data_arrived)
     desk.done(str(report), **report.to_json())
 

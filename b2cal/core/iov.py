@@ -132,13 +132,6 @@ class IoV:
             return cls(first, None)
         return cls(first, ExpRun(exp_high, END_OF_EXPERIMENT if run_high == -1 else run_high))
 
-    def to_belle2(self) -> tuple[int, int, int, int]:
-        """Inverse of `from_belle2`."""
-        if self.last is None:
-            return self.first.exp, self.first.run, -1, -1
-        last_run = -1 if self.last.run == END_OF_EXPERIMENT else self.last.run
-        return self.first.exp, self.first.run, self.last.exp, last_run
-
     def __str__(self) -> str:
         return f"{self.first} - {'open' if self.last is None else self.last}"
 

@@ -32,12 +32,6 @@ class ScanReport:
     files_changed: int = 0
     files_restored: int = 0
 
-    @property
-    def found_something(self) -> bool:
-        """Whether calibrations that wait for data may have become ready."""
-        runs, files = self.runs_added + self.runs_changed, self.files_added + self.files_changed + self.files_restored
-        return runs + files > 0
-
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

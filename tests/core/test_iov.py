@@ -105,7 +105,6 @@ def test_pieces_cut_at_experiment_starts_hold_runs_of_one_experiment_each(some):
 @given(iovs())
 def test_every_written_form_of_an_iov_can_be_read_back(iov):
     assert IoV.from_json(iov.to_json()) == iov
-    assert IoV.from_belle2(*iov.to_belle2()) == iov
     assert IoV.from_numbers(iov.first.number, iov.last_number) == iov
 
 

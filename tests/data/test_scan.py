@@ -14,6 +14,7 @@ from b2cal import data
 from b2cal.core.checksums import sha256_file
 from b2cal.core.iov import ExpRun
 from b2cal.data import catalogue
+from b2cal.data.catalogue import ScanReport
 from b2cal.data.opening import open_files
 from b2cal.model import Base, DataFile, Run, UnreadableFile, now
 from tests import factories
@@ -86,8 +87,7 @@ def test_a_second_scan_changes_nothing_and_opens_nothing(database, folder, monke
     with nothing_changes(database, folder):
         monkeypatch.setattr("sys.executable", "/no/such/python")  # it would be needed to open a file
         report = data.scan(database, folder)
-    assert report.files_unchanged == 3
-    assert not report.found_something
+    assert report == ScanReport(files_unchanged=3, unreadable={})
 
 
 def test_the_same_folder_by_another_name_is_the_same(database, folder, tmp_path):
@@ -103,7 +103,6 @@ def test_a_changed_file_keeps_its_row_and_gets_the_new_checksum_and_time(databas
     path = root_file(folder, "bhabha_e0026_r00001.root", 55)
     report = data.scan(database, folder)
     assert (report.files_changed, report.files_unchanged) == (1, 2)
-    assert report.found_something
     with database.read() as db:
         row = db.scalars(select(DataFile).where(DataFile.path == str(path))).one()
         assert row.id == before[row.path][0]
@@ -116,7 +115,7 @@ def test_a_file_that_was_only_touched_is_no_change(database, folder):
     data.scan(database, folder)
     os.utime(folder / "bhabha_e0026_r00001.root", ns=(1, 1))
     report = data.scan(database, folder)
-    assert (report.files_changed, report.files_unchanged, report.found_something) == (0, 3, False)
+    assert (report.files_changed, report.files_unchanged) == (0, 3)
 
 
 def test_a_quality_tag_that_is_given_later_updates_the_run(database, folder):
@@ -124,7 +123,7 @@ def test_a_quality_tag_that_is_given_later_updates_the_run(database, folder):
     better = registry_entry(1, attributes={"Data Quality Tag": ["Good"]})
     write_registry(folder, [better, registry_entry(2)])
     report = data.scan(database, folder)
-    assert (report.runs_changed, report.found_something) == (1, True)
+    assert report.runs_changed == 1
 
 
 def test_unusable_files_are_listed_with_the_reason_and_never_registered(database, folder):
@@ -157,10 +156,10 @@ def test_a_file_that_goes_away_is_not_usable_until_it_comes_back(database, folde
     data.scan(database, folder)
     away = tmp_path / "away.root"
     (folder / "bhabha_e0026_r00001.root").rename(away)
-    assert not data.scan(database, folder).found_something
+    assert data.scan(database, folder).files_restored == 0
     assert unreadable(database) == {"bhabha_e0026_r00001.root": "it is not there any more"}
     away.rename(folder / "bhabha_e0026_r00001.root")
-    assert data.scan(database, folder).found_something
+    assert data.scan(database, folder).files_restored == 1
     assert unreadable(database) == {}
 
 
