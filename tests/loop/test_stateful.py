@@ -1,14 +1,22 @@
 """Any sequence of acts: the loop does what a small model of it says, and what it refuses changes nothing."""
 
-import shutil
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import func, select
 
 from b2cal import conditions, loop
@@ -60,8 +68,8 @@ class LoopAgainstModel(RuleBasedStateMachine):
 
     @initialize(automatic=st.booleans())
     def begin(self, automatic: bool) -> None:
-        self.folder = Path(mkdtemp(prefix="b2cal-stateful-", dir=MEMORY))
-        self.world = World(self.folder, self.definitions)
+        self.folder = TemporaryDirectory(prefix="b2cal-stateful-", dir=MEMORY)
+        self.world = World(Path(self.folder.name), self.definitions)
         self.prepare()
         publish = PublishPolicy.AUTO if automatic else PublishPolicy.MANUAL
         self.world.process(window_s=float(WINDOW), reject_window_s=float(WINDOW_AFTER_REJECT), publish=publish)
@@ -77,7 +85,8 @@ class LoopAgainstModel(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "world"):
             self.world.database.dispose()
-            shutil.rmtree(self.folder)
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
 
     # --- what people do
 
@@ -352,3 +361,38 @@ TestLoop = LoopAgainstModel.TestCase
 TestLoop.settings = share(8)
 TestCopyAndProduction = CopyAndProductionAgainstModel.TestCase
 TestCopyAndProduction.settings = share(13)
+
+
+class Fails(LoopAgainstModel):
+    """Its world stands, and the example fails."""
+
+    def prepare(self) -> None:
+        raise AssertionError("as planned")
+
+
+def no_room(folder: Path, definitions: object) -> None:
+    """In place of a home for a world."""
+    raise AssertionError("as planned")
+
+
+@pytest.mark.parametrize("machine", [LoopAgainstModel, Fails])
+@pytest.mark.parametrize("has_world", [True, False])
+def test_no_example_leaves_its_folder_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: type[LoopAgainstModel], has_world: bool
+) -> None:
+    monkeypatch.setattr(f"{__name__}.MEMORY", tmp_path)
+    if not has_world:
+        monkeypatch.setattr(World, "settings_for", staticmethod(no_room))
+    seen: list[Path] = []
+
+    class Watched(machine):  # type: ignore[misc, valid-type]
+        def teardown(self) -> None:
+            seen.extend(tmp_path.glob("b2cal-stateful-*"))
+            super().teardown()
+
+    once = settings(max_examples=1, stateful_step_count=1, phases=[Phase.generate], database=None, deadline=None)
+    ends_well = has_world and machine is LoopAgainstModel
+    with nullcontext() if ends_well else pytest.raises(AssertionError, match="as planned"):
+        run_state_machine_as_test(Watched, settings=once)
+    assert seen
+    assert not list(tmp_path.glob("b2cal-stateful-*"))
