@@ -141,7 +141,7 @@ def create(desk: Desk, /, **asked: Any) -> None:
         active = loop.activate(db, planned.id, Act(loop.manager(db, desk.username), planned.version))
         absent = sorted({it.expert for it in active.calibrations} & loop.without_password(db))
         vetoed = [it.name for it in active.calibrations if it.state is State.VETOED]
-        return _end_of_windows(ProcessingView(db, planned.id), now(db)), absent, vetoed
+        return ProcessingView(db, planned.id).windows_end_at(now(db)), absent, vetoed
 
     ends_at, absent, vetoed = desk.write(unit)
     until = f" until {local(ends_at)}" if ends_at else ""
@@ -288,7 +288,7 @@ def overview(desk: Desk, name: str) -> dict[str, Any]:
             "state": view.processing.state.value,
             "held": view.processing.held,
             "barrier": view.processing.barrier_policy.value,
-            "windows_end_at": _end_of_windows(view, at),
+            "windows_end_at": view.windows_end_at(at),
             "blocked_days": loop.spoken_days(view.processing.blocked_days),
             "at": at,
             "calibrations": [
@@ -308,12 +308,6 @@ def overview(desk: Desk, name: str) -> dict[str, Any]:
             "obstacle": preview.obstacle,
             "preview": preview.fingerprint,
         }
-
-
-def _end_of_windows(view: ProcessingView, at: datetime) -> datetime | None:
-    """When the last window ends that is open now."""
-    ends = [c.window_ends_at for c in view.calibrations.values() if c.state is State.OPEN]
-    return max((end for end in ends if end is not None and end > at), default=None)
 
 
 def _job_counts(db: Session, view: ProcessingView) -> dict[str, tuple[int, int]]:

@@ -6,8 +6,9 @@ import re
 from sqlalchemy.orm import Session
 
 from b2cal.core.files import write_atomically
-from b2cal.model import Processing, ProcessingState, Step
+from b2cal.model import Processing, Step
 
+from .rules import OVER
 from .transition import effect
 from .view import ProcessingView
 from .workplace import Workplace
@@ -24,10 +25,9 @@ def write_graph(workplace: Workplace, processing_id: int) -> None:
     """Write `dags/<processing>.json`: steps, calibrations, whom each waits for; `ended` when it is over."""
     with workplace.database.read() as db:
         view = ProcessingView(db, processing_id)
-        over = view.processing.state in (ProcessingState.PUBLISHED, ProcessingState.CANCELLED)
         graph = {
             "processing": view.processing.name,
-            "state": "ended" if over else "active",
+            "state": "ended" if view.processing.state in OVER else "active",
             "steps": [step.value for step in Step],
             "calibrations": [
                 {

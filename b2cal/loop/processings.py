@@ -85,38 +85,20 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
         Conflict: the name is taken; the tag takes nothing; a prompt processing of the same tag has some of these runs,
             or is published for later ones.
     """
-    if not _NAME.fullmatch(wanted.name):
-        raise InvalidChoice(
-            f"{wanted.name!r} cannot be the name of a processing.",
-            hint="Use up to 64 letters, digits, dots, dashes and underscores, for instance bucket23.",
-        )
-    if db.scalar(select(Processing.id).where(Processing.name == wanted.name)) is not None:
-        raise Conflict(f"There is a processing {wanted.name} already.", hint="Choose another name.")
-    first, last = wanted.runs.first.number, wanted.runs.last_number
-    if wanted.runs.last is None:
-        raise InvalidChoice("A processing needs a last run.", hint="Give a run range such as e26r180-e26r1967.")
-    if db.scalar(select(Run.exprun).where(Run.exprun.between(first, last)).limit(1)) is None:
-        raise InvalidChoice(
-            f"The run registry has no run in {wanted.runs}.", hint="`b2cal data scan FOLDER` registers runs and files."
-        )
+    _refuse_name(db, wanted.name)
+    _refuse_runs(db, wanted.runs)
     manager(db, wanted.manager)
     release = release_named(db, wanted.release)
     base, target = tag_named(db, wanted.base_tag), tag_named(db, wanted.target_tag)
-    if target.state is not TagState.OPEN and target.state is not TagState.RUNNING:
-        raise Conflict(
-            f"The tag {target.name} is {target.state.value}: nothing can be published to it.", hint="Choose another."
-        )
-    if wanted.kind is ProcessingKind.PROMPT:
-        _refuse_overlap(db, wanted, target)
-        _refuse_too_late(db, wanted, target)
+    _refuse_target(db, wanted, target)
     _refuse_unknown(release, wanted.vetoes)
     processing = Processing(
         name=wanted.name,
         kind=wanted.kind,
         state=ProcessingState.PLANNED,
         held=False,
-        run_first=first,
-        run_last=last,
+        run_first=wanted.runs.first.number,
+        run_last=wanted.runs.last_number,
         release_id=release.id,
         manager=wanted.manager,
         centre=wanted.centre,
@@ -215,6 +197,36 @@ def data_arrived(db: Session) -> None:
             )
         ).all()
         raise_signals(db, processing_id, set(waiting))
+
+
+def _refuse_name(db: Session, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidChoice(
+            f"{name!r} cannot be the name of a processing.",
+            hint="Use up to 64 letters, digits, dots, dashes and underscores, for instance bucket23.",
+        )
+    if db.scalar(select(Processing.id).where(Processing.name == name)) is not None:
+        raise Conflict(f"There is a processing {name} already.", hint="Choose another name.")
+
+
+def _refuse_runs(db: Session, runs: IoV) -> None:
+    if runs.last is None:
+        raise InvalidChoice("A processing needs a last run.", hint="Give a run range such as e26r180-e26r1967.")
+    known = select(Run.exprun).where(Run.exprun.between(runs.first.number, runs.last_number))
+    if db.scalar(known.limit(1)) is None:
+        raise InvalidChoice(
+            f"The run registry has no run in {runs}.", hint="`b2cal data scan FOLDER` registers runs and files."
+        )
+
+
+def _refuse_target(db: Session, wanted: NewProcessing, target: GlobalTag) -> None:
+    if target.state is not TagState.OPEN and target.state is not TagState.RUNNING:
+        raise Conflict(
+            f"The tag {target.name} is {target.state.value}: nothing can be published to it.", hint="Choose another."
+        )
+    if wanted.kind is ProcessingKind.PROMPT:
+        _refuse_overlap(db, wanted, target)
+        _refuse_too_late(db, wanted, target)
 
 
 def _refuse_unknown(release: Release, vetoes: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ Freshness is derived here and never stored.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -101,6 +102,11 @@ class ProcessingView:
                 f"{self.processing.name} has no calibration {name}.", hint=f"It has: {', '.join(self.calibrations)}."
             )
         return self.calibrations[name]
+
+    def windows_end_at(self, at: datetime) -> datetime | None:
+        """When the last of the windows ends that are open now; None if none is."""
+        ends = (it.window_ends_at for it in self.calibrations.values() if it.state is State.OPEN)
+        return max((end for end in ends if end is not None and end > at), default=None)
 
     @property
     def runs(self) -> IoV:

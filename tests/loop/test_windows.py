@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from b2cal import loop
 from b2cal.loop import Act, Actor, Choice
 from b2cal.model import Database, Decision, Job, Outbox, Role, StartPolicy, Submission
-from tests.loop.world import Defined, World
+from tests.loop.world import START, Defined, World
 
 Result = TypeVar("Result")
 EXPERT = Actor("tracking", Role.EXPERT)
@@ -252,3 +252,17 @@ def test_who_clicks_after_the_loop_has_looked_and_before_it_writes_is_quicker(wo
     assert loop.signals(world.workplace, [key])[key][0] > progress.signal, "its task must look again at once"
     (made,) = submissions(world)
     assert (made.automatic, made.config) == (False, {"events": 12})
+
+
+def test_the_windows_of_a_processing_end_with_the_last_that_is_open_now(world: World) -> None:
+    def end() -> datetime | None:
+        with world.database.read() as db:
+            return world.view(db).windows_end_at(world.clock.now())
+
+    assert end() == START + timedelta(seconds=100)
+    world.do("extend", "B", 1)
+    assert end() == START + timedelta(seconds=100 + 3600)
+    world.do("submit", "B")
+    assert end() == START + timedelta(seconds=100)
+    world.tick(100)
+    assert end() is None

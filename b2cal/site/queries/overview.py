@@ -70,6 +70,7 @@ class Overview:
     by_name: dict[str, Row]
     forecast: Forecast | None
     n_runs: int
+    windows_end_at: datetime | None
 
     @property
     def deciding(self) -> list[Row]:
@@ -84,11 +85,6 @@ class Overview:
             if row.asks and not row.decides:
                 groups.setdefault(row.calibration.window_ends_at, []).append(row)
         return sorted(groups.items(), key=lambda group: (group[0] is None, group[0] and group[0].timestamp()))
-
-    def window_ends_at(self, now: datetime) -> datetime | None:
-        """When the last window of a calibration that is still open ends."""
-        ends = [row.calibration.window_ends_at for row in self.rows if row.calibration.state is State.OPEN]
-        return max((end for end in ends if end is not None and end > now), default=None)
 
     @property
     def jobs(self) -> Progress:
@@ -115,6 +111,7 @@ def overview(db: Session, view: loop.ProcessingView, now: datetime) -> Overview:
             .where(Run.exprun.between(view.processing.run_first, view.processing.run_last))
         )
         or 0,
+        windows_end_at=view.windows_end_at(now),
     )
 
 
