@@ -10,15 +10,15 @@ down_revision = "0012"
 branch_labels = None
 depends_on = None
 
-NAME = op.f("ck_calibration_deputy_is_another")
+NAME = "ck_calibration_deputy_is_another"
 
 
 def upgrade() -> None:
     op.execute("UPDATE calibration SET deputy = NULL WHERE deputy = expert")
     with op.batch_alter_table("calibration") as calibration:
-        calibration.create_check_constraint(NAME, "deputy is null or deputy <> expert")
+        calibration.create_check_constraint(op.f(NAME), "deputy is null or deputy <> expert")
 
 
 def downgrade() -> None:
     with op.batch_alter_table("calibration") as calibration:
-        calibration.drop_constraint(NAME, type_="check")
+        calibration.drop_constraint(op.f(NAME), type_="check")
