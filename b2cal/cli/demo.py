@@ -16,7 +16,6 @@ from typing import Any
 import click
 from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.text import Text
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -101,7 +100,8 @@ def demo(desk: Desk, *, profile: Profile, and_exit: bool, seed: int) -> None:
             except DemoFailed as error:
                 if and_exit:
                     raise
-                desk.errors.print(f"[bold red]{escape(str(error))}[/]\n{escape(error.hint)}")
+                desk.errors.print(str(error), style="bold red")
+                desk.errors.print(error.hint)
                 exit_code = 1
             if not and_exit:
                 desk.console.print("\nThe site stays up until Ctrl-C.")
@@ -315,7 +315,7 @@ def _show_result(desk: Desk, settings: Settings) -> int:
         raise DemoFailed("The comparison with the truth failed.", rows.stderr.strip())
     write_atomically(settings.folder("result.json"), rows.stdout)
     shown = subprocess.run(command, capture_output=True, text=True, check=False)
-    desk.console.print(f"\n{shown.stdout}", markup=False, soft_wrap=True)
+    desk.console.print(f"\n{shown.stdout}", soft_wrap=True)
     return rows.returncode
 
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
@@ -34,8 +34,9 @@ class Desk:
     def __init__(self, username: str | None, *, as_json: bool) -> None:
         self._username = username
         self.as_json = as_json
-        self.console = Console(highlight=False)
-        self.errors = Console(stderr=True, highlight=False)
+        # Texts come from scripts, files and people: a bracket in them is a bracket, and `:x:` no picture.
+        self.console = Console(highlight=False, markup=False, emoji=False)
+        self.errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
     @cached_property
     def settings(self) -> Settings:
@@ -91,12 +92,16 @@ class Desk:
         for column in columns:
             table.add_column(column)
         for row in rows:
-            table.add_row(*(escape(str(cell)) for cell in row))
+            table.add_row(*map(str, row))
         self.console.print(table)
 
     def done(self, sentence: str, **facts: object) -> None:
         """Say what was done."""
-        self.show({"done": sentence, **facts}, lambda: self.console.print(f"[green]✓[/] {escape(sentence)}"))
+        self.show({"done": sentence, **facts}, lambda: self.marked("✓", "green", sentence))
+
+    def marked(self, mark: str, colour: str, sentence: str) -> None:
+        """Print a sentence behind a coloured mark."""
+        self.console.print(Text.assemble((mark, colour), f" {sentence}"))
 
 
 REASON = click.option("--reason", "-m", default="", help="Why; kept with the decision.")

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import click
-from rich.markup import escape
 from sqlalchemy import select, text
 
 from b2cal import loop
@@ -185,11 +184,11 @@ _LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (
     _presence,
     _outbox,
 )
-_SIGNS = {Health.WELL: "[green]✓[/]", Health.WARNING: "[yellow]![/]", Health.ILL: "[red]✗[/]"}
+_SIGNS = {Health.WELL: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.ILL: ("✗", "red")}
 
 
 def _tell(desk: Desk, findings: list[Finding]) -> None:
     for finding in findings:
-        desk.console.print(f"{_SIGNS[finding.health]} {escape(finding.what)}: {escape(finding.says)}")
+        desk.marked(*_SIGNS[finding.health], f"{finding.what}: {finding.says}")
         if finding.do:
-            desk.console.print(f"    {escape(finding.do)}")
+            desk.console.print(f"    {finding.do}")

@@ -4,7 +4,6 @@ import sys
 from importlib import import_module
 
 import click
-from rich.markup import escape
 
 from b2cal.core.errors import B2calError
 
@@ -74,7 +73,7 @@ def main() -> None:
         sys.exit(130)
     except B2calError as error:
         console = Desk(None, as_json=False).errors
-        console.print(f"[bold red]{escape(str(error))}[/]", soft_wrap=True)
+        console.print(str(error), style="bold red", soft_wrap=True)
         if error.hint:
-            console.print(escape(error.hint), soft_wrap=True)
+            console.print(error.hint, soft_wrap=True)
         sys.exit(1)

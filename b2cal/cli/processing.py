@@ -185,9 +185,9 @@ def show(desk: Desk, name: str) -> None:
     desk.show(facts, lambda: desk.console.print(picture(facts)))
     if not desk.as_json:
         for line in [*(change["says"] for change in facts["publishing"]), facts["obstacle"]]:
-            desk.console.print(f"  {line}", markup=False)
+            desk.console.print(f"  {line}")
         if facts["publishing"]:
-            desk.console.print(f"  Mark of these changes: {facts['preview']}", markup=False)
+            desk.console.print(f"  Mark of these changes: {facts['preview']}")
 
 
 @processing.command()

@@ -39,7 +39,7 @@ def add(desk: Desk, folder: Path) -> None:
         flags=list(inspection.flags),
     )
     for flag in () if desk.as_json else inspection.flags:
-        desk.console.print(f"[yellow]![/] {flag}")
+        desk.marked("!", "yellow", flag)
 
 
 @release.command()
