@@ -18,6 +18,9 @@ import psutil
 
 from b2cal.core.errors import B2calError
 
+KILLED_WITHIN_S = 10.0
+"""The kernel needs no longer to end a process that is not stuck in it."""
+
 
 class CannotEnd(B2calError):
     """A process did not go away although it was killed."""
@@ -92,8 +95,8 @@ def end_leftovers(marks: Path) -> list[str]:
     return [mark.stem for mark in sorted(marks.resolve().glob("*.mark")) if _end_all(mark)]
 
 
-def _end_all(mark: Path, session: int | None = None, patience_s: float = 10.0) -> bool:
-    give_up_at = time.monotonic() + patience_s
+def _end_all(mark: Path, session: int | None = None) -> bool:
+    give_up_at = time.monotonic() + KILLED_WITHIN_S
     found_any = False
     # Again and again: a process may fork in the moment in which it is looked for.
     while found := _descendants(mark, session):

@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
@@ -59,23 +60,29 @@ class Supervisor:
     def start(self) -> None:
         """Begin the rounds; the first of them starts the components."""
         for watch in self._watches:
-            rotate(watch.status.log)
+            self._carefully(partial(rotate, watch.status.log))
         self._thread.start()
 
     def stop(self, hurry: Event) -> None:
-        """End all components: ask all at once, kill what is still there after 5 s, or as soon as there is `hurry`."""
+        """End all components: ask all at once, kill what is still there after 5 s, or as soon as there is `hurry`.
+
+        Raises:
+            CannotEnd: something is stuck in the kernel; all others have ended.
+        """
         self._stopping.set()
-        self._thread.join()
+        if self._thread.is_alive():  # not if the start has failed
+            self._thread.join()
         for watch in self._watches:
-            watch.ask_to_end()
+            self._carefully(watch.ask_to_end)
         log.info("All were asked to end")
         give_up_at = monotonic() + END_WITHIN_S
         while not all(watch.has_ended for watch in self._watches) and monotonic() < give_up_at:
             if hurry.wait(0.05):
                 break
-        for watch in self._watches:
-            watch.end()
-        self._tell()
+        with ExitStack() as last:  # calls all, whatever one of them raises
+            last.callback(self._carefully, self._tell)
+            for watch in self._watches:
+                last.callback(watch.end)
 
     def _rounds(self) -> None:
         while not self._stopping.wait(ROUND_S):
@@ -99,8 +106,7 @@ class Supervisor:
         signs = signs_of_life([watch.component for watch in self._watches])
         for watch in self._watches:
             self._carefully(partial(watch.hear, signs))
-            if watch.status.log.stat().st_size > LOG_BYTES:
-                rotate(watch.status.log)
+            self._carefully(partial(_rotate_if_large, watch.status.log))
 
     def _tell(self) -> None:
         components = [status.to_json() for status in self.status]
@@ -108,6 +114,12 @@ class Supervisor:
         if told != self._told:
             write_atomically(self._status_file, told)
             self._told = told
+
+
+def _rotate_if_large(log_file: Path) -> None:
+    with suppress(FileNotFoundError):  # somebody removed it; the next start of the component makes it again
+        if log_file.stat().st_size > LOG_BYTES:
+            rotate(log_file)
 
 
 def rotate(log_file: Path) -> None:

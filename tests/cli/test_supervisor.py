@@ -19,10 +19,11 @@ from typing import Any
 import psutil
 import pytest
 
-from b2cal.cli import supervisor, watch
+from b2cal.cli import processes, supervisor, watch
 from b2cal.cli.components import Address, Component
 from b2cal.cli.foreground import CannotUseHome, supervising
 from b2cal.cli.ports import PortInUse, check_ports
+from b2cal.cli.processes import CannotEnd
 from b2cal.cli.supervisor import KEPT_LOGS, Supervisor, rotate
 from b2cal.cli.watch import ComponentStatus, Phase
 from b2cal.model import Lease
@@ -425,6 +426,20 @@ def test_an_agent_that_lets_its_lease_run_out_is_started_again(
     assert pid_of(running) != first
 
 
+def test_who_hangs_is_started_again_although_the_log_of_another_was_removed(
+    start: Callable[..., Supervisor], home: Path, lease: Callable[..., None]
+) -> None:
+    agent = replace(python("agent", WAITS), lease_in=f"sqlite:///{home / 'b2cal.db'}", patience_s=1.0)
+    lease(3600)
+    running = start(python("site", WAITS), agent)
+    eventually(lambda: running.is_healthy)
+    (home / "logs" / "site.log").unlink()
+    lease(0)
+    eventually(lambda: running.status[1].restarts)
+    assert running.status[1].note == "showed no sign of life for 1 s"
+    assert running.status[0].restarts == 0
+
+
 def test_an_agent_is_not_doubted_while_its_lease_cannot_be_looked_at(
     start: Callable[..., Supervisor], home: Path, lease: Callable[..., None]
 ) -> None:
@@ -460,6 +475,25 @@ time.sleep(600)
     assert max(float(one[0]), float(two[0])) < min(float(one[1]), float(two[1]))
     assert not any(psutil.pid_exists(pid) for pid in pids if pid)
     assert {status.phase for status in running.status} == {Phase.STOPPED}
+
+
+def test_of_several_all_are_ended_although_one_of_them_is_stuck(
+    start: Callable[..., Supervisor], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forks = "import os, time\nif not os.fork(): print('stuck', os.getpid(), flush=True)\ntime.sleep(600)"
+    running = start(python("first", WAITS), python("second", forks), python("third", WAITS))
+    eventually(lambda: running.is_healthy)
+    log = home / "logs" / "second.log"
+    stuck = int(eventually(lambda: re.search(r"^stuck (\d+)", log.read_text(), re.MULTILINE)).group(1))
+    pids = [status.pid for status in running.status]
+    kill = psutil.Process.kill
+    with monkeypatch.context() as kernel:
+        kernel.setattr(processes, "KILLED_WITHIN_S", 0.5)
+        kernel.setattr(psutil.Process, "kill", lambda process: None if process.pid == stuck else kill(process))
+        with pytest.raises(CannotEnd, match=f"Process {stuck} of second"):
+            running.stop(Event())
+    assert not any(psutil.pid_exists(pid) for pid in (pids[0], pids[2]) if pid)
+    assert [status["phase"] for status in told(home)["components"]] == ["stopped", "running", "stopped"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -588,6 +622,19 @@ def test_every_start_begins_a_new_log_and_some_old_ones_are_kept(tmp_path: Path)
     kept = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert kept.pop("site.log") == f"life {KEPT_LOGS + 2}"
     assert kept == {f"site.log.{age}": f"life {KEPT_LOGS + 2 - age}" for age in range(1, KEPT_LOGS + 1)}
+
+
+def test_a_log_that_cannot_be_kept_keeps_nobody_from_starting(start: Callable[..., Supervisor], home: Path) -> None:
+    for name in ("site.log", "site.log.4", "site.log.5/in_the_way"):
+        (home / "logs" / name).parent.mkdir(exist_ok=True)
+        (home / "logs" / name).write_text("an earlier life")
+    running = start(python("site", WAITS), python("agent", WAITS))
+    eventually(lambda: running.is_healthy)
+
+
+def test_what_never_began_can_be_stopped(home: Path) -> None:
+    Supervisor([python("site", WAITS)], home).stop(Event())
+    assert [component["phase"] for component in told(home)["components"]] == ["stopped"]
 
 
 def test_a_log_that_grows_too_large_is_rotated_under_the_running_component(
