@@ -42,21 +42,28 @@ def person() -> None:
 
 @person.command("add")
 @click.argument("username")
-@click.option("--name", "full_name", help="Full name (default: the login name).")
-@click.option("--role", type=click.Choice([Role.EXPERT.value, Role.MANAGER.value]), default=Role.EXPERT.value)
+@click.option("--name", "full_name", help="Full name (default: as it is; at first the login name).")
+@click.option(
+    "--role",
+    type=click.Choice([Role.EXPERT.value, Role.MANAGER.value]),
+    help="What she may do (default: as it is; at first expert).",
+)
 @click.password_option(help="Asked for when it is not given.")
 @pass_desk
-def add(desk: Desk, username: str, full_name: str | None, role: str, password: str) -> None:
+def add(desk: Desk, username: str, full_name: str | None, role: str | None, password: str) -> None:
     """Let somebody log in, or give them another password, name or role; where they are logged in that ends."""
     hashed = generate_password_hash(password)
 
-    def unit(db: Session) -> None:
-        known = db.get(Person, username) or Person(username=username)
-        known.full_name, known.role, known.password_hash = full_name or username, Role(role), hashed
+    def unit(db: Session) -> Role:
+        known = db.get(Person, username) or Person(username=username, full_name=username, role=Role.EXPERT)
+        known.password_hash = hashed
+        known.full_name = full_name or known.full_name
+        known.role = Role(role) if role else known.role
         db.add(known)
+        return known.role
 
-    desk.write(unit)
-    desk.done(f"{username} may log in as {role}.", username=username, role=role)
+    holds = desk.write(unit)
+    desk.done(f"{username} may log in as {holds.value}.", username=username, role=holds.value)
 
 
 @person.command("remove")

@@ -35,6 +35,28 @@ def test_who_is_removed_stays_in_the_history_and_may_not_log_in() -> None:
     assert people() == {"alice": "yes", "ruth": "yes"}
 
 
+def named(username: str) -> tuple[str, str]:
+    """Full name and role."""
+    (it,) = (person for person in json.loads(run("list").output) if person["username"] == username)
+    return it["full_name"], it["role"]
+
+
+def test_who_is_given_another_password_keeps_name_and_role() -> None:
+    run("add", "ruth", "--name", "Ruth Roe", "--role", "manager", "--password", "forgotten")
+    told = run("add", "ruth", "--password", "another")
+    assert json.loads(told.output)["role"] == "manager"
+    assert named("ruth") == ("Ruth Roe", "manager")
+
+
+def test_name_and_role_change_where_they_are_given() -> None:
+    run("add", "ruth", "--password", "secret")
+    assert named("ruth") == ("ruth", "expert")
+    run("add", "ruth", "--role", "manager", "--password", "secret")
+    assert named("ruth") == ("ruth", "manager")
+    run("add", "ruth", "--name", "Ruth Roe", "--role", "expert", "--password", "secret")
+    assert named("ruth") == ("Ruth Roe", "expert")
+
+
 def test_who_is_not_known_cannot_be_removed(home: Path) -> None:
     ended = run("remove", "nobody")
     assert isinstance(ended.exception, NotFound)
