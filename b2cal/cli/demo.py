@@ -73,10 +73,18 @@ class Profile:
 
 DEMO = Profile("demo", window_s=30.0, notice_s=15.0, retry_delay_s=5.0, bytes_per_job=60_000_000)
 SMALL = Profile("small", window_s=5.0, notice_s=3.0, retry_delay_s=2.0, bytes_per_job=20_000_000)
+PROFILES = {profile.name: profile for profile in (DEMO, SMALL)}
 
 
 @click.command()
-@click.option("--small", "profile", flag_value=SMALL, type=click.UNPROCESSED, default=DEMO, help="In 90 seconds.")
+@click.option(
+    "--small",
+    "profile",
+    flag_value=SMALL,
+    type=click.UNPROCESSED,
+    default=DEMO,
+    help="Fewer and smaller runs, shorter windows: once all has started, about a minute on two cores.",
+)
 @click.option("--exit", "and_exit", is_flag=True, help="End when the table is shown, instead of keeping the site up.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated detector.")
 @pass_desk
@@ -85,14 +93,14 @@ def demo(desk: Desk, *, profile: Profile, and_exit: bool, seed: int) -> None:
 
     Exit code 1 if a type of constants is further from the truth than statistics allow (p <= 0.001).
     """
+    profile, seed = _begin(desk.settings, profile, seed)
     settings = _settings(profile)
-    begun = _begin(settings, profile, seed)
-    desk.console.print(f"b2cal demo ({begun['profile']} profile, seed {begun['seed']}) in {settings.folder('')}")
+    desk.console.print(f"b2cal demo ({profile.name} profile, seed {seed}) in {settings.folder('')}")
     exit_code = 0
     try:
         with running(settings):
             desk.console.print(addresses(settings))
-            desk.console.print(f"  log in as {', '.join(prepare(open_workplace(settings), profile, begun['seed']))}")
+            desk.console.print(f"  log in as {', '.join(prepare(open_workplace(settings), profile, seed))}")
             desk.console.print("  (each with its name as password)\n")
             try:
                 _follow(Desk(MANAGER, as_json=False), profile)
@@ -113,14 +121,19 @@ def demo(desk: Desk, *, profile: Profile, and_exit: bool, seed: int) -> None:
 
 def _settings(profile: Profile) -> Settings:
     """The settings of the demo, also for the processes that it starts; what somebody has set stays."""
-    os.environ.setdefault("B2CAL_BATCH__RETRY_DELAY_S", str(profile.retry_delay_s))
-    os.environ.setdefault("B2CAL_BATCH__BYTES_PER_JOB", str(profile.bytes_per_job))
-    os.environ.setdefault("B2CAL_LOOP__REJECT_WINDOW_S", str(profile.window_s))
-    os.environ["B2CAL_HOME"] = str(Settings().folder(""))
+    present = Settings()
+    for section, name, value in (
+        ("batch", "retry_delay_s", profile.retry_delay_s),
+        ("batch", "bytes_per_job", profile.bytes_per_job),
+        ("loop", "reject_window_s", profile.window_s),
+    ):
+        if name not in getattr(present, section).model_fields_set:
+            os.environ[f"B2CAL_{section}__{name}".upper()] = str(value)
+    os.environ["B2CAL_HOME"] = str(present.folder(""))
     return Settings()
 
 
-def _begin(settings: Settings, profile: Profile, seed: int) -> dict[str, Any]:
+def _begin(settings: Settings, profile: Profile, seed: int) -> tuple[Profile, int]:
     """Profile and seed of the demo in this home: those of the first time.
 
     Raises:
@@ -135,17 +148,17 @@ def _begin(settings: Settings, profile: Profile, seed: int) -> dict[str, Any]:
         )
     marker = settings.folder("demo.json")
     if marker.exists():
-        return dict(json.loads(marker.read_text()))
+        begun = json.loads(marker.read_text())
+        return PROFILES[begun["profile"]], begun["seed"]
     if settings.folder("b2cal.db").exists():
         raise NotTheDemo(
             f"{settings.folder('')} holds a calibration database that is no demo.",
             "Set B2CAL_HOME to another folder: the demo has accounts whose passwords everybody knows.",
         )
-    begun = {"profile": profile.name, "seed": seed}
     settings.folder("").mkdir(parents=True, exist_ok=True)
-    write_atomically(marker, json.dumps(begun))
+    write_atomically(marker, json.dumps({"profile": profile.name, "seed": seed}))
     migrate(settings.url)
-    return begun
+    return profile, seed
 
 
 def prepare(workplace: Workplace, profile: Profile, seed: int) -> list[str]:

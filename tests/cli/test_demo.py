@@ -1,9 +1,13 @@
 import json
+import os
+import socket
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -11,6 +15,8 @@ from b2cal.cli import demo
 from b2cal.cli.data import run_simulation
 from b2cal.cli.demo import DemoFailed, NotTheDemo
 from b2cal.cli.desk import Desk
+from b2cal.cli.main import group
+from b2cal.cli.ports import PortInUse
 from b2cal.model import Calibration, Grade, Person, Role, State, Verdict, now
 from b2cal.settings import AirflowSettings, Settings
 from tests import factories
@@ -42,6 +48,33 @@ def test_the_demo_does_not_take_over_a_home_that_is_in_use(tmp_path: Path) -> No
     factories.database(tmp_path)
     with pytest.raises(NotTheDemo, match="is no demo"):
         demo._begin(Settings(home=tmp_path), demo.SMALL, seed=1)
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_a_demo_that_was_interrupted_goes_on_with_the_profile_and_the_seed_of_the_first_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    demo._begin(Settings(home=tmp_path), demo.SMALL, seed=7)
+    with closing(socket.create_server(("127.0.0.1", 0))) as stranger:
+        port = str(stranger.getsockname()[1])
+        monkeypatch.setattr(os, "environ", {**os.environ, "B2CAL_HOME": str(tmp_path), "B2CAL_SITE__PORT": port})
+        again = CliRunner().invoke(group, ["demo"])
+    assert isinstance(again.exception, PortInUse)  # so far it came
+    assert "(small profile, seed 7)" in again.output
+    assert Settings().batch.bytes_per_job == demo.SMALL.bytes_per_job
+    assert demo._begin(Settings(), demo.DEMO, seed=1) == (demo.SMALL, 7)
+
+
+def test_what_somebody_has_set_in_the_file_or_the_environment_is_not_what_the_demo_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", {**os.environ, "B2CAL_BATCH__BYTES_PER_JOB": "123"})
+    (tmp_path / "b2cal.toml").write_text("[batch]\nretry_delay_s = 7.5\n")
+    settings = demo._settings(demo.SMALL)
+    assert (settings.batch.retry_delay_s, settings.batch.bytes_per_job) == (7.5, 123)
+    assert settings.loop.reject_window_s == demo.SMALL.window_s
 
 
 @pytest.fixture
