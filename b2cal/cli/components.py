@@ -23,7 +23,14 @@ class Address:
     @property
     def url(self) -> str:
         """As a person on this machine would type it."""
-        return f"http://{self.reachable}:{self.port}"
+        return f"http://{_in_url(self.reachable)}:{self.port}"
+
+    @property
+    def remedy(self) -> str:
+        """What to do if nobody can listen there."""
+        variable = f"B2CAL_{self.setting.upper().replace('.', '__')}"
+        port = f"Choose another port: `{self.setting}` in b2cal.toml, or the environment variable {variable}."
+        return port if self.host == "127.0.0.1" else f"{port} {self.host} must be an address of this machine."
 
     @property
     def reachable(self) -> str:
@@ -70,7 +77,7 @@ def components(settings: Settings) -> tuple[Component, ...]:
 def _site(settings: Settings) -> Component:
     site = settings.site
     command = (
-        *("gunicorn", "b2cal.site:serve()", "--bind", f"{site.host}:{site.port}"),
+        *("gunicorn", "b2cal.site:serve()", "--bind", f"{_in_url(site.host)}:{site.port}"),
         *("--workers", str(site.workers), "--worker-class", "gthread", "--threads", str(site.threads)),
         *("--graceful-timeout", "3", "--no-control-socket"),
     )
@@ -90,6 +97,10 @@ def _agent(settings: Settings) -> Component:
         patience_s=300.0,  # it makes the folders of thousands of jobs in one go
         environment=_environment(settings),
     )
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _airflow(settings: Settings) -> tuple[Component, ...]:

@@ -4,6 +4,7 @@ import getpass
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +16,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import inspect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from b2cal import loop
 from b2cal.core.errors import B2calError
+from b2cal.model import schema
 from b2cal.settings import Settings
 
 Result = TypeVar("Result")
@@ -26,6 +29,17 @@ Result = TypeVar("Result")
 
 class NotReady(B2calError):
     """b2cal was not set up here, or its settings cannot be used."""
+
+
+class DatabaseTrouble(B2calError):
+    """The calibration database does not answer, is damaged, or has the schema of another b2cal."""
+
+
+_FILE_TROUBLE = (
+    "See that the file is whole, that you may write it and its folder, and that the disk has room."
+    " A damaged one has to come back from the backup."
+)
+_SERVER_TROUBLE = "See that the server runs, and that `database_url` names it with the right user and password."
 
 
 class Desk:
@@ -57,6 +71,7 @@ class Desk:
 
         Raises:
             NotReady: there is no database yet.
+            DBAPIError: there is one that cannot be asked; see `trouble`.
         """
         workplace = loop.open_workplace(self.settings)
         engine = workplace.database.engine
@@ -102,6 +117,20 @@ class Desk:
     def marked(self, mark: str, colour: str, sentence: str) -> None:
         """Print a sentence behind a coloured mark."""
         self.console.print(Text.assemble((mark, colour), f" {sentence}"))
+
+
+def trouble(error: DBAPIError, settings: Settings) -> DatabaseTrouble:
+    """An error of the calibration database as a sentence: what it said, and what to do."""
+    database = loop.open_workplace(settings).database
+    url = database.engine.url
+    hint = _FILE_TROUBLE if url.get_backend_name() == "sqlite" else _SERVER_TROUBLE
+    with suppress(DBAPIError):
+        present, newest = schema(database)
+        if present != newest:
+            hint = f"Its schema is {present}, this b2cal needs {newest}: stop b2cal and run `b2cal init`."
+    database.dispose()
+    said = error.orig.args[-1] if error.orig is not None and error.orig.args else error
+    return DatabaseTrouble(f"The calibration database at {url.render_as_string()} cannot be used: {said}.", hint)
 
 
 REASON = click.option("--reason", "-m", default="", help="Why; kept with the decision.")

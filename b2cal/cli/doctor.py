@@ -1,8 +1,8 @@
 """`b2cal doctor`: what b2cal depends on, what is wrong with it, and what to do."""
 
+import errno
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -11,15 +11,17 @@ from enum import StrEnum
 
 import click
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from b2cal import loop
 from b2cal.conditions import PayloadStore, tag_entries
-from b2cal.core.errors import B2calError
 from b2cal.core.iov import overlaps
 from b2cal.model import Database, GlobalTag, Lease, Outbox, Payload, now, schema
 from b2cal.settings import Settings
 
-from .desk import Desk, NotReady, pass_desk
+from .components import Address, components
+from .desk import Desk, NotReady, pass_desk, trouble
+from .ports import refusal, taken
 
 _SKEW_ALLOWED = timedelta(seconds=2)
 _FREE_BYTES_WANTED = 2 * 1024**3
@@ -62,15 +64,15 @@ def examine(desk: Desk) -> Iterator[Finding]:
         return
     yield Finding("settings", Health.WELL, f"home is {settings.folder('')}")
     yield _disk(settings)
-    yield _port("site", settings.site.host, settings.site.port, "site.port")
-    yield _port("Airflow", "127.0.0.1", settings.airflow.port, "airflow.port")
+    for component in components(settings):
+        if component.address is not None:
+            yield _port(component.name, component.address)
     try:
-        database = desk.workplace.database
-    except B2calError as error:
-        yield Finding("database", Health.ILL, str(error), error.hint)
-        return
-    for look in _LOOKS:
-        yield look(settings, database)
+        for look in _LOOKS:
+            yield look(settings, desk.workplace.database)
+    except (NotReady, DBAPIError) as error:
+        told = trouble(error, settings) if isinstance(error, DBAPIError) else error
+        yield Finding("database", Health.ILL, str(told), told.hint)
 
 
 def _disk(settings: Settings) -> Finding:
@@ -86,12 +88,14 @@ def _disk(settings: Settings) -> Finding:
     return Finding("disk", Health.WELL, says)
 
 
-def _port(who: str, host: str, port: int, setting: str) -> Finding:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        taken = probe.connect_ex((host, port)) == 0
-    says = f"port {port} {'answers: b2cal or somebody else runs' if taken else 'is free'}"
-    return Finding(f"port of {who}", Health.WELL, f"{says} ({setting})")
+def _port(who: str, address: Address) -> Finding:
+    what, port = f"port of {who}", f"port {address.port} of {address.host}"
+    why = refusal(address)
+    if why is None:
+        return Finding(what, Health.WELL, f"{port} is free ({address.setting})")
+    if why.errno == errno.EADDRINUSE:  # by b2cal itself, as a rule
+        return Finding(what, Health.WELL, f"somebody listens on {port}: {taken(address)} ({address.setting})")
+    return Finding(what, Health.ILL, f"cannot listen on {port}: {taken(address)}", address.remedy)
 
 
 def _schema(_settings: Settings, database: Database) -> Finding:

@@ -2,12 +2,14 @@
 
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from b2cal.core.errors import B2calError
 
-from .desk import Desk
+from .desk import Desk, trouble
 
 _COMMANDS = {
     "demo": ("demo", "Run a complete calibration loop on simulated data and show it."),
@@ -40,6 +42,14 @@ class _Rooms(click.Group):
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (IntegrityError, DataError):  # it is well: b2cal wanted to write nonsense
+            raise
+        except DBAPIError as error:
+            raise trouble(error, ctx.obj.settings) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

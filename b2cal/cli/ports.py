@@ -1,5 +1,6 @@
 """Whether every component can listen where it wants to, asked before anything is started."""
 
+import errno
 import socket
 from collections.abc import Iterable
 from contextlib import closing, suppress
@@ -26,21 +27,29 @@ def check_ports(watched: Iterable[Component]) -> None:
         if address is not None and (why := taken(address)):
             raise PortInUse(
                 f"The {component.name} cannot listen on port {address.port} of {address.host}: {why}.",
-                hint=f"Choose another port: `{address.setting}` in b2cal.toml, or the environment variable "
-                f"B2CAL_{address.setting.upper().replace('.', '__')}.",
+                hint=address.remedy,
             )
 
 
 def taken(address: Address) -> str:
-    """What keeps a component from listening there; empty if nothing does."""
+    """What keeps a component from listening there, in words; empty if nothing does."""
+    why = refusal(address)
+    if why is None:
+        return ""
+    holder = _holder(address.port) if why.errno == errno.EADDRINUSE else ""
+    return holder or str(why.strerror).lower()
+
+
+def refusal(address: Address) -> OSError | None:
+    """The error that a component would meet that listens there."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: old connections do not count
-        try:
+    try:
+        with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: old connections do not count
             probe.bind((address.host, address.port))
-        except OSError as error:
-            return _holder(address.port) or str(error.strerror).lower()
-    return ""
+    except OSError as error:
+        return error
+    return None
 
 
 def _holder(port: int) -> str:

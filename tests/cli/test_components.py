@@ -56,5 +56,12 @@ def test_a_component_that_listens_everywhere_is_reached_here(host: str) -> None:
     assert Address(host, 8400, "site.port").url == "http://127.0.0.1:8400"
 
 
+def test_an_address_of_ipv6_is_written_in_brackets(tmp_path: Path) -> None:
+    site, *_ = components(Settings(home=tmp_path, site=SiteSettings(host="::1", port=8400)))
+    assert site.address is not None
+    assert site.address.url == "http://[::1]:8400"
+    assert "[::1]:8400" in site.command
+
+
 def test_every_component_shows_some_sign_of_life(tmp_path: Path) -> None:
     assert [component.name for component in components(Settings(home=tmp_path)) if component.is_mute] == []

@@ -1,7 +1,10 @@
 """`b2cal doctor` finds what is wrong, says what to do, and ends with 1 only if something is ill."""
 
 import json
+import os
+import socket
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -100,3 +103,39 @@ def test_settings_that_cannot_be_used_are_all_that_is_told(tmp_path: Path, monke
     exit_code, found = findings()
     assert (exit_code, list(found)) == (1, ["settings"])
     assert "loop.window_s" in found["settings"]["says"]
+
+
+def test_a_database_that_is_damaged_later_ends_the_look_into_it(database: Database, tmp_path: Path) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("DROP TABLE payload"))
+    exit_code, found = findings()
+    assert (exit_code, found["database"]["health"]) == (1, "ill")
+    assert "no such table: payload" in found["database"]["says"]
+    assert found["schema"]["health"] == "well"
+    assert "agent" not in found
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "203.0.113.7", "2001:db8::7"])
+def test_a_host_that_is_not_of_this_machine_is_ill(
+    database: Database, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("B2CAL_SITE__HOST", host)
+    exit_code, found = findings()
+    assert (exit_code, found["port of site"]["health"]) == (1, "ill")
+    assert f"cannot listen on port 8400 of {host}: " in found["port of site"]["says"]
+    assert f"{host} must be an address of this machine" in found["port of site"]["do"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
+def test_a_port_on_which_b2cal_may_already_listen_is_well_and_names_who_does(
+    database: Database, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with closing(socket.create_server((host, 0), family=family)) as listener:
+        port = listener.getsockname()[1]
+        monkeypatch.setenv("B2CAL_SITE__HOST", host)
+        monkeypatch.setenv("B2CAL_SITE__PORT", str(port))
+        found = findings()[1]["port of site"]
+    assert found["health"] == "well"
+    assert f"somebody listens on port {port} of {host}: process {os.getpid()}" in found["says"]
+    assert findings()[1]["port of site"]["says"] == f"port {port} of {host} is free (site.port)"

@@ -1,0 +1,118 @@
+"""A calibration database that cannot be used is told in a sentence with what to do, whichever command meets it."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from b2cal.cli.desk import DatabaseTrouble
+from b2cal.cli.main import group, main
+from tests import factories
+from tests.small_loop import free_ports
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("B2CAL_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+COMMANDS = [
+    ["init"],
+    ["person", "list"],
+    ["person", "add", "ruth", "--password", "secret"],
+    ["data", "scan", "."],
+    ["processing", "list"],
+    ["processing", "show", "bucket1"],
+    ["processing", "watch", "bucket1"],
+    ["calibration", "submit", "bucket1", "A"],
+    ["vetoes", "list"],
+    ["why", "bucket1"],
+    ["jobs", "bucket1", "A"],
+    ["tag", "show", "main"],
+    ["outbox", "list"],
+]
+
+
+def run(command: list[str]) -> Result:
+    return CliRunner().invoke(group, ["--as", "manager", *command])
+
+
+def told(command: list[str]) -> tuple[str, str]:
+    """The sentence, and what to do."""
+    trouble = run(command).exception
+    assert isinstance(trouble, DatabaseTrouble), repr(trouble)
+    return str(trouble), trouble.hint
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_damaged_file(home: Path, command: list[str]) -> None:
+    (home / "b2cal.db").write_bytes(b"no database" * 1000)
+    sentence, hint = told(command)
+    assert (
+        sentence == f"The calibration database at sqlite:///{home / 'b2cal.db'} cannot be used: file is not a database."
+    )
+    assert "from the backup" in hint
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_server_that_does_not_run(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    monkeypatch.setenv("B2CAL_DATABASE_URL", f"mariadb+pymysql://b2cal:secret@{address}/b2cal")
+    sentence, hint = told(command)
+    assert f"mariadb+pymysql://b2cal:***@{address}/b2cal cannot be used: Can't connect" in sentence
+    assert "See that the server runs" in hint
+
+
+def test_the_doctor_names_what_is_wrong(home: Path) -> None:
+    (home / "b2cal.db").write_bytes(b"no database" * 1000)
+    ended = run(["doctor"])
+    assert isinstance(ended.exception, SystemExit)
+    assert "file is not a database" in ended.output
+    assert "from the backup" in ended.output
+    assert "disk" in ended.output
+
+
+def test_the_doctor_names_a_server_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_ports(1)[0]
+    monkeypatch.setenv("B2CAL_DATABASE_URL", f"mariadb+pymysql://b2cal:secret@127.0.0.1:{port}/b2cal")
+    ended = run(["doctor"])
+    assert ended.exit_code == 1
+    assert "Can't connect" in ended.output
+    assert "secret" not in ended.output
+
+
+def test_an_older_schema_says_to_run_init(home: Path) -> None:
+    database = factories.database(home)
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0012'"))
+        connection.execute(text("ALTER TABLE person RENAME COLUMN full_name TO name"))
+    sentence, hint = told(["person", "list"])
+    assert sentence.endswith("no such column: person.full_name.")
+    assert hint.startswith("Its schema is 0012, this b2cal needs ")
+    assert hint.endswith("run `b2cal init`.")
+
+
+def test_the_shell_sees_no_traceback(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "b2cal.db").mkdir()
+    monkeypatch.setattr("sys.argv", ["b2cal", "processing", "list"])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    sentence, hint = capsys.readouterr().err.splitlines()
+    assert sentence.endswith("cannot be used: unable to open database file.")
+    assert hint
+
+
+def test_a_defect_of_b2cal_is_not_put_down_to_the_database(home: Path) -> None:
+    with factories.database(home).engine.begin() as connection:
+        refuses = "CREATE TRIGGER refuses BEFORE INSERT ON person BEGIN SELECT RAISE(ABORT, 'nonsense'); END"
+        connection.execute(text(refuses))
+    assert isinstance(run(["person", "add", "ruth", "--password", "secret"]).exception, IntegrityError)
