@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -14,8 +15,7 @@ from sqlalchemy.orm import Session
 
 from b2cal import loop
 from b2cal.conditions import Change
-from b2cal.core.errors import B2calError
-from b2cal.core.iov import ExpRun, IoV
+from b2cal.core.iov import IoV
 from b2cal.loop import Act, NewProcessing, ProcessingView
 from b2cal.model import (
     BarrierPolicy,
@@ -34,6 +34,7 @@ from b2cal.model import (
 )
 
 from .desk import REASON, Desk, local, pass_desk
+from .ranges import Days, Runs
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -47,39 +48,6 @@ _SIGNS = {
     "vetoed": "⊘",
     "failed": "✗",
 }
-
-
-class Runs(click.ParamType[IoV]):
-    """FIRST-LAST, for instance e26r180-e26r1967."""
-
-    name = "FIRST-LAST"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> IoV:
-        if isinstance(value, IoV):
-            return value
-        first, _, last = str(value).partition("-")
-        try:
-            return IoV(ExpRun.parse(first), ExpRun.parse(last or first))
-        except B2calError as error:
-            self.fail(f"{error} {error.hint}", param, ctx)
-
-
-class Days(click.ParamType[tuple[date, ...]]):
-    """A day, or the first and the last of several: 2026-12-24 or 2026-12-29..2027-01-03."""
-
-    name = "DAY[..DAY]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[date, ...]:
-        if isinstance(value, tuple):
-            return value
-        first_text, _, last_text = str(value).partition("..")
-        try:
-            first, last = date.fromisoformat(first_text), date.fromisoformat(last_text or first_text)
-        except ValueError:
-            self.fail(f"{value!r} is no day. Write 2026-12-24, or 2026-12-29..2027-01-03 for several.", param, ctx)
-        if not first <= last:
-            self.fail(f"{value!r}: the last day comes before the first.", param, ctx)
-        return tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
 @click.group()
@@ -109,9 +77,10 @@ def _policy(name: str, default: StrEnum) -> Decorator:
 @_policy("no-verdict", NoVerdictPolicy.GENERIC)
 @_policy("publish", PublishPolicy.AUTO)
 @click.option("--veto", "vetoes", multiple=True, metavar="CALIBRATION", help="Leave it out from the start.")
+@click.option("--planned", is_flag=True, help="Only plan it: its windows open with `processing activate`.")
 @pass_desk
 def create(desk: Desk, /, **asked: Any) -> None:
-    """Plan a processing and open its windows."""
+    """Plan a processing and, if it is not only to be planned, open its windows."""
     if asked["blocked"] and not asked["zone"]:
         raise click.UsageError("--blocked needs --zone: when a day begins depends on where.")
     times = desk.settings.loop
@@ -136,27 +105,61 @@ def create(desk: Desk, /, **asked: Any) -> None:
         vetoes=asked["vetoes"],
     )
 
-    def unit(db: Session) -> tuple[datetime | None, list[str], list[str]]:
-        planned = loop.create_processing(db, wanted)
-        active = loop.activate(db, planned.id, Act(loop.manager(db, desk.username), planned.version))
-        absent = sorted({it.expert for it in active.calibrations} & loop.without_password(db))
-        vetoed = [it.name for it in active.calibrations if it.state is State.VETOED]
-        return ProcessingView(db, planned.id).windows_end_at(now(db)), absent, vetoed
+    if asked["planned"]:
+        desk.write(lambda db: loop.create_processing(db, wanted))
+        to_do = f"`b2cal processing activate {wanted.name}` opens its windows."
+        desk.done(f"{wanted.name} is planned. {to_do}", processing=wanted.name)
+        return
 
-    ends_at, absent, vetoed = desk.write(unit)
-    until = f" until {local(ends_at)}" if ends_at else ""
-    left_out = f" Left out: {', '.join(vetoed)}." if vetoed else ""
+    def unit(db: Session) -> _Opened:
+        planned = loop.create_processing(db, wanted)
+        return _activate(db, planned.id, Act(loop.manager(db, desk.username), planned.version))
+
+    _tell_opened(desk, wanted.name, desk.write(unit))
+
+
+@processing.command()
+@click.argument("name")
+@pass_desk
+def activate(desk: Desk, name: str) -> None:
+    """Open the windows of a planned processing; from now its release, graph and base are fixed."""
+    _tell_opened(desk, name, desk.write(lambda db: _activate(db, *_managed(db, desk, name, ""))))
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What a manager should know of a processing that has become active."""
+
+    manager: str
+    windows_end_at: datetime | None
+    vetoed: list[str]
+    without_password: list[str]
+
+
+def _activate(db: Session, number: int, act: Act) -> _Opened:
+    active = loop.activate(db, number, act)
+    return _Opened(
+        active.manager,
+        ProcessingView(db, number).windows_end_at(now(db)),
+        [it.name for it in active.calibrations if it.state is State.VETOED],
+        sorted({it.expert for it in active.calibrations} & loop.without_password(db)),
+    )
+
+
+def _tell_opened(desk: Desk, name: str, opened: _Opened) -> None:
+    absent = ", ".join(opened.without_password)
+    until = f" until {local(opened.windows_end_at)}" if opened.windows_end_at else ""
+    left_out = f" Left out: {', '.join(opened.vetoed)}." if opened.vetoed else ""
     notice = (
-        f" Experts who cannot log in yet: {', '.join(absent)}; what they should decide is put to {wanted.manager}."
+        f" Experts who cannot log in yet: {absent}; what they should decide is put to {opened.manager}."
         " `b2cal person add NAME` gives them a password."
     )
-    active = f"{wanted.name} is active: the windows of all calibrations are open{until}."
     desk.done(
-        f"{active}{left_out}{notice if absent else ''}",
-        processing=wanted.name,
-        windows_end_at=ends_at,
-        vetoed=vetoed,
-        experts_without_password=absent,
+        f"{name} is active: the windows of all calibrations are open{until}.{left_out}{notice if absent else ''}",
+        processing=name,
+        windows_end_at=opened.windows_end_at,
+        vetoed=opened.vetoed,
+        experts_without_password=opened.without_password,
     )
 
 

@@ -13,7 +13,7 @@ from b2cal.loop import Act
 from b2cal.model import GlobalTag, TagIov, TagState
 
 from .desk import REASON, Desk, pass_desk
-from .processing import Runs
+from .ranges import Runs
 
 
 @click.group()

@@ -1,9 +1,10 @@
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from b2cal import loop
 from b2cal.cli.main import group
@@ -55,9 +56,9 @@ def test_what_is_published_is_what_was_listed_or_nothing(world: World) -> None:
     assert world.processing("bucket2").state is ProcessingState.PUBLISHED
 
 
-def created(name: str, runs: str, *options: str) -> str:
-    command = ["--as", "manager", *options, "processing", "create", name, "--runs", runs]
-    ended = CliRunner().invoke(group, [*command, "--release", "toy", "--tag", "main"])
+def created(name: str, runs: str, *options: str, before: Sequence[str] = ()) -> str:
+    command = ["--as", "manager", *before, "processing", "create", name, "--runs", runs]
+    ended = CliRunner().invoke(group, [*command, "--release", "toy", "--tag", "main", *options])
     assert ended.exit_code == 0, ended.output
     return ended.output
 
@@ -66,5 +67,43 @@ def test_experts_whom_only_the_release_names_are_told_to_the_manager(world: Worl
     text = " ".join(created("bucket2", "e26r105-e26r106").split())
     assert "Experts who cannot log in yet: tracking; what they should decide is put to manager." in text
     CliRunner().invoke(group, ["person", "add", "tracking", "--password", "secret"])
-    assert json.loads(created("bucket3", "e26r107-e26r108", "--json"))["experts_without_password"] == []
+    assert json.loads(created("bucket3", "e26r107-e26r108", before=["--json"]))["experts_without_password"] == []
     assert "cannot log in" not in created("bucket4", "e26r109-e26r109")
+
+
+def managed(verb: str, *words: str) -> Result:
+    return CliRunner().invoke(group, ["--as", "manager", "processing", verb, "bucket2", *words])
+
+
+def test_what_is_only_planned_waits_until_a_manager_activates_it(world: World) -> None:
+    told = " ".join(created("bucket2", "e26r105-e26r106", "--planned").split())
+    assert told == "✓ bucket2 is planned. `b2cal processing activate bucket2` opens its windows."
+    assert world.processing("bucket2").state is ProcessingState.PLANNED
+    assert json.loads(shown("--json", name="bucket2"))["calibrations"] == []
+    loop.advance_processing(world.workplace, "bucket2")
+    assert world.processing("bucket2").state is ProcessingState.PLANNED
+    world.tick(3600)
+    activated = managed("activate")
+    assert activated.exit_code == 0, activated.output
+    said = " ".join(activated.output.split())
+    assert said.startswith("✓ bucket2 is active: the windows of all calibrations are open until ")
+    assert "Experts who cannot log in yet: tracking; what they should decide is put to manager." in said
+    assert world.state("A", "bucket2") == "open"
+    assert isinstance(managed("activate").exception, loop.Conflict)
+
+
+def test_only_a_manager_activates(world: World) -> None:
+    created("bucket2", "e26r105-e26r106", "--planned")
+    refused = CliRunner().invoke(group, ["--as", "tracking", "processing", "activate", "bucket2"])
+    assert isinstance(refused.exception, loop.NotAllowed)
+    assert world.processing("bucket2").state is ProcessingState.PLANNED
+
+
+def test_what_is_planned_takes_its_runs_and_can_be_cancelled(world: World) -> None:
+    created("bucket2", "e26r105-e26r106", "--planned")
+    other = ["processing", "create", "bucket3", "--runs", "e26r106-e26r107", "--release", "toy", "--tag", "main"]
+    assert isinstance(CliRunner().invoke(group, ["--as", "manager", *other]).exception, loop.Conflict)
+    assert managed("cancel", "-m", "wrong runs").exit_code == 0
+    assert world.processing("bucket2").state is ProcessingState.CANCELLED
+    assert CliRunner().invoke(group, ["--as", "manager", *other]).exit_code == 0
+    assert isinstance(managed("activate").exception, loop.Conflict)
