@@ -25,7 +25,7 @@ from b2cal import batch
 from b2cal.cli.main import group
 from b2cal.loop import spoken
 from b2cal.loop.rules import FINISHED, PROCESSING_RULES, RULES, ProcessingRule, Reason, Rule
-from b2cal.model import ProcessingState, Role, State
+from b2cal.model import Kind, ProcessingState, Role, State
 from b2cal.settings import Settings
 
 REPOSITORY = Path(__file__).parents[1]
@@ -164,7 +164,7 @@ def _rights(rules: tuple[AnyRule, ...]) -> str:
         ("What", "While it is", "Then it is", *("b2cal itself" if role is Role.LOOP else role for role in roles)),
         (
             (
-                f"**{rule.label}**{', with a reason' if rule.reason is Reason.NEEDED else ''}",
+                f"**{rule.label}**{', with a reason' if rule.reason is Reason.NEEDED else ''}{_of_kinds(rule)}",
                 _any_of(rule.at),
                 _words(" or ".join(_targets(rule))) or "as before",
                 *("✓" if role in rule.who else "" for role in roles),
@@ -172,6 +172,13 @@ def _rights(rules: tuple[AnyRule, ...]) -> str:
             for rule in rules
         ),
     )
+
+
+def _of_kinds(rule: AnyRule) -> str:
+    """Which kinds of definitions it is for; empty: for all."""
+    if isinstance(rule, ProcessingRule) or rule.kinds == set(Kind):
+        return ""
+    return f" ({' and '.join(kind for kind in Kind if kind in rule.kinds)} only)"
 
 
 def _any_of(at: AbstractSet[State] | AbstractSet[ProcessingState]) -> str:

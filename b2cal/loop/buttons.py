@@ -32,7 +32,7 @@ def buttons(db: Session, calibration: Calibration, username: str) -> Sequence[Bu
     return [
         Button(rule.verb, rule.label, rule.reason is Reason.NEEDED)
         for rule in RULES
-        if calibration.state in rule.at and role in rule.who
+        if calibration.state in rule.at and role in rule.who and calibration.kind in rule.kinds
     ]
 
 

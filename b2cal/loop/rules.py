@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
-from b2cal.model import ProcessingState, Role, State
+from b2cal.model import Kind, ProcessingState, Role, State
 
 EXPERT, DEPUTY, MANAGER, LOOP = Role.EXPERT, Role.DEPUTY, Role.MANAGER, Role.LOOP
 OWNERS = frozenset({EXPERT, DEPUTY, MANAGER})
@@ -16,6 +16,8 @@ OWNERS = frozenset({EXPERT, DEPUTY, MANAGER})
 OPEN, SUBMITTED, RUNNING, VALIDATING, REVIEW, SIGNED_OFF, VETOED, FAILED = State
 PLANNED, ACTIVE, COMPLETE, PUBLISHED, CANCELLED = ProcessingState
 FINISHED = frozenset({SIGNED_OFF, VETOED})
+READ_DATA = frozenset({Kind.CALIBRATE, Kind.PRODUCE})
+MAKE_PAYLOADS = frozenset({Kind.CALIBRATE, Kind.COPY})
 
 
 class Verb(StrEnum):
@@ -52,7 +54,10 @@ NEEDED = Reason.NEEDED
 
 @dataclass(frozen=True)
 class Rule:
-    """`who` may do `verb` to a calibration in one of the states `at`; it then is in one of `to` (none: unchanged)."""
+    """`who` may do `verb` to a calibration of one of `kinds` in one of the states `at`.
+
+    It then is in one of `to` (none: unchanged).
+    """
 
     verb: Verb
     at: AbstractSet[State]
@@ -60,6 +65,7 @@ class Rule:
     who: AbstractSet[Role]
     label: str
     reason: Reason = Reason.WELCOME
+    kinds: AbstractSet[Kind] = frozenset(Kind)
 
 
 RULES = (
@@ -71,14 +77,17 @@ RULES = (
     Rule(Verb.JUDGED,   {VALIDATING},                         (REVIEW, FAILED),     {LOOP},           "Judge"),
     Rule(Verb.SIGN_OFF, {REVIEW},                             (SIGNED_OFF,),        OWNERS | {LOOP},  "Sign off"),
     Rule(Verb.REJECT,   {FAILED, REVIEW, SIGNED_OFF},         (OPEN,),              OWNERS,           "Reject", NEEDED),
-    Rule(Verb.REPLACE,  {FAILED, REVIEW, SIGNED_OFF},         (VALIDATING,),      {EXPERT, MANAGER}, "Replace", NEEDED),
+    Rule(Verb.REPLACE,  {FAILED, REVIEW, SIGNED_OFF},         (VALIDATING,),      {EXPERT, MANAGER}, "Replace", NEEDED,
+         MAKE_PAYLOADS),
     Rule(Verb.RESTART,  {RUNNING, VALIDATING, FAILED, REVIEW}, (SUBMITTED,),        OWNERS | {LOOP},  "Restart"),
     Rule(Verb.RESTART,  {SIGNED_OFF},                         (SUBMITTED,),         {MANAGER},       "Restart", NEEDED),
     Rule(Verb.VETO,     set(State) - {VETOED},                (VETOED,),            {MANAGER},        "Veto", NEEDED),
     Rule(Verb.LIFT,     {VETOED},                             (OPEN,),              {MANAGER},        "Lift the veto"),
     Rule(Verb.KEEP,     {SIGNED_OFF},                         (),                   {MANAGER},        "Keep", NEEDED),
-    Rule(Verb.GO_ON,    {SUBMITTED},                          (),                   {MANAGER},        "Go on", NEEDED),
-    Rule(Verb.SELECT,   {OPEN},                               (),                   {MANAGER},        "Select data"),
+    Rule(Verb.GO_ON,    {SUBMITTED},                          (),                   {MANAGER},        "Go on", NEEDED,
+         READ_DATA),
+    Rule(Verb.SELECT,   {OPEN},                               (),                   {MANAGER},        "Select data",
+         kinds=READ_DATA),
     Rule(Verb.REASSIGN, set(State),                           (),                   {MANAGER},        "Reassign"),
     Rule(Verb.NAME_DEPUTY, set(State),                        (),                 {EXPERT, MANAGER}, "Name a deputy"),
     Rule(Verb.EXTEND,   {OPEN},                               (),                   {MANAGER, LOOP},  "Extend"),

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from b2cal.model import Calibration, Decision, Outbox, Processing, ProcessingState, Role, State, now
+from b2cal.model import Calibration, Decision, Kind, Outbox, Processing, ProcessingState, Role, State, now
 
 from .actors import Actor
 from .errors import Conflict, InvalidChoice, NotAllowed, NotFound, Repeated
@@ -55,7 +55,7 @@ def transition(db: Session, calibration_id: int, verb: Verb, act: Act, to: State
     `to` chooses among the states that the rule allows (not needed where there is only one).
 
     Raises:
-        Conflict: the calibration changed after `act.seen`, or the verb has no rule in its state.
+        Conflict: the calibration changed after `act.seen`, or the verb has no rule in its state or for its kind.
         NotAllowed: `act.by` may not do this; says who may.
         InvalidChoice: the rule wants a reason and there is none.
         Repeated: the same form was carried out before.
@@ -203,6 +203,11 @@ def _checked(db: Session, calibration: Calibration, verb: Verb, act: Act) -> Rul
     rule = rule_at(verb, calibration.state)
     if rule is None:
         raise _conflict(db, calibration, verb)
+    if calibration.kind not in rule.kinds:
+        raise Conflict(
+            f"{calibration.name} is of the kind {calibration.kind.value}: {rule.label.lower()} has no meaning for it.",
+            hint=f"It is for the kinds: {_listed(rule.kinds)}.",
+        )
     if act.by.role not in rule.who:
         raise NotAllowed(
             f"{rule.label} is not for the {act.by.role.value} while {calibration.name} is {calibration.state.value}.",
@@ -256,5 +261,5 @@ def _begin_new_pass(db: Session, calibration: Calibration, act: Act) -> None:
         processing_transition(db, processing.id, ProcessingVerb.REOPEN, reopened)
 
 
-def _listed(roles: AbstractSet[Role]) -> str:
-    return ", ".join(sorted(str(role) for role in roles))
+def _listed(names: AbstractSet[Role] | AbstractSet[Kind]) -> str:
+    return ", ".join(sorted(names))

@@ -11,7 +11,7 @@ import pytest
 
 from b2cal import batch
 from b2cal.cli.main import group
-from b2cal.loop import PROCESSING_RULES, RULES, Reason
+from b2cal.loop import PROCESSING_RULES, RULES, Reason, Verb
 from b2cal.model import Role
 from b2cal.settings import Settings
 from tests.docs.pages import DOCS, PAGES, ROOT, commands, spans
@@ -116,6 +116,7 @@ def test_the_pages_are_built_without_a_warning_and_no_part_is_left_out(built):
     assert not [path for path in built.glob("*.html") if "<!-- generated" in path.read_text()]
 
 
+KINDS = {Verb.REPLACE: "calibrate and copy", Verb.GO_ON: "calibrate and produce", Verb.SELECT: "calibrate and produce"}
 ROLES_OF_A_CALIBRATION = (Role.EXPERT, Role.DEPUTY, Role.MANAGER, Role.LOOP)
 
 
@@ -126,6 +127,8 @@ def test_every_rule_has_its_row_with_a_tick_for_each_who_may(built, rule):
     targets = rule.to if isinstance(rule.to, tuple) else [rule.to] if rule.to else []
     target = " or ".join(targets).replace("_", " ") or "as before"
     what = f"{rule.label} , with a reason" if rule.reason is Reason.NEEDED else rule.label
+    only = KINDS.get(rule.verb)
+    what = f"{what} ({only} only)" if only else what
     found = [row[1] for row in rows_of(built / "the_loop.html") if [row[0], *row[2:]] == [what, target, *ticks]]
     states = type(next(iter(rule.at)))
     assert any({state for state in states if at_is(text, state)} == rule.at for text in found), found

@@ -131,7 +131,8 @@ class Model:
             return False
         if verb is Verb.SIGN_OFF and self.state[name] is State.REVIEW and self.freshness(name) != "fresh":
             return False
-        return any(row.verb is verb and self.state[name] in row.at and by.role in row.who for row in RULES)
+        state, kind = self.state[name], self.kinds[name]
+        return any(r.verb is verb and state in r.at and kind in r.kinds and by.role in r.who for r in RULES)
 
     def processing_allowed(self, verb: ProcessingVerb, by: Actor) -> bool:
         if verb is ProcessingVerb.PUBLISH and not self.all_settled:

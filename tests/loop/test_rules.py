@@ -1,6 +1,7 @@
 """Who may do what in which state: the table of the design, written out once more and acted out."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -9,10 +10,10 @@ from sqlalchemy.orm import Session
 from b2cal import loop
 from b2cal.core.errors import B2calError
 from b2cal.loop import PROCESSING_RULES, RULES, Act, ByHand, Choice, Reason
-from b2cal.model import Calibration, Decision, State
+from b2cal.model import Calibration, Decision, Kind, State, Step
 from tests import factories
 from tests.loop.everywhere import in_every_state
-from tests.loop.world import World
+from tests.loop.world import Defined, World
 
 OWNERS = "expert deputy manager"
 ALL_STATES = "open submitted running validating review signed_off vetoed failed"
@@ -47,6 +48,9 @@ PROCESSINGS = (
     ("release",  "active complete",         "",          "manager",        ""),
 )  # fmt: skip
 
+KINDS = {"replace": {"calibrate", "copy"}, "go_on": {"calibrate", "produce"}, "select": {"calibrate", "produce"}}
+"""The kinds of definitions that a verb is for, where it is not for all."""
+
 Row = tuple[str, frozenset[str], tuple[str, ...], frozenset[str], bool]
 
 
@@ -57,6 +61,10 @@ def row(verb: str, at: str, to: str, who: str, reason: str) -> Row:
 def test_the_rules_of_a_calibration_are_those_of_the_design() -> None:
     found = {(r.verb.value, frozenset(r.at), r.to, frozenset(r.who), r.reason is Reason.NEEDED) for r in RULES}
     assert found == {row(*line) for line in TABLE}
+
+
+def test_a_verb_is_for_the_kinds_for_which_it_means_something() -> None:
+    assert {r.verb.value: set(r.kinds) for r in RULES if r.kinds != set(Kind)} == KINDS
 
 
 def test_the_rules_of_a_processing_are_those_of_the_design() -> None:
@@ -147,3 +155,31 @@ def test_who_has_no_part_in_a_calibration_can_do_nothing_to_it(everywhere: World
             with pytest.raises(loop.NotAllowed, match="not responsible"):
                 loop.actor(db, "muon", it)
             assert not loop.buttons(db, it, "muon")
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "verb", "allowed"),
+    [
+        (Kind.PRODUCE, Step.CDST_PRODUCTION, "replace", "calibrate, copy"),
+        (Kind.COPY, Step.LOCAL, "select", "calibrate, produce"),
+        (Kind.COPY, Step.LOCAL, "go_on", "calibrate, produce"),
+    ],
+)
+def test_what_means_nothing_for_a_kind_is_neither_offered_nor_done(
+    tmp_path: Path, kind: Kind, step: Step, verb: str, allowed: str
+) -> None:
+    world = World(tmp_path, (Defined("A", kind=kind, step=step, config={"source_tag": "nowhere", "unchanged": False}),))
+    world.process()
+    if verb != "select":
+        world.do("submit", "A")
+    if verb == "replace":
+        world.advance("A")
+        world.jobs_fail("A")
+    with world.database.read() as db:
+        it = world.view(db).calibration("A")
+        assert it.state.value in {at for name, at_all, *_ in TABLE if name == verb for at in at_all.split()}
+        assert verb not in {button.verb.value for button in loop.buttons(db, it, "manager")}
+        with pytest.raises(loop.Conflict, match=f"A is of the kind {kind.value}: .* has no meaning for it") as refused:
+            VERBS[verb](db, it.id, Act(loop.actor(db, "manager", it), it.version, "because"))
+        assert refused.value.hint == f"It is for the kinds: {allowed}."
+    world.database.dispose()
