@@ -11,14 +11,19 @@ _INSPECTION = Path(__file__).with_name("inspection.py")
 
 @dataclass(frozen=True)
 class FileCheck:
-    """What a look into a payload file has found; everything but `path` is empty if there are `problems`."""
+    """What a look into a payload file has found; everything but `path` is empty if there is a `problem`."""
 
     path: Path
     name: str
     identity: str
     checksum: str
     size_bytes: int
-    problems: tuple[str, ...]
+    problem: str
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The problem behind the file's name, if there is one."""
+        return (f"{self.path.name}: {self.problem}",) if self.problem else ()
 
 
 def check_files(
@@ -32,7 +37,7 @@ def check_files(
         allowance: of time and memory for each file.
 
     Returns:
-        One check for each file, in their order; `problems` begin with the file's name and have no full stop.
+        One check for each file, in their order; a `problem` has no full stop.
     """
     answers = work_apart(_INSPECTION, [str(path) for path in paths], allowance or Allowance())
     return [_check(path, answer, names) for path, answer in zip(paths, answers, strict=True)]
@@ -44,5 +49,5 @@ def _check(path: Path, answer: Answer, names: Collection[str] | None) -> FileChe
     if not problem and names is not None and found["name"] not in names:
         problem = f"it holds {found['name']}, where {' or '.join(sorted(names))} was expected"
     if problem:
-        return FileCheck(path, "", "", "", 0, (f"{path.name}: {problem}",))
-    return FileCheck(path, found["name"], found["identity"], found["checksum"], found["size_bytes"], ())
+        return FileCheck(path, "", "", "", 0, problem)
+    return FileCheck(path, found["name"], found["identity"], found["checksum"], found["size_bytes"], "")

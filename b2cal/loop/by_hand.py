@@ -1,7 +1,7 @@
 """Payloads made by hand: where they may come from, and that they are in order before anything of them is written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -31,9 +31,15 @@ from .workplace import Workplace
 
 @dataclass(frozen=True)
 class PayloadFiles:
-    """One payload file for each payload; all are to be valid for exactly the runs of the processing."""
+    """One payload file for each payload; all are to be valid for exactly the runs of the processing.
+
+    Attributes:
+        paths: of the files.
+        called: what whoever brings them calls them, where that is not the file's name; only for messages.
+    """
 
     paths: Sequence[Path]
+    called: Mapping[Path, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,10 +70,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Given:
-    """A file that is to be the payload `name` (empty: whatever it holds) for some runs."""
+    """A file that is to be the payload `name` (empty: whatever it holds) for some runs; people know it as `called`."""
 
     path: Path
     iov: IoV
+    called: str
     name: str = ""
 
 
@@ -120,8 +127,8 @@ def brought_by_hand(workplace: Workplace, calibration_id: int, source: Source, a
     match source:
         case FromTag(name):
             return _kept(workplace, wanted, held, f"the tag {name}")
-        case PayloadFiles(paths):
-            given = [Given(path, wanted.requested) for path in paths]
+        case PayloadFiles(paths, called):
+            given = [Given(path, wanted.requested, called.get(path, path.name)) for path in paths]
             return _kept(workplace, wanted, given, "a file" if len(given) == 1 else f"{len(given)} files")
         case LocalDatabase(place) if place.is_dir() or place.name == DATABASE:
             return _kept(workplace, wanted, _listed(place if place.is_dir() else place.parent), "a local database")
@@ -165,11 +172,11 @@ def _held_by_tag(workplace: Workplace, view: ProcessingView, calibration: Calibr
     entries, problems = entries_of_tag(view, calibration, tag_named(view.db, name).id)
     if problems:
         raise _refusal(calibration.name, problems)
-    return [Given(workplace.store.path(entry.identity), entry.iov, entry.name) for entry in entries]
+    return [Given(workplace.store.path(entry.identity), entry.iov, entry.name, entry.name) for entry in entries]
 
 
 def _listed(folder: Path) -> list[Given]:
-    return [Given(folder / line.file_name, line.iov, line.name) for line in read_local_database(folder)]
+    return [Given(folder / line.file_name, line.iov, line.file_name, line.name) for line in read_local_database(folder)]
 
 
 def _kept(workplace: Workplace, wanted: Wanted, given: Sequence[Given], origin: str) -> ByHand:
@@ -184,9 +191,10 @@ def _kept(workplace: Workplace, wanted: Wanted, given: Sequence[Given], origin: 
 
 
 def _problems(wanted: Wanted, given: Sequence[Given], checks: Mapping[Path, FileCheck]) -> list[str]:
-    problems = [f"{path.name}: {problem}" for path, check in checks.items() for problem in check.problems]
+    called = {it.path: it.called for it in given}
+    problems = [f"{called[path]}: {check.problem}" for path, check in checks.items() if check.problem]
     problems += [
-        f"{it.path.name}: it holds {checks[it.path].name}, where {it.name} was expected"
+        f"{it.called}: it holds {checks[it.path].name}, where {it.name} was expected"
         for it in given
         if it.name and checks[it.path].name not in ("", it.name)
     ]

@@ -1,4 +1,7 @@
-"""Files that people bring: kept apart under names of our own, known by how they begin, gone when the request ends."""
+"""Files that people bring: kept apart under names of our own, known by how they begin, gone when the request ends.
+
+Messages call them by the names that they were sent with.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +22,7 @@ _PACKED = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")  # zip, and what
 _TAR, _TAR_AT = b"ustar", 257
 _FORM_BYTES = 1_000_000
 _MOST_FILES = 50
+_LONGEST_NAME = 80
 
 
 def limit_requests(app: Flask) -> None:
@@ -59,7 +63,7 @@ def _kept(files: Sequence[FileStorage], folder: Path) -> Source:
         paths = [folder / f"file-{number}.root" for number in range(1, len(files) + 1)]
         for file, path in zip(files, paths, strict=True):
             file.save(path)
-        return PayloadFiles(paths)
+        return PayloadFiles(paths, {path: _spoken(file) for file, path in zip(files, paths, strict=True)})
     if len(files) == 1 and (starts[0].startswith(_PACKED) or starts[0][_TAR_AT:].startswith(_TAR)):
         files[0].save(folder / "archive")
         return LocalDatabase(folder / "archive")
@@ -67,6 +71,12 @@ def _kept(files: Sequence[FileStorage], folder: Path) -> Source:
         "The files are neither payloads nor one archive.",
         hint=f"Choose up to {_MOST_FILES} payloads written by Payload.write, or one .tar or .zip of a local database.",
     )
+
+
+def _spoken(file: FileStorage) -> str:
+    """The name under which a file was sent, as text for messages: it never becomes a path."""
+    name = (file.filename or "").rpartition("/")[2]
+    return "".join(sign for sign in name if sign.isprintable())[-_LONGEST_NAME:]
 
 
 def _start(file: FileStorage) -> bytes:

@@ -248,6 +248,7 @@ def test_nothing_is_written_when_anything_is_wrong(
     with pytest.raises(B2calError, match=WRONG[wrong]) as refused:
         replace(refusing, source)
     assert refused.value.hint
+    assert all(str(refused.value).count(name) <= 1 for name in ("mine.root: ", "other.root: ", "rev_7.root: "))
     assert everything(refusing) == before
 
 

@@ -350,7 +350,7 @@ class World:
             requested = self.view(db, processing).requested
         identity = digest([name, value])
         file = StoredFile(Path(f"{identity}.root"), digest([identity]), 1)
-        check = FileCheck(file.path, f"P{name}", identity, file.checksum, file.size_bytes, ())
+        check = FileCheck(file.path, f"P{name}", identity, file.checksum, file.size_bytes, "")
         return ByHand("a file", ((check, requested, file),))
 
     def finish(self, name: str, value: object, processing: str = "bucket1") -> None:

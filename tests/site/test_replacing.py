@@ -1,6 +1,8 @@
 """Bringing payloads made by hand: what comes in is kept apart, known by its contents, and gone afterwards."""
 
+import html
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,7 +77,7 @@ def test_an_expert_replaces_the_payloads_and_the_names_of_her_files_are_dropped(
 @pytest.mark.parametrize(
     ("contents", "why"),
     [
-        ([b"root" + bytes(100)], "file-1.root: "),
+        ([b"root" + bytes(100)], "x-t relation: mine.root: it has no "),
         ([b"PK\x03\x04" + bytes(100)], "The archive cannot be taken: it is neither a .tar nor a .zip"),
         ([b"\x1f\x8b" + bytes(100)], "The archive cannot be taken: it is neither a .tar nor a .zip"),
     ],
@@ -91,6 +93,23 @@ def test_what_only_looks_like_payloads_is_refused_and_nothing_is_left(
     assert why in answer.text
     assert "my words" in answer.text
     assert everything(database, settings) == before
+
+
+@pytest.mark.processes
+def test_each_file_that_is_refused_is_called_as_its_owner_calls_it(
+    expert: Browser, find: Find, tmp_path: Path, settings: Settings
+) -> None:
+    it = find("x-t relation")
+    names = ["<i>one.root", "../../etc/passwd", "n" * 300 + ".root"]
+    files = [payload("XtRelations", tmp_path), *(upload(b"root" + bytes(100), name) for name in names)]
+    answer = expert.post(f"/calibrations/{it.id}/do/replace", seen=str(it.version), reason="my words", files=files)
+    assert answer.status_code == 422
+    refused = re.search(r"These payloads cannot replace those of x-t relation: ([^<]+)\.", answer.text)
+    assert refused is not None
+    why = "it has no 'meta', so it was not written as a payload"
+    known_as = ["<i>one.root", "passwd", "n" * 75 + ".root"]
+    assert html.unescape(refused[1]) == "; ".join(f"{name}: {why}" for name in known_as)
+    assert list(settings.quarantine.iterdir()) == []
 
 
 @pytest.mark.parametrize(
