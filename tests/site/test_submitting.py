@@ -6,9 +6,11 @@ from datetime import timedelta
 from html import unescape
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from b2cal.core.clock import ManualClock
 from b2cal.model import Calibration, Database, State, Submission
+from tests import factories
 
 from .conftest import Browser
 
@@ -196,3 +198,29 @@ def test_the_three_ways_of_a_key_stand_side_by_side(expert: Browser, find: Find)
     text = expert.get(f"/calibrations/{find('x-t relation').id}").text
     row = text[text.index("<td>max_events_hadron</td>") :][:400]
     assert re.findall(r">(\d+)<", row) == ["12000", "12000", "20000"]
+
+
+def test_the_column_of_earlier_values_bears_the_name_of_the_processing_that_they_come_from(
+    expert: Browser, find: Find, database: Database
+) -> None:
+    vetoed, submitted = find("x-t relation", "bucket23"), find("x-t relation", "proc12-chunk3")
+
+    def unit(db: Session) -> int:
+        db.execute(update(Submission).where(Submission.calibration_id == vetoed.id).values(live=None))
+        db.execute(
+            update(Submission)
+            .where(Submission.calibration_id == submitted.id)
+            .values(config={**submission(database, submitted.id).config, "max_events_hadron": 4711})
+        )
+        its = db.get_one(Calibration, vetoed.id).definition
+        later = factories.processing(db, name="bucket25", release=its.release)
+        it = factories.calibration(db, later, "x-t relation", definition=its, upstream=[])
+        factories.submission(db, it, config={**its.settings["expert_config"], "max_events_hadron": 1})
+        return it.id
+
+    number = database.write(unit)
+    for page in (f"/calibrations/{number}", f"/calibrations/{number}/submit"):
+        text = expert.get(page).text
+        assert "<th>proc12-chunk3</th>" in text
+        assert "<th>bucket23</th>" not in text
+        assert re.search(r'data-label="proc12-chunk3">[^<]*4711', text)

@@ -12,7 +12,7 @@ from b2cal.model import Calibration, State
 from b2cal.site.acts import DIRECT, WORDING
 from b2cal.site.desk import at, desk, reading, visitor
 from b2cal.site.live import live
-from b2cal.site.queries.dossier import Dossier, calibration_of, dossier, late, previous_processing, verdict_of
+from b2cal.site.queries.dossier import Dossier, calibration_of, dossier, late, verdict_of
 from b2cal.site.queries.evidence import pictures, series, table
 from b2cal.site.queries.people import full_names
 from b2cal.site.queries.runs import report
@@ -102,7 +102,7 @@ def _context(db: Session, seen: Dossier) -> dict[str, object]:
         "considered": [button for button in buttons if button.verb not in DIRECT or button.needs_reason],
         "around": _neighbours(seen),
         "effects": {verb: wording.effect for verb, wording in WORDING.items()},
-        "previous_name": previous_processing(db, it),
+        "previous_name": seen.previous.processing,
         "names": full_names(db),
         "mine": me.username in (it.expert, it.deputy),
     }

@@ -18,7 +18,7 @@ from b2cal.site.config_form import PREFIX, Entered, entered, fields, origins, te
 from b2cal.site.desk import desk, reading, stop_reading, visitor
 from b2cal.site.failures import status_of
 from b2cal.site.pages.acting import done
-from b2cal.site.queries.dossier import calibration_of, last_submission, previous_config, previous_processing
+from b2cal.site.queries.dossier import calibration_of, last_submission, previous
 from b2cal.site.queries.runs import Report, report
 
 pages = Blueprint("submission", __name__)
@@ -107,16 +107,16 @@ def _form(
 ) -> Answer:
     db = reading()
     settings = it.definition.settings
-    previous = previous_config(db, it)
+    before = previous(db, it)
     told = origins(settings["expert_config"], it.carried_over)
-    form_fields = fields(it.definition.config_schema, loop.default_config(it), previous, texts, wrong, told)
+    form_fields = fields(it.definition.config_schema, loop.default_config(it), before.config, texts, wrong, told)
     button = next((b for b in loop.buttons(db, it, visitor().username) if b.verb is loop.Verb.SUBMIT), None)
     last = last_submission(db, it.id)
     page = render_template(
         "submission.html",
         it=it,
         fields=form_fields,
-        previous_name=previous_processing(db, it),
+        previous_name=before.processing,
         last=last,
         filters={} if it.kind is Kind.COPY else acts.default_filters(it),
         chosen=last.selection if last is not None else {},

@@ -1,7 +1,7 @@
 """All that the page of one calibration shows: attempt, verdict with plots, configuration, jobs, inputs, payloads."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,14 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Previous:
+    """The configuration in a processing before, and the name of that processing."""
+
+    processing: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Made:
     """A payload of the attempt, and whether the base has the same constants for the same runs."""
 
@@ -93,6 +101,7 @@ class Dossier:
     made: Sequence[Made]
     produced: Sequence[Stream]
     config: Sequence[Field]
+    previous: Previous
     plots: Sequence[Plot]
     pictures: Sequence[Picture]
     trends: Mapping[str, Sequence[Bucket]]
@@ -142,6 +151,7 @@ def dossier(db: Session, number: int, settings: Settings) -> Dossier:
     attempt = view.attempts.get(it.name) or _last_attempt(db, it.id)
     submission = last_submission(db, it.id)
     measured = series(attempt, settings.reports)
+    before = previous(db, it)
     return Dossier(
         view=view,
         calibration=it,
@@ -154,7 +164,8 @@ def dossier(db: Session, number: int, settings: Settings) -> Dossier:
         n_later=_n_later(db, it, attempt) if attempt is not None and attempt.live else 0,
         made=_made(view, attempt) if attempt is not None else (),
         produced=_produced(db, attempt.id) if attempt is not None and it.kind is Kind.PRODUCE else (),
-        config=_config(db, it, submission),
+        config=_config(it, before, submission),
+        previous=before,
         plots=plots(measured),
         pictures=pictures(attempt, settings.reports, measured),
         trends=trends(db, it, attempt),
@@ -205,30 +216,17 @@ def late(db: Session, attempt: Attempt | None) -> list[DataFile]:
     return late_files(db, attempt.id) if at_hand else []
 
 
-def previous_config(db: Session, it: Calibration) -> dict[str, Any]:
-    """What the same calibration was submitted with in the processing before; empty if there is none."""
-    found = db.scalar(
-        select(Submission)
-        .join(Calibration, Calibration.id == Submission.calibration_id)
-        .where(Calibration.name == it.name, Calibration.processing_id < it.processing_id, Submission.live.is_(True))
-        .order_by(Calibration.processing_id.desc())
+def previous(db: Session, it: Calibration) -> Previous:
+    """What the same calibration was submitted with last, in a processing before; empty if it never was."""
+    found = db.execute(
+        select(Processing.name, Submission.config)
+        .join(Calibration, Calibration.processing_id == Processing.id)
+        .join(Submission, Submission.calibration_id == Calibration.id)
+        .where(Calibration.name == it.name, Processing.id < it.processing_id, Submission.live.is_(True))
+        .order_by(Processing.id.desc())
         .limit(1)
-    )
-    return found.config if found is not None else {}
-
-
-def previous_processing(db: Session, it: Calibration) -> str:
-    """Name of the processing before that had the same calibration; empty if there is none."""
-    return (
-        db.scalar(
-            select(Processing.name)
-            .join(Calibration, Calibration.processing_id == Processing.id)
-            .where(Calibration.name == it.name, Processing.id < it.processing_id)
-            .order_by(Processing.id.desc())
-            .limit(1)
-        )
-        or ""
-    )
+    ).one_or_none()
+    return Previous(found.name, found.config) if found is not None else Previous()
 
 
 def _last_attempt(db: Session, calibration_id: int) -> Attempt | None:
@@ -251,10 +249,10 @@ def last_submission(db: Session, calibration_id: int) -> Submission | None:
     return db.scalar(query.order_by(Submission.number.desc()).limit(1))
 
 
-def _config(db: Session, it: Calibration, submission: Submission | None) -> list[Field]:
+def _config(it: Calibration, before: Previous, submission: Submission | None) -> list[Field]:
     told = origins(it.definition.settings["expert_config"], it.carried_over)
     now = texts_of(submission.config) if submission is not None else {}
-    return fields(it.definition.config_schema, loop.default_config(it), previous_config(db, it), now, {}, told)
+    return fields(it.definition.config_schema, loop.default_config(it), before.config, now, {}, told)
 
 
 def _inputs(db: Session, attempt_id: int) -> list[Stream]:
