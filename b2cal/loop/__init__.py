@@ -37,7 +37,7 @@ from .verbs import (
 from .vetoes import Subsystem, begin_standing_veto, end_standing_veto, standing_vetoes, subsystems, veto_subsystem
 from .view import Freshness, ProcessingView, Standing
 from .waiting import Why, inputs_of, lacks_selection, selection_by_default, why
-from .windows_and_reminders import asks_for_inputs, inputs_asked_at, spoken
+from .windows_and_reminders import asks_for_inputs, asks_to_be_submitted, inputs_asked_at, spoken
 from .workplace import Workplace, open_workplace
 
 __all__ = [
@@ -82,6 +82,7 @@ __all__ = [
     "advance",
     "advance_processing",
     "asks_for_inputs",
+    "asks_to_be_submitted",
     "begin_standing_veto",
     "brought_by_hand",
     "buttons",

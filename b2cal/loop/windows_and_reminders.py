@@ -47,6 +47,13 @@ def asks_for_inputs(processing: Processing, calibration: Calibration, at: dateti
     return asked_at is not None and at >= asked_at and processing.state in GOING
 
 
+def asks_to_be_submitted(calibration: Calibration, at: datetime) -> bool:
+    """Whether its window is over and it could not be submitted by itself: `problem` says why."""
+    ends_at = calibration.window_ends_at
+    over = ends_at is None or ends_at <= at
+    return calibration.state is State.OPEN and over and bool(calibration.problem)
+
+
 def open_window(calibration: Calibration, at: datetime, length_s: float, blocked: Blocked) -> datetime:
     """Begin a window of `length_s` seconds that are not blocked; tells its end."""
     calibration.window_started_at = at

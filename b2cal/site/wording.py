@@ -70,7 +70,9 @@ _TASKS = {
     Task.CHOOSE: ("select data", CALIBRATION[State.REVIEW]),
     Task.INPUTS: ("inputs", CALIBRATION[State.REVIEW]),
     Task.KEEP: ("stale", CALIBRATION[State.REVIEW]),
+    Task.UNSUBMITTED: ("not submitted", CALIBRATION[State.REVIEW]),
     Task.PUBLISH: ("publish", CALIBRATION[State.REVIEW]),
+    Task.UNPUBLISHED: ("cannot publish", CALIBRATION[State.FAILED]),
     Task.SUBMIT: ("open", CALIBRATION[State.OPEN]),
 }
 

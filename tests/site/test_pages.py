@@ -29,7 +29,6 @@ from b2cal.model import (
     JobState,
     Person,
     Processing,
-    ProcessingState,
     Role,
     State,
 )
@@ -101,18 +100,6 @@ def test_what_an_expert_should_decide_who_cannot_log_in_is_put_to_the_manager(
     assert "x-t relation" in text
     assert "expert E. Expert, who cannot log in" in text
     assert "Submit with defaults" not in text  # b2cal does that by itself
-
-
-def test_a_complete_processing_asks_its_manager_to_publish(manager: Browser, database: Database) -> None:
-    assert "Nothing needs you." in manager.get("/").text
-    database.write(
-        lambda db: db.execute(
-            update(Processing).where(Processing.name == "bucket23").values(state=ProcessingState.COMPLETE)
-        )
-    )
-    text = manager.get("/").text
-    assert "Look and publish" in text
-    assert "/processings/bucket23/publication" in text
 
 
 def test_inputs_that_stay_incomplete_are_put_to_the_manager(

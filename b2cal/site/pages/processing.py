@@ -11,6 +11,7 @@ from b2cal.site.queries.history import last_of, time_spent
 from b2cal.site.queries.overview import Overview, Row, heading, overview
 from b2cal.site.queries.people import full_names
 from b2cal.site.queries.progress import next_try
+from b2cal.site.queries.publishing import asked_to_publish
 
 pages = Blueprint("processing", __name__)
 
@@ -35,6 +36,7 @@ def page(name: str) -> str | tuple[str, int]:
         steps=counted(list(view.calibrations.values())),
         spent=time_spent(view, now),
         preview=loop.publication_preview(view),
+        asked=asked_to_publish(view),
         buttons=loop.processing_buttons(db, view.processing, me.username),
         held=last_of(db, view.processing, loop.ProcessingVerb.HOLD),
         ended=last_of(db, view.processing, loop.ProcessingVerb.CANCEL),

@@ -13,7 +13,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from b2cal import loop
-from b2cal.model import Calibration, Processing, ProcessingState, PublishPolicy, State, now
+from b2cal.model import Calibration, Processing, State, now
+
+from .publishing import Asked, asked_to_publish
 
 
 class Task(StrEnum):
@@ -24,7 +26,9 @@ class Task(StrEnum):
     CHOOSE = auto()
     INPUTS = auto()
     KEEP = auto()
+    UNSUBMITTED = auto()
     PUBLISH = auto()
+    UNPUBLISHED = auto()
     SUBMIT = auto()
 
 
@@ -62,19 +66,20 @@ def n_waiting(db: Session, username: str, *, is_manager: bool) -> int:
 
 def _tasks(
     db: Session, username: str, *, is_manager: bool
-) -> Iterator[tuple[loop.ProcessingView, Calibration | None, Task]]:
-    absent = loop.without_password(db)
+) -> Iterator[tuple[loop.ProcessingView, Calibration | Asked, Task]]:
+    absent, at = loop.without_password(db), now(db)
     for processing_id in _concerned(db, username, is_manager=is_manager):
         view = loop.ProcessingView(db, processing_id)
         manages = is_manager and view.processing.manager == username
         for it in view.calibrations.values():
-            task = _task_of_manager(view, it, absent) if manages else None
+            task = _task_of_manager(view, it, absent, at) if manages else None
             if task is None and username in (it.expert, it.deputy):
-                task = _task_of_expert(it)
+                task = _task_of_expert(it, at)
             if task is not None:
                 yield view, it, task
-        if manages and _to_publish(view):
-            yield view, None, Task.PUBLISH
+        asked = asked_to_publish(view) if manages else None
+        if asked is not None:
+            yield view, asked, Task.UNPUBLISHED if asked.refused else Task.PUBLISH
 
 
 def _concerned(db: Session, username: str, *, is_manager: bool) -> list[int]:
@@ -86,36 +91,40 @@ def _concerned(db: Session, username: str, *, is_manager: bool) -> list[int]:
     return list(db.scalars(query))
 
 
-def _task_of_manager(view: loop.ProcessingView, it: Calibration, absent: AbstractSet[str]) -> Task | None:
+def _task_of_manager(view: loop.ProcessingView, it: Calibration, absent: AbstractSet[str], at: datetime) -> Task | None:
     match it.state:
         case State.REVIEW | State.FAILED if {it.expert, it.deputy} - {None} <= absent:
-            return _task_of_expert(it)
+            return _task_of_expert(it, at)
         case State.OPEN if loop.lacks_selection(it):
             return Task.CHOOSE
-        case State.SUBMITTED if loop.asks_for_inputs(view.processing, it, now(view.db)):
+        case State.OPEN if loop.asks_to_be_submitted(it, at):
+            return Task.UNSUBMITTED
+        case State.SUBMITTED if loop.asks_for_inputs(view.processing, it, at):
             return Task.INPUTS
         case State.SIGNED_OFF if view.standing(it.name).freshness is loop.Freshness.STALE:
             return Task.KEEP
     return None
 
 
-def _task_of_expert(it: Calibration) -> Task | None:
+def _task_of_expert(it: Calibration, at: datetime) -> Task | None:
+    if loop.asks_to_be_submitted(it, at):
+        return Task.UNSUBMITTED
     return {State.REVIEW: Task.DECIDE, State.FAILED: Task.REPAIR, State.OPEN: Task.SUBMIT}.get(it.state)
 
 
-def _item(view: loop.ProcessingView, it: Calibration | None, task: Task, at: datetime) -> Item:
-    if it is None:
-        sentence = loop.Why("All calibrations are finished; publishing waits for you.")
-        return Item(task, view.processing, None, sentence, (), None)
+def _item(view: loop.ProcessingView, it: Calibration | Asked, task: Task, at: datetime) -> Item:
+    if isinstance(it, Asked):
+        return Item(task, view.processing, None, loop.Why(it.sentence), (), None)
     waiting = tuple(other.name for other in view.after(it.name) if other.state is State.SUBMITTED)
-    until = it.window_ends_at if task is Task.SUBMIT else None
-    since = loop.inputs_asked_at(view.processing, it) if task is Task.INPUTS else it.since
-    return Item(task, view.processing, it, loop.why(view, it, at), waiting, since, until)
+    ends_at = it.window_ends_at if task is Task.SUBMIT else None
+    until = ends_at if ends_at is not None and ends_at > at else None
+    return Item(task, view.processing, it, loop.why(view, it, at), waiting, _since(view, it, task), until)
 
 
-def _to_publish(view: loop.ProcessingView) -> bool:
-    it = view.processing
-    return it.state is ProcessingState.COMPLETE and it.publish_policy is PublishPolicy.MANUAL
+def _since(view: loop.ProcessingView, it: Calibration, task: Task) -> datetime | None:
+    if task is Task.INPUTS:
+        return loop.inputs_asked_at(view.processing, it)
+    return it.window_ends_at if task is Task.UNSUBMITTED else it.since
 
 
 def _urgency(item: Item) -> tuple[int, int, float]:

@@ -29,6 +29,7 @@ class Row:
     expert: str
     brief: str
     lacks_inputs: bool
+    is_unsubmitted: bool
 
     @property
     def asks(self) -> bool:
@@ -44,7 +45,13 @@ class Row:
     @property
     def asks_manager(self) -> bool:
         """It is the manager who has to decide."""
-        return self.is_stale or self.lacks_inputs
+        return self.is_stale or self.lacks_inputs or (self.is_unsubmitted and self._goes_on)
+
+    @property
+    def asked_at(self) -> datetime:
+        """Since when it waits for a decision."""
+        since = self.calibration.window_ends_at if self.is_unsubmitted else self.calibration.incomplete_since
+        return since or self.calibration.since
 
     @property
     def is_stale(self) -> bool:
@@ -135,6 +142,7 @@ def _row(
         expert=names.get(it.expert, it.expert),
         brief=_brief(view, it, own, why, now),
         lacks_inputs=loop.asks_for_inputs(view.processing, it, now),
+        is_unsubmitted=loop.asks_to_be_submitted(it, now),
     )
 
 

@@ -1,0 +1,29 @@
+"""What publishing a complete processing asks of its manager."""
+
+from dataclasses import dataclass
+
+from b2cal import loop
+from b2cal.model import ProcessingState, PublishPolicy
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the manager is told; `refused`: publishing is impossible as it stands, whoever tries."""
+
+    sentence: str
+    refused: bool
+
+
+def asked_to_publish(view: loop.ProcessingView) -> Asked | None:
+    """What a processing asks now; None while it is not finished, waits for an earlier one, or publishes by itself."""
+    if view.processing.state is not ProcessingState.COMPLETE:
+        return None
+    preview = loop.publication_preview(view)
+    if preview.unknown:
+        return None
+    forbidden = next((change.forbidden for change in preview.changes if change.forbidden), "")
+    if forbidden:
+        return Asked(f"All calibrations are finished, but they cannot be published: {forbidden}", refused=True)
+    if preview.obstacle or view.processing.publish_policy is not PublishPolicy.MANUAL:
+        return None
+    return Asked(f"All calibrations are finished; publishing waits for {view.processing.manager}.", refused=False)
