@@ -184,16 +184,20 @@ def cancel(db: Session, processing_id: int, act: Act) -> None:
     unfinished = unfinished.where(Calibration.processing_id == processing_id, Calibration.state.not_in(FINISHED))
     for attempt in db.scalars(unfinished.where(Attempt.live.is_(True))):
         attempt.live, attempt.ended_at = None, attempt.ended_at or now(db)
-    wake_tag(db, processing)
+    raise_signals(db, processing_id)
+    wake_tag(db, processing.target_tag_id)
     want_graph(db, processing)
 
 
 def data_arrived(db: Session) -> None:
-    """Runs or files were registered: whatever waits for inputs looks again."""
+    """Runs or files were registered: whatever waits for inputs looks again.
+
+    So does what is open: with other inputs the defaults that were rejected are submitted after all.
+    """
     for processing_id in db.scalars(select(Processing.id).where(Processing.state == ProcessingState.ACTIVE)):
         waiting = db.scalars(
             select(Calibration.name).where(
-                Calibration.processing_id == processing_id, Calibration.state == State.SUBMITTED
+                Calibration.processing_id == processing_id, Calibration.state.in_([State.OPEN, State.SUBMITTED])
             )
         ).all()
         raise_signals(db, processing_id, set(waiting))

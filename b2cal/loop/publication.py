@@ -24,6 +24,7 @@ from b2cal.model import (
 
 from .actors import THE_LOOP
 from .advance import Progress
+from .defaults import default_config
 from .errors import Conflict
 from .graph import want_graph
 from .rules import GOING, OVER, ProcessingVerb
@@ -118,30 +119,34 @@ def publish(db: Session, processing_id: int, act: Act, previewed: str) -> list[C
     processing = processing_transition(db, processing_id, ProcessingVerb.PUBLISH, act, previewed, changes=changes)
     processing.ended_at = now(db)
     conditions.publish(db, processing.target_tag_id, new_entries(view))
-    wake_tag(db, processing)
+    raise_signals(db, processing.id)
     want_graph(db, processing)
     _pass_on(db, processing)
     return preview.changes
 
 
-def wake_tag(db: Session, processing: Processing) -> None:
-    """This one is over: who waited for it before publishing to the same tag looks again."""
-    raise_signals(db, processing.id)
-    waiting = select(Processing.id).where(
-        Processing.target_tag_id == processing.target_tag_id, Processing.state.in_(GOING)
-    )
+def wake_tag(db: Session, tag_id: int) -> None:
+    """Whether a tag may be published to has changed, or whose turn it is: whoever will publish to it looks again."""
+    waiting = select(Processing.id).where(Processing.target_tag_id == tag_id, Processing.state.in_(GOING))
     for processing_id in db.scalars(waiting):
         raise_signals(db, processing_id, set())
 
 
 def tag_changed(db: Session, tag: GlobalTag) -> None:
-    """Constants were put into a tag: whoever copies from it or falls back to it looks again."""
+    """A tag has come, or new constants in it: whoever publishes to it, copies from it or falls back to it looks again.
+
+    Airflow goes over a processing once more where something is stale by it.
+    """
+    wake_tag(db, tag.id)
     for processing in _readers(db, tag):
         _look_again(db, processing, f"{tag.name} has new constants")
 
 
 def _readers(db: Session, tag: GlobalTag) -> list[Processing]:
-    """The processings in which a calibration copies from a tag, or is vetoed with it as its fallback."""
+    """The processings in which a calibration copies from a tag, or is vetoed with it as its fallback.
+
+    What is not submitted counts with its defaults: perhaps these wait for nothing but this tag.
+    """
     going = (
         select(Calibration, Submission.config)
         .join(Processing, Processing.id == Calibration.processing_id)
@@ -152,7 +157,7 @@ def _readers(db: Session, tag: GlobalTag) -> list[Processing]:
         calibration.processing_id
         for calibration, config in db.execute(going)
         if calibration.fallback_tag_id == tag.id
-        or (calibration.kind is Kind.COPY and (config or {}).get("source_tag") == tag.name)
+        or (calibration.kind is Kind.COPY and (config or default_config(calibration)).get("source_tag") == tag.name)
     }
     return list(db.scalars(select(Processing).where(Processing.id.in_(reading)).order_by(Processing.id)))
 

@@ -11,8 +11,7 @@ from b2cal.conditions import Change, Entry
 from b2cal.model import GlobalTag, Role, TagState, now
 
 from .errors import Conflict, NotAllowed
-from .processings import data_arrived
-from .publication import tag_changed
+from .publication import tag_changed, wake_tag
 from .transition import Act, decided, refuse_repetition
 
 
@@ -34,6 +33,7 @@ def create_tag(db: Session, name: str, act: Act) -> GlobalTag:
     _refuse_others(db, act)
     tag = db.get_one(GlobalTag, conditions.create_tag(db, name))
     _keep_decision(db, tag, TagVerb.CREATE, act, tag.state)
+    tag_changed(db, tag)
     return tag
 
 
@@ -49,7 +49,6 @@ def add_to_tag(db: Session, tag: GlobalTag, entries: Iterable[Entry], act: Act) 
     changes = conditions.publish(db, tag.id, added)
     put = [[entry.name, str(entry.iov), entry.identity] for entry in added]
     _keep_decision(db, tag, TagVerb.ADD, act, tag.state, payloads=put)
-    data_arrived(db)
     tag_changed(db, tag)
     return changes
 
@@ -66,6 +65,7 @@ def set_tag_state(db: Session, tag: GlobalTag, state: TagState, act: Act) -> Non
     conditions.set_tag_state(db, tag.id, state)
     if state is not before:
         _keep_decision(db, tag, TagVerb.SET_STATE, act, before)
+        wake_tag(db, tag.id)
 
 
 def _refuse_others(db: Session, act: Act, tag: GlobalTag | None = None) -> None:

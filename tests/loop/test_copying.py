@@ -127,8 +127,11 @@ def test_the_same_copy_is_submitted_by_itself_again_once_the_tag_holds_something
     world.advance("A")
     world.do("reject", "A")
     world.tick(60)
-    assert world.advance("A").state == "open"
+    progress = world.advance("A")
+    assert progress.state == "open"
     put(world, 2, first=101)
+    key = ("bucket1", "A")
+    assert loop.signals(world.workplace, [key])[key][0] > progress.signal, "its task must look again at once"
     assert world.advance("A").state == "review"
 
 

@@ -260,10 +260,10 @@ class World:
 
         self.database.write(unit)
 
-    def do_to_processing(self, verb: ProcessingVerb, by: Actor = MANAGER) -> None:
+    def do_to_processing(self, verb: ProcessingVerb, by: Actor = MANAGER, processing: str = "bucket1") -> None:
         """A verb of a person who has just looked at the processing."""
         with self.database.read() as db:
-            view = self.view(db)
+            view = self.view(db, processing)
             it = view.processing
             previewed = (loop.publication_preview(view).fingerprint,) if verb is ProcessingVerb.PUBLISH else ()
         act = Act(by, it.version, "because")
