@@ -10,6 +10,7 @@ from b2cal.model import Calibration, Person, Processing, Role
 from .actors import actor
 from .errors import NotAllowed
 from .rules import GOING, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Verb
+from .view import Freshness, ProcessingView
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,20 @@ class Button:
 
 
 def buttons(db: Session, calibration: Calibration, username: str) -> Sequence[Button]:
-    """All that this person could do to a calibration in its present state; nothing for those without a part in it."""
+    """All that this person could do to a calibration as it stands; nothing for those without a part in it."""
     try:
         role = actor(db, username, calibration).role
     except NotAllowed:
         return ()
     if calibration.processing.state not in GOING:
         return ()
+    possible = [
+        rule for rule in RULES if calibration.state in rule.at and role in rule.who and calibration.kind in rule.kinds
+    ]
     return [
         Button(rule.verb, rule.label, rule.reason is Reason.NEEDED)
-        for rule in RULES
-        if calibration.state in rule.at and role in rule.who and calibration.kind in rule.kinds
+        for rule in possible
+        if rule.verb is not Verb.KEEP or _is_stale(db, calibration)
     ]
 
 
@@ -49,3 +53,7 @@ def processing_buttons(db: Session, processing: Processing, username: str) -> Se
         and Role.MANAGER in rule.who
         and rule.verb not in (senseless, ProcessingVerb.REOPEN)
     ]
+
+
+def _is_stale(db: Session, calibration: Calibration) -> bool:
+    return ProcessingView(db, calibration.processing_id).standing(calibration.name).freshness is Freshness.STALE

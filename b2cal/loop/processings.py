@@ -163,13 +163,27 @@ def activate(db: Session, processing_id: int, act: Act) -> Processing:
 
 
 def hold(db: Session, processing_id: int, act: Act) -> None:
-    """Jobs drain, nothing new starts."""
-    processing_transition(db, processing_id, ProcessingVerb.HOLD, act).held = True
+    """Jobs drain, nothing new starts.
+
+    Raises:
+        Conflict: besides those of `transition`: it is held already.
+    """
+    processing = processing_transition(db, processing_id, ProcessingVerb.HOLD, act)
+    if processing.held:
+        raise Conflict(f"{processing.name} is held already.", hint="Release it when it may go on.")
+    processing.held = True
 
 
 def release(db: Session, processing_id: int, act: Act) -> None:
-    """End a hold: everything that became due meanwhile is done."""
-    processing_transition(db, processing_id, ProcessingVerb.RELEASE, act).held = False
+    """End a hold: everything that became due meanwhile is done.
+
+    Raises:
+        Conflict: besides those of `transition`: it is not held.
+    """
+    processing = processing_transition(db, processing_id, ProcessingVerb.RELEASE, act)
+    if not processing.held:
+        raise Conflict(f"{processing.name} is not held.", hint="It goes on by itself: nothing is to be done.")
+    processing.held = False
     # While it was held nothing could start: what waits for inputs is counted anew.
     waiting = update(Calibration).where(Calibration.processing_id == processing_id)
     db.execute(waiting.values(incomplete_since=None))

@@ -169,9 +169,22 @@ def lift(db: Session, calibration_id: int, act: Act) -> None:
 
 
 def keep(db: Session, calibration_id: int, act: Act) -> None:
-    """Keep signed-off constants although something that they read has changed."""
+    """Keep signed-off constants although something that they read has changed.
+
+    Raises:
+        Conflict: besides those of `transition`: nothing has changed, or it is in doubt and may become stale yet.
+    """
     with transition(db, calibration_id, Verb.KEEP, act) as it:
-        it.calibration.kept_reads = ProcessingView(db, it.calibration.processing_id).reads_digest(it.calibration.name)
+        view, name = ProcessingView(db, it.calibration.processing_id), it.calibration.name
+        standing = view.standing(name)
+        if standing.freshness is Freshness.FRESH:
+            raise Conflict(f"{name} is fresh: nothing that it read has changed.", hint="Nothing is to be done.")
+        if standing.freshness is Freshness.IN_DOUBT:
+            raise Conflict(
+                f"{name} is in doubt: {standing.because} is being done again.",
+                hint="Wait until that has ended; keep it then, if it is stale.",
+            )
+        it.calibration.kept_reads = view.reads_digest(name)
         raise_signals(db, it.calibration.processing_id)
 
 

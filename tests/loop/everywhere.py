@@ -11,8 +11,13 @@ from tests.loop.world import Defined, World
 
 
 def in_every_state(folder: Path, window_s: float = 100.0) -> World:
-    """One calibration in each state, brought there by the verbs; each has the name of its state."""
-    world = World(folder, tuple(Defined(state) for state in State))
+    """One calibration in each state, brought there by the verbs; each has the name of its state.
+
+    What is signed off is stale besides, for it may be kept only then: the fallback of what is vetoed has changed.
+    """
+    needs = {State.SIGNED_OFF: ("vetoed",)}
+    world = World(folder, tuple(Defined(state, needs.get(state, ())) for state in State))
+    world.curated_tag("stand_in", "vetoed")
     world.process(window_s=window_s)
 
     def with_a_deputy(db: Session) -> None:
@@ -20,7 +25,7 @@ def in_every_state(folder: Path, window_s: float = 100.0) -> World:
         db.execute(update(Calibration).values(deputy="second"))
 
     world.database.write(with_a_deputy)
-    world.do("veto", "vetoed")
+    world.do("veto", "vetoed", fallback_tag="stand_in")
     for name in ("submitted", "running", "validating", "review", "signed_off", "failed"):
         world.do("submit", name)
     for name in ("running", "validating", "review", "signed_off", "failed"):
@@ -31,4 +36,5 @@ def in_every_state(folder: Path, window_s: float = 100.0) -> World:
         world.judged(name, Grade.WARN)
     world.do("sign_off", "signed_off")
     world.jobs_fail("failed")
+    world.add_to_tag("stand_in", "vetoed", "changed", first=103)
     return world

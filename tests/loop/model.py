@@ -129,6 +129,8 @@ class Model:
             return False
         if verb is Verb.REPLACE and self.freshness(name) == "in doubt":
             return False
+        if verb is Verb.KEEP and self.freshness(name) != "stale":
+            return False
         if verb is Verb.SIGN_OFF and self.state[name] is State.REVIEW and self.freshness(name) != "fresh":
             return False
         state, kind = self.state[name], self.kinds[name]
@@ -136,6 +138,10 @@ class Model:
 
     def processing_allowed(self, verb: ProcessingVerb, by: Actor) -> bool:
         if verb is ProcessingVerb.PUBLISH and not self.all_settled:
+            return False
+        if self.held and verb is ProcessingVerb.HOLD:
+            return False
+        if not self.held and verb is ProcessingVerb.RELEASE:
             return False
         return any(row.verb is verb and self.processing in row.at and by.role in row.who for row in PROCESSING_RULES)
 

@@ -62,6 +62,30 @@ def test_with_the_same_identity_nothing_happens(reopened: World) -> None:
     assert len(reopened.decisions()) - before == own
 
 
+def test_only_what_is_stale_can_be_kept(world: World) -> None:
+    def has_a_button() -> bool:
+        with world.database.read() as db:
+            buttons = loop.buttons(db, world.view(db).calibration("B"), "manager")
+        return loop.Verb.KEEP in {button.verb for button in buttons}
+
+    for name in "AB":
+        world.do("submit", name)
+        world.finish(name, 1)
+    before = len(world.decisions())
+    with pytest.raises(loop.Conflict, match="B is fresh: nothing that it read has changed"):
+        world.do("keep", "B")
+    assert (has_a_button(), len(world.decisions())) == (False, before)
+    world.do("reject", "A")
+    with pytest.raises(loop.Conflict, match="B is in doubt: A is being done again"):
+        world.do("keep", "B")
+    assert not has_a_button()
+    world.do("submit", "A", Choice({"events": 11}))
+    world.finish("A", 2)
+    assert (world.freshness("B"), has_a_button()) == ("stale", True)
+    world.do("keep", "B")
+    assert (world.freshness("B"), has_a_button()) == ("fresh", False)
+
+
 def test_the_manager_has_a_signed_off_submission_run_again_and_its_readers_are_in_doubt(world: World) -> None:
     world.do("submit", "A", Choice({"events": 11}))
     world.finish("A", 1)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from b2cal import conditions, loop
 from b2cal.core.iov import ExpRun
-from b2cal.loop import Act, Choice
+from b2cal.loop import Act, Choice, ProcessingVerb
 from b2cal.model import Attempt, DataFile, Grade, Outbox, ProcessingKind, Run, now
 from tests.loop.world import MANAGER, Defined, World
 
@@ -64,6 +64,25 @@ def test_a_held_processing_is_not_due_by_itself(world: World) -> None:
     assert world.advance("A").next_due is None
     world.tick(60)
     assert world.advance("A").next_due is None
+
+
+def test_hold_and_release_exclude_each_other(world: World) -> None:
+    def refused(verb: ProcessingVerb, told: str) -> None:
+        before = world.processing().version, len(world.decisions())
+        with pytest.raises(loop.Conflict, match=told):
+            world.do_to_processing(verb)
+        assert (world.processing().version, len(world.decisions())) == before
+
+    some_events_missing(world)
+    world.do("submit", "A")
+    asked_at = world.advance("A").next_due
+    world.tick(60)
+    refused(ProcessingVerb.RELEASE, "bucket1 is not held")
+    assert world.advance("A").next_due == asked_at
+    world.do_to_processing(ProcessingVerb.HOLD)
+    refused(ProcessingVerb.HOLD, "bucket1 is held already")
+    world.do_to_processing(ProcessingVerb.RELEASE)
+    assert not world.processing().held
 
 
 def test_more_events_than_the_registry_expects_wait_for_the_manager(world: World) -> None:
