@@ -218,8 +218,7 @@ def publish(desk: Desk, name: str, reason: str, preview: str | None) -> None:
 
     def unit(db: Session) -> list[Change]:
         number, act = _managed(db, desk, name, reason)
-        present = loop.publication_preview(ProcessingView(db, number)).fingerprint
-        return loop.publish(db, number, act, preview or present)
+        return loop.publish(db, number, act, preview)
 
     changes = desk.write(unit)
     desk.done(f"{name} is published: {len(changes)} payloads.", changes=[change.to_json() for change in changes])

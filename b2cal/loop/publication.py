@@ -90,14 +90,14 @@ def earlier_unpublished(view: ProcessingView) -> str | None:
     )
 
 
-def publish(db: Session, processing_id: int, act: Act, previewed: str) -> list[Change]:
+def publish(db: Session, processing_id: int, act: Act, previewed: str | None) -> list[Change]:
     """Publish a complete processing into its target tag, all or nothing.
 
     Args:
         db: of a unit of work.
         processing_id: which one.
         act: who publishes, and why.
-        previewed: fingerprint of the preview that was looked at; it is kept with the decision.
+        previewed: fingerprint of the preview that was looked at; it is kept with the decision. None: nobody looked.
 
     Raises:
         Conflict: it is not complete, or an earlier one is not published, or a published IoV would be altered; or
@@ -110,13 +110,13 @@ def publish(db: Session, processing_id: int, act: Act, previewed: str) -> list[C
         raise Conflict(
             f"{view.processing.name} cannot be published: {preview.obstacle}", hint="Look at what it waits for."
         )
-    if preview.fingerprint != previewed:
+    if previewed is not None and preview.fingerprint != previewed:
         raise Conflict(
             f"What publishing {view.processing.name} changes is not what was previewed any more.",
             hint="Look at the preview again, and publish from there.",
         )
     changes = [change.to_json() for change in preview.changes]
-    processing = processing_transition(db, processing_id, ProcessingVerb.PUBLISH, act, previewed, changes=changes)
+    processing = processing_transition(db, processing_id, ProcessingVerb.PUBLISH, act, previewed or "", changes=changes)
     processing.ended_at = now(db)
     conditions.publish(db, processing.target_tag_id, new_entries(view))
     raise_signals(db, processing.id)
@@ -242,7 +242,7 @@ def _act(workplace: Workplace, name: str, verb: ProcessingVerb) -> None:
             "all calibrations are finished" if verb is not ProcessingVerb.REOPEN else "",
         )
         if verb is ProcessingVerb.PUBLISH:
-            publish(db, view.processing.id, act, publication_preview(view).fingerprint)
+            publish(db, view.processing.id, act, previewed=None)
         else:
             processing_transition(db, view.processing.id, verb, act)
 

@@ -54,6 +54,15 @@ def test_what_is_published_is_what_was_listed_or_nothing(world: World) -> None:
     assert world.processing("bucket2").state is ProcessingState.COMPLETE
     assert CliRunner().invoke(group, [*publish, mark]).exit_code == 0
     assert world.processing("bucket2").state is ProcessingState.PUBLISHED
+    assert world.decisions()[-1].seen == mark
+
+
+def test_who_publishes_without_a_mark_is_not_said_to_have_seen_anything(world: World) -> None:
+    world.process("bucket2", first=105, last=106, kind=ProcessingKind.REPROCESSING, publish=PublishPolicy.MANUAL)
+    finish_all(world, 1, "bucket2")
+    loop.advance_processing(world.workplace, "bucket2")
+    assert CliRunner().invoke(group, ["--as", "manager", "processing", "publish", "bucket2"]).exit_code == 0
+    assert [it.seen for it in world.decisions() if it.verb == "publish"] == [""]
 
 
 def created(name: str, runs: str, *options: str, before: Sequence[str] = ()) -> str:

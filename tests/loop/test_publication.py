@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from b2cal import conditions, loop
 from b2cal.core.iov import OPEN, ExpRun
-from b2cal.loop import Act
+from b2cal.loop import THE_LOOP, Act
 from b2cal.model import ProcessingKind, PublishPolicy
 from tests.loop.world import MANAGER, World
 
@@ -36,6 +36,8 @@ def test_a_complete_processing_publishes_by_itself_and_leaves_the_last_iov_open(
     finish_all(world, 1)
     assert loop.advance_processing(world.workplace, "bucket1").state == "published"
     assert tag(world, "PA") == [(0, 99), (100, -1)]
+    (publication,) = [it for it in world.decisions() if it.verb == "publish"]
+    assert (publication.actor, publication.seen) == (THE_LOOP.username, ""), "nobody has looked at the preview"
 
 
 def test_nothing_is_published_while_one_is_unfinished(world: World) -> None:
