@@ -37,8 +37,9 @@ def begin(desk: Desk, name: str, reason: str) -> None:
 
 @vetoes.command()
 @click.argument("name")
+@REASON
 @pass_desk
-def end(desk: Desk, name: str) -> None:
+def end(desk: Desk, name: str, reason: str) -> None:
     """Let calibration NAME take part again; where it was left out it stays so."""
-    desk.write(lambda db: loop.end_standing_veto(db, name, loop.manager(db, desk.username)))
+    desk.write(lambda db: loop.end_standing_veto(db, name, loop.manager(db, desk.username), reason))
     desk.done(f"{name} takes part again in processings that are activated from now on.", calibration=name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -10,9 +11,23 @@ from b2cal.model import Definition, Processing, Role, StandingVeto, State, now
 
 from .actors import Actor
 from .errors import Conflict, InvalidChoice, NotAllowed, NotFound
-from .transition import Act
+from .transition import Act, decided
 from .verbs import in_doubt_with, veto
 from .view import ProcessingView
+
+
+class StandingVetoVerb(StrEnum):
+    """What can be done to the part of a calibration in all that is activated."""
+
+    BEGIN = "begin"
+    END = "end"
+
+
+class Part(StrEnum):
+    """Whether a calibration takes part in processings that are activated."""
+
+    TAKES_PART = "takes_part"
+    LEFT_OUT = "left_out"
 
 
 @dataclass(frozen=True)
@@ -98,10 +113,11 @@ def begin_standing_veto(db: Session, name: str, by: Actor, reason: str) -> Stand
     row = StandingVeto(name=name, live=True, reason=reason.strip(), begun_by=by.username, begun_at=now(db))
     db.add(row)
     db.flush()
+    _keep_decision(db, row, StandingVetoVerb.BEGIN, Act(by, 0, row.reason))
     return row
 
 
-def end_standing_veto(db: Session, name: str, by: Actor) -> None:
+def end_standing_veto(db: Session, name: str, by: Actor, reason: str = "") -> None:
     """Let a calibration take part again in processings that are activated from now on.
 
     Raises:
@@ -114,6 +130,16 @@ def end_standing_veto(db: Session, name: str, by: Actor) -> None:
         known = ", ".join(it.name for it in standing_vetoes(db))
         raise NotFound(f"{name} has no standing veto.", hint=f"There are: {known or 'none'}.")
     row.live, row.ended_by, row.ended_at = None, by.username, now(db)
+    _keep_decision(db, row, StandingVetoVerb.END, Act(by, 0, reason.strip()))
+
+
+def _keep_decision(db: Session, row: StandingVeto, verb: StandingVetoVerb, act: Act) -> None:
+    begins = verb is StandingVetoVerb.BEGIN
+    before, after = (Part.TAKES_PART, Part.LEFT_OUT) if begins else (Part.LEFT_OUT, Part.TAKES_PART)
+    decision = decided(act, now(db), verb, before, after)
+    decision.standing_veto_id = row.id
+    db.add(decision)
+    db.flush()
 
 
 def _standing(db: Session, name: str) -> StandingVeto | None:

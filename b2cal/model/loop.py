@@ -288,7 +288,10 @@ class Verdict(Base):
 
 
 class Decision(Base):
-    """One act, human or automatic, that changed something: in a processing, or a global tag. Append-only."""
+    """One act, human or automatic, that changed something: in a processing, a global tag, or by a standing veto.
+
+    Append-only.
+    """
 
     __tablename__ = "decision"
 
@@ -296,6 +299,7 @@ class Decision(Base):
     processing_id: Mapped[Ref | None] = mapped_column(ForeignKey("processing.id"))
     calibration_id: Mapped[int | None] = mapped_column(ForeignKey("calibration.id"))
     tag_id: Mapped[Ref | None] = mapped_column(ForeignKey("global_tag.id"))
+    standing_veto_id: Mapped[Ref | None] = mapped_column(ForeignKey("standing_veto.id"))
     at: Mapped[Moment]
     actor: Mapped[Name]
     role: Mapped[Role] = mapped_column(enum(Role))
@@ -309,7 +313,9 @@ class Decision(Base):
 
     __table_args__ = (
         Index(None, "processing_id", "calibration_id", "id"),
-        CheckConstraint("(processing_id IS NULL) <> (tag_id IS NULL)", name="about_one"),
+        CheckConstraint(
+            "(processing_id IS NOT NULL) + (tag_id IS NOT NULL) + (standing_veto_id IS NOT NULL) = 1", name="about_one"
+        ),
         Base.__table_args__,
     )
 

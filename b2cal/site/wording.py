@@ -63,6 +63,8 @@ _DONE = {
     "create": "Created",
     "add": "Constants added",
     "set_state": "State changed",
+    "begin": "Standing veto begun",
+    "end": "Standing veto ended",
 }
 _TASKS = {
     Task.DECIDE: ("decide", CALIBRATION[State.REVIEW]),

@@ -43,5 +43,6 @@ def test_standing_vetoes_and_named_ones_hold_from_the_start(world: World) -> Non
     words = ("--runs", "e26r100-e26r104", "--release", "toy", "--tag", "main", "--veto", "B")
     assert "Left out: A, B." in said(command(world, "processing", "create", "bucket1", *words))
     assert {world.state(name) for name in "AB"} == {"vetoed"}
-    said(command(world, "vetoes", "end", "A"))
+    said(command(world, "vetoes", "end", "A", "-m", "they are back"))
+    assert (world.decisions()[-1].verb, world.decisions()[-1].reason) == ("end", "they are back")
     assert "no muons" not in said(command(world, "vetoes", "list"))

@@ -26,8 +26,8 @@ def begin(world: World, name: str, reason: str = "no muons", by: Actor = MANAGER
     world.database.write(lambda db: loop.begin_standing_veto(db, name, by, reason))
 
 
-def end(world: World, name: str, by: Actor = MANAGER) -> None:
-    world.database.write(lambda db: loop.end_standing_veto(db, name, by))
+def end(world: World, name: str, by: Actor = MANAGER, reason: str = "") -> None:
+    world.database.write(lambda db: loop.end_standing_veto(db, name, by, reason))
 
 
 def standing(world: World) -> list[str]:
@@ -142,6 +142,21 @@ def test_a_standing_veto_holds_for_processings_that_begin_while_it_stands(tmp_pa
         "manager",
     )
     assert (holds.name, holds.live, holds.ended_at) == ("B", True, None)
+
+
+def test_whoever_begins_or_ends_a_standing_veto_leaves_a_decision_with_the_reason(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    begin(world, "B", "dead crate")
+    end(world, "B", reason="mended")
+    kept = [(it.verb, it.actor, it.role, it.reason, it.from_state, it.to_state) for it in world.decisions()]
+    assert kept == [
+        ("begin", "manager", Role.MANAGER, "dead crate", "takes_part", "left_out"),
+        ("end", "manager", Role.MANAGER, "mended", "left_out", "takes_part"),
+    ]
+    with world.database.read() as db:
+        row = db.scalars(select(StandingVeto)).one()
+    about = {(it.standing_veto_id, it.processing_id, it.calibration_id, it.tag_id) for it in world.decisions()}
+    assert about == {(row.id, None, None, None)}
 
 
 @pytest.mark.parametrize(

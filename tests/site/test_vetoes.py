@@ -57,9 +57,12 @@ def test_a_manager_begins_and_ends_a_standing_veto(manager: Browser, expert: Bro
     assert "“no &lt;b&gt;photons&lt;/b&gt;”" in page
     assert "Begin one" not in expert.get("/vetoes").text
     assert "no &lt;b&gt;photons" in expert.get("/vetoes").text
-    answer = manager.post("/vetoes", name="Leakage", end="yes")
+    answer = manager.post("/vetoes", name="Leakage", end="yes", reason="the crate is mended")
     assert "Leakage takes part again in every processing" in manager.get(answer.location).text
     assert "None: every calibration takes part." in manager.get("/vetoes").text
+    ledger = expert.get("/decisions").text
+    assert ledger.index("Standing veto ended") < ledger.index("Standing veto begun")
+    assert "“the crate is mended”" in ledger
 
 
 def test_a_standing_veto_that_cannot_be_is_refused(manager: Browser, expert: Browser) -> None:

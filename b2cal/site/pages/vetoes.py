@@ -26,15 +26,16 @@ def board() -> str:
 @pages.post("/vetoes")
 def act() -> Answer:
     """Begin one, or with `end` end it."""
-    me, name, ends = visitor().username, request.form.get("name", ""), "end" in request.form
+    me, name, reason = visitor().username, request.form.get("name", ""), request.form.get("reason", "")
+    ends = "end" in request.form
     stop_reading()
 
     def unit(db: Session) -> None:
         by = loop.manager(db, me)
         if ends:
-            loop.end_standing_veto(db, name, by)
+            loop.end_standing_veto(db, name, by, reason)
         else:
-            loop.begin_standing_veto(db, name, by, request.form.get("reason", ""))
+            loop.begin_standing_veto(db, name, by, reason)
 
     try:
         desk().database.write(unit)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from b2cal.model import Calibration, Decision, GlobalTag, Processing
+from b2cal.model import Calibration, Decision, GlobalTag, Processing, StandingVeto
 
 PAGE = 100
 
@@ -19,6 +19,7 @@ class Entry:
     processing: str | None
     calibration: str | None
     tag: str | None
+    standing_veto: str | None
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,11 @@ class Ledger:
 def ledger(db: Session, *, processing: str, actor: str, people_only: bool, before: int | None) -> Ledger:
     """Decisions that fit, the latest first; an empty text fits all."""
     query = (
-        select(Decision, Processing.name, Calibration.name, GlobalTag.name)
+        select(Decision, Processing.name, Calibration.name, GlobalTag.name, StandingVeto.name)
         .outerjoin(Processing, Processing.id == Decision.processing_id)
         .outerjoin(Calibration, Calibration.id == Decision.calibration_id)
         .outerjoin(GlobalTag, GlobalTag.id == Decision.tag_id)
+        .outerjoin(StandingVeto, StandingVeto.id == Decision.standing_veto_id)
         .order_by(Decision.id.desc())
         .limit(PAGE + 1)
     )
