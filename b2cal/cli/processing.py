@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.live import Live
 from rich.table import Table
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from b2cal import loop
@@ -19,9 +19,6 @@ from b2cal.core.iov import IoV
 from b2cal.loop import Act, NewProcessing, ProcessingView
 from b2cal.model import (
     BarrierPolicy,
-    Job,
-    JobGroup,
-    JobState,
     NoVerdictPolicy,
     Processing,
     ProcessingKind,
@@ -282,7 +279,8 @@ def overview(desk: Desk, name: str) -> dict[str, Any]:
     """All that `show` and `watch` tell of a processing, as plain values."""
     with desk.workplace.database.read() as db:
         view = ProcessingView.of(db, name)
-        jobs = _job_counts(db, view)
+        numbers = loop.by_attempt(loop.stages_of(db, [attempt.id for attempt in view.attempts.values()]))
+        jobs = {name: numbers.get(attempt.id) for name, attempt in view.attempts.items()}
         preview = loop.publication_preview(view)
         at = now(db)
         return {
@@ -301,30 +299,16 @@ def overview(desk: Desk, name: str) -> dict[str, Any]:
                     "freshness": view.standing(c.name).freshness.value,
                     "why": loop.why(view, c, at).sentence,
                     "expert": c.expert,
-                    "jobs_done": jobs.get(c.name, (0, 0))[0],
-                    "jobs": jobs.get(c.name, (0, 0))[1],
+                    "jobs_done": own.done if own else 0,
+                    "jobs": own.total if own else 0,
                 }
                 for c in sorted(view.calibrations.values(), key=lambda c: (c.step.order, c.id))
+                for own in [jobs.get(c.name)]
             ],
             "publishing": [{"says": str(change), **change.to_json()} for change in preview.changes],
             "obstacle": preview.obstacle,
             "preview": preview.fingerprint,
         }
-
-
-def _job_counts(db: Session, view: ProcessingView) -> dict[str, tuple[int, int]]:
-    live = {attempt.id: name for name, attempt in view.attempts.items()}
-    rows = db.execute(
-        select(JobGroup.attempt_id, Job.state, func.count(Job.id))
-        .join(Job, Job.group_id == JobGroup.id)
-        .where(JobGroup.attempt_id.in_(live))
-        .group_by(JobGroup.attempt_id, Job.state)
-    )
-    counts: dict[str, tuple[int, int]] = {}
-    for attempt_id, state, number in rows:
-        done, total = counts.get(live[attempt_id], (0, 0))
-        counts[live[attempt_id]] = (done + (number if state is JobState.DONE else 0), total + number)
-    return counts
 
 
 def _windows(facts: dict[str, Any]) -> str | None:

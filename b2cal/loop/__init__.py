@@ -8,6 +8,7 @@ from .calendar import spoken_days
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
+from .jobs import Jobs, NextTry, StageJobs, by_attempt, next_try, stages_of, together
 from .named import person_named, release_named, without_password
 from .outages import SIGN_EVERY, site_is_there, site_seen_at
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release
@@ -58,8 +59,10 @@ __all__ = [
     "FromTag",
     "InvalidChoice",
     "InvalidConfig",
+    "Jobs",
     "LocalDatabase",
     "NewProcessing",
+    "NextTry",
     "NotAllowed",
     "NotFound",
     "PayloadFiles",
@@ -71,6 +74,7 @@ __all__ = [
     "Repeated",
     "Rule",
     "Source",
+    "StageJobs",
     "Standing",
     "Subsystem",
     "Verb",
@@ -86,6 +90,7 @@ __all__ = [
     "begin_standing_veto",
     "brought_by_hand",
     "buttons",
+    "by_attempt",
     "cancel",
     "consequences",
     "create_processing",
@@ -103,6 +108,7 @@ __all__ = [
     "lift",
     "manager",
     "name_deputy",
+    "next_try",
     "open_workplace",
     "person_named",
     "processing_buttons",
@@ -123,9 +129,11 @@ __all__ = [
     "site_seen_at",
     "spoken",
     "spoken_days",
+    "stages_of",
     "standing_vetoes",
     "submit",
     "subsystems",
+    "together",
     "veto",
     "veto_subsystem",
     "why",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from b2cal.data import Completeness, Inputs, default_selection
 from b2cal.data import select as select_inputs
@@ -13,10 +13,6 @@ from b2cal.model import (
     Calibration,
     GlobalTag,
     Grade,
-    GroupState,
-    Job,
-    JobGroup,
-    JobState,
     Kind,
     NoVerdictPolicy,
     Outcome,
@@ -28,6 +24,7 @@ from b2cal.model import (
 )
 from b2cal.validation import judged
 
+from .jobs import next_try, stages_of
 from .outages import site_awaited_since
 from .rules import FINISHED, GOING
 from .view import Freshness, ProcessingView
@@ -226,24 +223,21 @@ def _submitted(view: ProcessingView, calibration: Calibration, at: datetime) -> 
     return Why(put_to_manager(view, calibration, lack) if asks else lack.sentence)
 
 
-def _running(view: ProcessingView, calibration: Calibration, _at: datetime) -> Why:
-    rows = view.db.execute(
-        select(JobGroup.stage, JobGroup.iteration, Job.state, func.count(Job.id))
-        .join(Job, Job.group_id == JobGroup.id)
-        .join(Attempt, Attempt.id == JobGroup.attempt_id)
-        .where(
-            Attempt.calibration_id == calibration.id,
-            Attempt.live.is_(True),
-            JobGroup.state.in_([GroupState.WANTED, GroupState.SUBMITTED]),
-        )
-        .group_by(JobGroup.stage, JobGroup.iteration, Job.state)
-    ).all()
-    if not rows:
+def _running(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
+    attempt = view.attempts.get(calibration.name)
+    stages = stages_of(view.db, [attempt.id]) if attempt is not None else []
+    it = next((stage for stage in stages if stage.goes_on), None)
+    if it is None:
         return Why("The next step begins.")
-    done = sum(count for *_, state, count in rows if state is JobState.DONE)
-    stage, iteration = rows[0][0], rows[0][1]
-    again = f", iteration {iteration + 1}" if iteration else ""
-    return Why(f"Runs: {stage.value}{again}, {done} of {sum(row[3] for row in rows)} jobs done.")
+    iteration = f", iteration {it.iteration + 1}" if it.iteration else ""
+    done = f"Runs: {it.stage.value}{iteration}, {it.jobs.done} of {it.jobs.total} jobs done"
+    if it.hindrance:
+        return Why(f"{done}. {it.hindrance.rstrip('.')}.")
+    later = next_try([it], at)
+    if later is None:
+        return Why(f"{done}.")
+    jobs = "1 job is" if later.n_jobs == 1 else f"{later.n_jobs} jobs are"
+    return Why(f"{done}; {jobs} tried again at {later.at:%H:%M} UTC.")
 
 
 def _review(view: ProcessingView, calibration: Calibration, _at: datetime) -> Why:

@@ -14,7 +14,6 @@ from b2cal.site import acts
 from b2cal.site.desk import at, desk, reading, stop_reading, visitor
 from b2cal.site.failures import status_of
 from b2cal.site.queries.dossier import calibration_of
-from b2cal.site.queries.progress import progress, together
 from b2cal.site.uploads import brought
 
 pages = Blueprint("acting", __name__)
@@ -154,7 +153,7 @@ def _processing_form(name: str, verb: str, error: B2calError | None = None) -> A
         wording=wording,
         n_finished=sum(one.state in loop.FINISHED for one in view.calibrations.values()),
         n_calibrations=len(view.calibrations),
-        jobs=together(progress(db, [attempt.id for attempt in view.attempts.values()]).values()),
+        jobs=loop.together(it.jobs for it in loop.stages_of(db, [attempt.id for attempt in view.attempts.values()])),
         possible=verb in buttons or verb == acts.EXTEND_ALL or (vetoes and acts.can_veto_subsystem(view)),
         once=new_token(),
         needs_reason=vetoes or (verb in buttons and buttons[verb].needs_reason),

@@ -10,7 +10,6 @@ from b2cal.site.queries.board import counted
 from b2cal.site.queries.history import last_of, time_spent
 from b2cal.site.queries.overview import Overview, Row, heading, overview
 from b2cal.site.queries.people import full_names
-from b2cal.site.queries.progress import next_try
 from b2cal.site.queries.publishing import asked_to_publish
 
 pages = Blueprint("processing", __name__)
@@ -40,7 +39,6 @@ def page(name: str) -> str | tuple[str, int]:
         buttons=loop.processing_buttons(db, view.processing, me.username),
         held=last_of(db, view.processing, loop.ProcessingVerb.HOLD),
         ended=last_of(db, view.processing, loop.ProcessingVerb.CANCEL),
-        next_try=next_try(db, view.processing.id, now),
         may_veto=me.is_manager and acts.can_veto_subsystem(view),
         names=full_names(db),
     )

@@ -34,7 +34,6 @@ from b2cal.validation import judged
 
 from .evidence import Bucket, Check, Picture, pictures, plots, series, trends
 from .history import decisions_of
-from .progress import Progress, progress
 from .runs import Report, report
 
 
@@ -94,7 +93,7 @@ class Dossier:
     attempt: Attempt | None
     submission: Submission | None
     decisions: Sequence[Decision]
-    jobs: Progress | None
+    jobs: loop.Jobs | None
     failures: Sequence[Failure]
     inputs: Sequence[Stream]
     n_later: int
@@ -158,7 +157,7 @@ def dossier(db: Session, number: int, settings: Settings) -> Dossier:
         attempt=attempt,
         submission=submission,
         decisions=decisions_of(db, it.id),
-        jobs=progress(db, [attempt.id]).get(attempt.id) if attempt is not None else None,
+        jobs=loop.by_attempt(loop.stages_of(db, [attempt.id])).get(attempt.id) if attempt is not None else None,
         failures=_failures(db, attempt, settings.attempts) if attempt is not None else (),
         inputs=_inputs(db, attempt.id) if attempt is not None else (),
         n_later=_n_later(db, it, attempt) if attempt is not None and attempt.live else 0,

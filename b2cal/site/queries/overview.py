@@ -14,7 +14,6 @@ from b2cal.site.looks import CALIBRATION, STEP, Look
 
 from .history import durations
 from .people import full_names
-from .progress import Progress, progress, together
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Row:
     look: Look
     why: loop.Why
     standing: loop.Standing
-    progress: Progress | None
+    progress: loop.Jobs | None
     expert: str
     brief: str
     lacks_inputs: bool
@@ -78,6 +77,7 @@ class Overview:
     forecast: Forecast | None
     n_runs: int
     windows_end_at: datetime | None
+    next_try: loop.NextTry | None
 
     @property
     def deciding(self) -> list[Row]:
@@ -94,15 +94,16 @@ class Overview:
         return sorted(groups.items(), key=lambda group: (group[0] is None, group[0] and group[0].timestamp()))
 
     @property
-    def jobs(self) -> Progress:
+    def jobs(self) -> loop.Jobs:
         """All jobs of the live attempts together."""
-        return together(row.progress for row in self.rows if row.progress is not None)
+        return loop.together(row.progress for row in self.rows if row.progress is not None)
 
 
 def overview(db: Session, view: loop.ProcessingView, now: datetime) -> Overview:
     """Look at all calibrations of a processing."""
     names = full_names(db)
-    jobs = progress(db, [attempt.id for attempt in view.attempts.values()])
+    stages = loop.stages_of(db, [attempt.id for attempt in view.attempts.values()])
+    jobs = loop.by_attempt(stages)
     rows = [_row(view, it, jobs, names, now) for it in view.calibrations.values()]
     rows.sort(key=lambda row: (-row.asks_manager, -row.look.urgency, row.calibration.since))
     upstream = {name: it.upstream for name, it in view.calibrations.items()}
@@ -119,6 +120,7 @@ def overview(db: Session, view: loop.ProcessingView, now: datetime) -> Overview:
         )
         or 0,
         windows_end_at=view.windows_end_at(now),
+        next_try=loop.next_try(stages, now),
     )
 
 
@@ -128,7 +130,7 @@ def heading(step: str) -> str:
 
 
 def _row(
-    view: loop.ProcessingView, it: Calibration, jobs: dict[int, Progress], names: dict[str, str], now: datetime
+    view: loop.ProcessingView, it: Calibration, jobs: dict[int, loop.Jobs], names: dict[str, str], now: datetime
 ) -> Row:
     attempt = view.attempts.get(it.name)
     own = jobs.get(attempt.id) if attempt is not None else None
@@ -146,7 +148,7 @@ def _row(
     )
 
 
-def _brief(view: loop.ProcessingView, it: Calibration, own: Progress | None, why: loop.Why, now: datetime) -> str:
+def _brief(view: loop.ProcessingView, it: Calibration, own: loop.Jobs | None, why: loop.Why, now: datetime) -> str:
     """The few words that fit into a node of the graph."""
     if it.state is State.OPEN and it.window_ends_at is not None and it.window_ends_at > now:
         return f"window {loop.spoken(it.window_ends_at - now)}"
