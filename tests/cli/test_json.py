@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from b2cal import loop
 from b2cal.cli.main import group
 from b2cal.core.checksums import digest
-from b2cal.model import Outbox
+from b2cal.model import GroupState, JobGroup, JobState, Outbox
+from tests import factories
 from tests.loop.world import MANAGER, World
 
 
@@ -59,3 +62,22 @@ def test_a_list_is_an_array_of_objects_and_a_table_of_the_same(
         json.loads(table)
     for value in fact.values():
         assert str(value)[:12] in table, table
+
+
+def test_a_job_that_is_tried_again_counts_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.process()
+    world.do("submit", "A")
+    world.advance("A")
+
+    def fails_then_succeeds(db: Session) -> None:
+        first = db.scalars(select(JobGroup)).one()
+        first.state, first.jobs[0].state = GroupState.FAILED, JobState.FAILED
+        again = factories.group(db, first.attempt, round=1, state=GroupState.DONE)
+        again.jobs[0].state = JobState.DONE
+
+    world.database.write(fails_then_succeeds)
+    shown = json.loads(told(world, "--json", "processing", "show", "bucket1"))
+    a = next(it for it in shown["calibrations"] if it["name"] == "A")
+    assert (a["jobs_done"], a["jobs"]) == (1, 1)
+    world.database.dispose()
