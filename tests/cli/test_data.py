@@ -14,12 +14,13 @@ def test_a_scan_wakes_what_waits_also_when_it_finds_nothing_new(tmp_path: Path) 
     world = World(tmp_path)
     world.process()
     world.do("submit", "A")
+    world.do("veto", "D")
     raw = tmp_path / "raw"
     raw.mkdir()
     (raw / "runs.json").write_text("[]")
 
     def signals() -> list[int]:
-        keys = [("bucket1", name) for name in "AB"]
+        keys = [("bucket1", name) for name in "ABD"]
         return [loop.signals(world.workplace, keys)[key][0] for key in keys]
 
     before = signals()
@@ -27,5 +28,5 @@ def test_a_scan_wakes_what_waits_also_when_it_finds_nothing_new(tmp_path: Path) 
     ended = CliRunner().invoke(group, ["--as", "manager", "data", "scan", str(raw)], env=environment)
     assert ended.exit_code == 0, ended.output
     assert "Runs: 0 new" in ended.output
-    assert [now > then for now, then in zip(signals(), before, strict=True)] == [True, False]
+    assert [now > then for now, then in zip(signals(), before, strict=True)] == [True, True, False]
     world.database.dispose()
