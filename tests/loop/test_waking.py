@@ -265,7 +265,8 @@ class Waking(RuleBasedStateMachine):
 
 
 TestWaking = Waking.TestCase
-TestWaking.settings = share(8)
+TestWaking.settings = share(1)
+TestWaking.pytestmark = [pytest.mark.proof, pytest.mark.timeout(1800)]  # everybody looks after every act: it takes long
 
 
 @pytest.fixture
