@@ -47,7 +47,8 @@ from b2cal.settings import Settings
 from .data import TOYDETECTOR, run_simulation
 from .desk import Desk, pass_desk
 from .processing import overview, picture
-from .up import addresses, running
+from .supervisor import Supervisor
+from .up import addresses, running, troubles
 
 PROCESSING, TAG, SUBSYSTEM_TAG, MANAGER = "bucket1", "main", "calorimeter_local", "manager"
 
@@ -98,12 +99,12 @@ def demo(desk: Desk, *, profile: Profile, and_exit: bool, seed: int) -> None:
     desk.console.print(f"b2cal demo ({profile.name} profile, seed {seed}) in {settings.folder('')}")
     exit_code = 0
     try:
-        with running(settings):
+        with running(settings) as supervisor:
             desk.console.print(addresses(settings))
             desk.console.print(f"  log in as {', '.join(prepare(open_workplace(settings), profile, seed))}")
             desk.console.print("  (each with its name as password)\n")
             try:
-                _follow(Desk(MANAGER, as_json=False), profile)
+                _follow(Desk(MANAGER, as_json=False), profile, supervisor)
                 exit_code = _show_result(desk, settings)
             except DemoFailed as error:
                 if and_exit:
@@ -238,7 +239,7 @@ def open_bucket(db: Session, profile: Profile) -> None:
     loop.activate(db, planned.id, Act(loop.manager(db, MANAGER), planned.version))
 
 
-def _follow(desk: Desk, profile: Profile) -> None:
+def _follow(desk: Desk, profile: Profile, supervisor: Supervisor) -> None:
     """Show the loop until it is published; after a notice the demo's manager decides what asks for a person.
 
     Raises:
@@ -247,8 +248,8 @@ def _follow(desk: Desk, profile: Profile) -> None:
     with Live(console=desk.console, auto_refresh=False) as live:
         while True:
             facts = overview(desk, PROCESSING)
-            notice = _decide(desk, profile)
-            live.update(Group(picture(facts), Text(notice, style="yellow")), refresh=True)
+            notices = [*troubles(supervisor.status), _decide(desk, profile)]
+            live.update(Group(picture(facts), Text("\n".join(filter(None, notices)), style="yellow")), refresh=True)
             if facts["state"] == ProcessingState.PUBLISHED:
                 return
             failed = [row for row in facts["calibrations"] if row["state"] == State.FAILED]

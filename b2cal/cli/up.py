@@ -1,7 +1,7 @@
 """`b2cal up`: everything of one home runs in the foreground until Ctrl-C."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -13,7 +13,7 @@ from .components import components
 from .desk import Desk, pass_desk
 from .foreground import supervising
 from .supervisor import Supervisor
-from .watch import ComponentStatus
+from .watch import ComponentStatus, Phase
 
 
 @click.command()
@@ -38,6 +38,15 @@ def addresses(settings: Settings) -> str:
         f"  logs     {settings.logs}\n"
         "Ctrl-C stops everything; batch jobs go on."
     )
+
+
+def troubles(components: Iterable[ComponentStatus]) -> list[str]:
+    """A line for each component that does not run and is tried again: what else is shown may wait for it."""
+    return [
+        f"{status.name} {status.note}; it is started again, see {status.log}"
+        for status in components
+        if status.phase is Phase.WAITING and status.note
+    ]
 
 
 def show_changes(supervisor: Supervisor) -> None:

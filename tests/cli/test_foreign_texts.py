@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from b2cal.cli.demo import PROCESSING, SMALL, DemoFailed, _follow
 from b2cal.cli.desk import Desk
 from b2cal.cli.main import group, main
+from b2cal.cli.supervisor import Supervisor
 from b2cal.loop import NotFound
 from b2cal.model import Outbox, State, now
 from tests import factories
@@ -72,7 +73,7 @@ def test_the_demo_shows_them(home: Path, capsys: pytest.CaptureFixture[str]) -> 
     (home / "data").mkdir()
     (home / "data" / "truth.json").write_text('{"planted": []}')
     with pytest.raises(DemoFailed):
-        _follow(Desk(None, as_json=False), SMALL)
+        _follow(Desk(None, as_json=False), SMALL, Supervisor([], home))
     assert HOSTILE in capsys.readouterr().out
 
 

@@ -25,6 +25,7 @@ from b2cal.cli.foreground import CannotUseHome, supervising
 from b2cal.cli.ports import PortInUse, check_ports
 from b2cal.cli.processes import CannotEnd
 from b2cal.cli.supervisor import KEPT_LOGS, Supervisor, rotate
+from b2cal.cli.up import troubles
 from b2cal.cli.watch import ComponentStatus, Phase
 from b2cal.model import Lease
 from tests import factories
@@ -347,7 +348,11 @@ def test_who_finds_its_port_taken_says_by_whom_and_comes_up_when_it_is_free(
         eventually(lambda: only(running).restarts >= 2)
         assert only(running).pid is None
         assert f"cannot listen on port {port}: process {os.getpid()}" in only(running).note
+        [line] = eventually(lambda: troubles(running.status))
+        assert line.startswith(f"site cannot listen on port {port}: process {os.getpid()}")
+        assert line.endswith(f"it is started again, see {only(running).log}")
     eventually(lambda: only(running).pid)
+    assert troubles(running.status) == []
 
 
 @pytest.fixture
