@@ -1,13 +1,33 @@
 """All settings of b2cal, in one typed tree: environment `B2CAL_*`, then `b2cal.toml`, then the defaults below."""
 
+import os
+import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from b2cal.core.errors import B2calError
+from b2cal.core.refusal import explained, sentence, suggestion
+
+PREFIX, FILE = "B2CAL_", "b2cal.toml"
+
+NO_SETTINGS = {"B2CAL_USER", "B2CAL_DAGS", "B2CAL_CRASH_AT"}
+"""Variables of that prefix that say something else: who acts, where Airflow finds its graphs, where a test kills."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+class SettingsRefused(B2calError):
+    """b2cal.toml cannot be read, a key or variable is unknown, or a value cannot be used."""
 
 
 class Section(BaseModel):
@@ -61,7 +81,7 @@ class Settings(BaseSettings):
     """The whole tree. `home` holds everything that b2cal writes: database, payloads, attempts, logs."""
 
     model_config = SettingsConfigDict(
-        env_prefix="B2CAL_", env_nested_delimiter="__", toml_file="b2cal.toml", extra="forbid", frozen=True
+        env_prefix=PREFIX, env_nested_delimiter="__", toml_file=FILE, extra="forbid", frozen=True
     )
 
     home: Path = Field(Path("var"), description="folder of everything that b2cal writes")
@@ -84,6 +104,22 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order of the sources: arguments, environment, b2cal.toml."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_unknown_variable(cls, data: Any) -> Any:
+        """Without this one underscore in the place of two would silently leave a default in force."""
+        known = [*_variables(cls), *sorted(NO_SETTINGS)]
+        for name in map(str.upper, os.environ):
+            if name.startswith(PREFIX) and name not in known:
+                raise ValueError(f"the environment variable {name} is not known; {suggestion(name, known)}")
+        return data
+
+    @model_validator(mode="after")
+    def _a_port_for_each(self) -> Self:
+        if self.site.port == self.airflow.port:
+            raise ValueError(f"site.port and airflow.port are both {self.site.port}; they must differ")
+        return self
 
     @property
     def url(self) -> str:
@@ -128,3 +164,39 @@ class Settings(BaseSettings):
     def logs(self) -> Path:
         """Logs of the supervised processes."""
         return self.folder("logs")
+
+
+def read_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsRefused: they cannot be used; the message names every key or variable that is wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, place))} {what}".lstrip() for place, what in explained(error, Settings)]
+        raise SettingsRefused(
+            sentence(f"The settings cannot be used: {'; '.join(wrong)}"),
+            f"Correct {FILE} in this folder, or the environment variables {PREFIX}*.",
+        ) from error
+    except SettingsError as error:
+        raise SettingsRefused(
+            sentence(f"The settings cannot be used: {error}"), f"Correct the environment variables {PREFIX}*."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsRefused(f"{Path(FILE).absolute()} is not valid TOML: {error}.", "Correct the file.") from error
+    except OSError as error:
+        raise SettingsRefused(
+            f"{Path(FILE).absolute()} cannot be read: {error.strerror}.", "Make it readable for this user."
+        ) from error
+
+
+def _variables(model: type[BaseModel], prefix: str = PREFIX) -> list[str]:
+    """The environment variables that name a setting, or a whole section as JSON."""
+    names = []
+    for name, field in model.model_fields.items():
+        names.append(f"{prefix}{name.upper()}")
+        if isinstance(field.default, Section):
+            names += _variables(type(field.default), f"{names[-1]}__")
+    return names

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,13 +21,13 @@ from sqlalchemy.orm import Session
 from b2cal import loop
 from b2cal.core.errors import B2calError
 from b2cal.model import schema
-from b2cal.settings import Settings
+from b2cal.settings import Settings, read_settings
 
 Result = TypeVar("Result")
 
 
 class NotReady(B2calError):
-    """b2cal was not set up here, or its settings cannot be used."""
+    """b2cal was not set up here."""
 
 
 class DatabaseTrouble(B2calError):
@@ -57,13 +56,9 @@ class Desk:
         """The settings of this process.
 
         Raises:
-            NotReady: a key is unknown or a value cannot be used; the message names it.
+            SettingsRefused: they cannot be used.
         """
-        try:
-            return Settings()
-        except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise NotReady(f"The settings cannot be used: {problems}.", "Correct b2cal.toml or B2CAL_*.") from error
+        return read_settings()
 
     @cached_property
     def workplace(self) -> loop.Workplace:

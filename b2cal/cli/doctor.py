@@ -15,12 +15,13 @@ from sqlalchemy.exc import DBAPIError
 
 from b2cal import loop
 from b2cal.conditions import PayloadStore, tag_entries
+from b2cal.core.errors import B2calError
 from b2cal.core.iov import overlaps
 from b2cal.model import Database, GlobalTag, Lease, Outbox, Payload, now, schema
-from b2cal.settings import Settings
+from b2cal.settings import Settings, SettingsRefused
 
 from .components import Address, components
-from .desk import Desk, NotReady, pass_desk, trouble
+from .desk import Desk, pass_desk, trouble
 from .ports import refusal, taken
 
 _SKEW_ALLOWED = timedelta(seconds=2)
@@ -59,7 +60,7 @@ def examine(desk: Desk) -> Iterator[Finding]:
     """Look at everything; what depends on something ill is left out."""
     try:
         settings = desk.settings
-    except NotReady as error:
+    except SettingsRefused as error:
         yield Finding("settings", Health.ILL, str(error), error.hint)
         return
     yield Finding("settings", Health.WELL, f"home is {settings.folder('')}")
@@ -70,7 +71,7 @@ def examine(desk: Desk) -> Iterator[Finding]:
     try:
         for look in _LOOKS:
             yield look(settings, desk.workplace.database)
-    except (NotReady, DBAPIError) as error:
+    except (B2calError, DBAPIError) as error:
         told = trouble(error, settings) if isinstance(error, DBAPIError) else error
         yield Finding("database", Health.ILL, str(told), told.hint)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from b2cal.core.refusal import explained, sentence
 from b2cal.model import Kind, Step
 
 from .errors import ReleaseRefused
@@ -53,7 +54,7 @@ def read_manifest(folder: Path) -> Manifest:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         problems = [f"{FILE} is not valid TOML: {error}."]
     except ValidationError as error:
-        problems = [_sentence(detail["loc"], detail["msg"]) for detail in error.errors()]
+        problems = [_sentence(place, what) for place, what in explained(error, Manifest)]
     else:
         problems = _problems(manifest, folder)
         if not problems:
@@ -80,4 +81,4 @@ def _problems(manifest: Manifest, folder: Path) -> list[str]:
 def _sentence(place: tuple[int | str, ...], message: str) -> str:
     # pydantic counts from 0, people from 1
     path = ".".join(str(part + 1) if isinstance(part, int) else part for part in place)
-    return f"{FILE}, {path}: {message}."
+    return sentence(f"{FILE}, {path} {message}")

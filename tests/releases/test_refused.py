@@ -166,8 +166,10 @@ def test_an_endless_loop_at_import_is_ended_and_its_line_named(database, setting
     [
         (None, "There is no release.toml"),
         ("name = ", "not valid TOML"),
-        ("", "release.toml, name: Field required"),
-        ("name = 'x'\ndefinition = []", "at least 1 item"),
+        ("", "release.toml, name is missing."),
+        ("name = 'x'\ndefinition = []", "release.toml, definition must have a length of at least 1, not 0."),
+        ("name = 'x'\n[[definition]]\nskript='mask'\nstep='local'", "skript is not known; did you mean 'script'?"),
+        ("name = 'x'\ndefinitions = []", "definitions is not known; did you mean 'definition'?"),
         (b"\xff\xfe", "not valid TOML"),
         ("name = 'x'\ninterpreter = 'python'\n[[definition]]\nscript='mask'\nstep='local'", "interpreter python"),
         (f"name = '{'x' * 65}'\n[[definition]]\nscript='mask'\nstep='local'", "at most 64 characters"),

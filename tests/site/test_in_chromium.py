@@ -26,7 +26,7 @@ from .sample import PASSWORD
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = os.environ.get("B2CAL_TEST_CHROMIUM", "/usr/bin/chromium")
+CHROMIUM = os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium")
 QUIET = (
     "--no-sandbox",
     "--disable-background-networking",
@@ -50,7 +50,7 @@ def playwright() -> Iterator[Playwright]:
 @pytest.fixture(scope="module")
 def chromium(playwright: Playwright) -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}: install it, or name one in B2CAL_TEST_CHROMIUM")
+        pytest.skip(f"no Chromium at {CHROMIUM}: install it, or name one in TEST_CHROMIUM")
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
     yield browser
     browser.close()
