@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -46,6 +47,7 @@ from b2cal.settings import Settings
 
 from .data import TOYDETECTOR, run_simulation
 from .desk import Desk, pass_desk
+from .foreground import using
 from .processing import overview, picture
 from .supervisor import Supervisor
 from .up import addresses, running, troubles
@@ -74,6 +76,7 @@ class Profile:
 
 DEMO = Profile("demo", window_s=30.0, notice_s=15.0, retry_delay_s=5.0, bytes_per_job=60_000_000)
 SMALL = Profile("small", window_s=5.0, notice_s=3.0, retry_delay_s=2.0, bytes_per_job=20_000_000)
+SEED = 1
 PROFILES = {profile.name: profile for profile in (DEMO, SMALL)}
 
 
@@ -83,20 +86,25 @@ PROFILES = {profile.name: profile for profile in (DEMO, SMALL)}
     "profile",
     flag_value=SMALL,
     type=click.UNPROCESSED,
-    default=DEMO,
+    default=None,
     help="Fewer and smaller runs, shorter windows: once all has started, about a minute on two cores.",
 )
 @click.option("--exit", "and_exit", is_flag=True, help="End when the table is shown, instead of keeping the site up.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the simulated detector.")
+@click.option("--seed", type=int, show_default=str(SEED), help="Of the simulated detector.")
 @pass_desk
-def demo(desk: Desk, *, profile: Profile, and_exit: bool, seed: int) -> None:
+def demo(desk: Desk, *, profile: Profile | None, and_exit: bool, seed: int | None) -> None:
     """Run a complete calibration loop on simulated data and show it.
 
     Exit code 1 if a type of constants is further from the truth than statistics allow (p <= 0.001).
     """
-    profile, seed = _begin(desk.settings, profile, seed)
+    asked = profile
+    profile, seed = _begin(desk.settings, asked, seed)
     settings = _settings(profile)
+    small_by_itself = profile is SMALL and asked is None
+    notice = f"This is the small demo, which this home holds. The full one: {_elsewhere(settings)}"
     desk.console.print(f"b2cal demo ({profile.name} profile, seed {seed}) in {settings.folder('')}")
+    if small_by_itself:
+        desk.console.print(notice, style="yellow", soft_wrap=True)
     exit_code = 0
     try:
         with running(settings) as supervisor:
@@ -117,6 +125,8 @@ def demo(desk: Desk, *, profile: Profile, and_exit: bool, seed: int) -> None:
                 threading.Event().wait()
     except KeyboardInterrupt:
         desk.console.print("Stopped; the same command goes on from here.")
+    if small_by_itself:
+        desk.console.print(notice, style="yellow", soft_wrap=True)
     sys.exit(exit_code)
 
 
@@ -134,11 +144,13 @@ def _settings(profile: Profile) -> Settings:
     return Settings()
 
 
-def _begin(settings: Settings, profile: Profile, seed: int) -> tuple[Profile, int]:
-    """Profile and seed of the demo in this home: those of the first time.
+def _begin(settings: Settings, profile: Profile | None, seed: int | None) -> tuple[Profile, int]:
+    """Profile and seed of the demo in this home: those of the first time. None is what nobody has asked for.
 
     Raises:
-        NotTheDemo: there is a calibration database that no demo has made, or the settings name one.
+        NotTheDemo: there is a calibration database that no demo has made, or the settings name one; or the home holds
+            another demo than the one that is asked for.
+        CannotUseHome: the folder cannot be made or written.
     """
     named = {"database_url": settings.database_url, "airflow.database_url": settings.airflow.database_url}
     if set_by_somebody := " and ".join(name for name, url in named.items() if url):
@@ -148,18 +160,35 @@ def _begin(settings: Settings, profile: Profile, seed: int) -> tuple[Profile, in
             " accounts whose passwords everybody knows.",
         )
     marker = settings.folder("demo.json")
-    if marker.exists():
-        begun = json.loads(marker.read_text())
-        return PROFILES[begun["profile"]], begun["seed"]
-    if settings.folder("b2cal.db").exists():
-        raise NotTheDemo(
-            f"{settings.folder('')} holds a calibration database that is no demo.",
-            "Set B2CAL_HOME to another folder: the demo has accounts whose passwords everybody knows.",
-        )
-    settings.folder("").mkdir(parents=True, exist_ok=True)
+    with using(settings.folder("")):
+        if marker.exists():
+            begun = json.loads(marker.read_text())
+            return _as_begun(settings, PROFILES[begun["profile"]], begun["seed"], profile, seed)
+        if settings.folder("b2cal.db").exists():
+            raise NotTheDemo(
+                f"{settings.folder('')} holds a calibration database that is no demo.",
+                "Set B2CAL_HOME to another folder: the demo has accounts whose passwords everybody knows.",
+            )
+        settings.folder("").mkdir(parents=True, exist_ok=True)
+    profile, seed = profile or DEMO, SEED if seed is None else seed
     write_atomically(marker, json.dumps({"profile": profile.name, "seed": seed}))
     migrate(settings.url)
     return profile, seed
+
+
+def _as_begun(
+    settings: Settings, profile: Profile, seed: int, asked_profile: Profile | None, asked_seed: int | None
+) -> tuple[Profile, int]:
+    if asked_profile not in (None, profile) or asked_seed not in (None, seed):
+        raise NotTheDemo(
+            f"{settings.folder('')} holds the demo with the {profile.name} profile and seed {seed} already.",
+            f"Without --small and --seed it goes on. Another one: {_elsewhere(settings)}",
+        )
+    return profile, seed
+
+
+def _elsewhere(settings: Settings) -> str:
+    return f"set B2CAL_HOME to a new folder, or begin anew with `rm -r {shlex.quote(str(settings.folder('')))}`."
 
 
 def prepare(workplace: Workplace, profile: Profile, seed: int) -> list[str]:

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Event
@@ -42,6 +42,11 @@ class _Log(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (its name in the standard library)
         """Go on without it."""
 
+    def close(self) -> None:
+        """What the disk did not take in time is lost."""
+        with suppress(OSError):
+            super().close()
+
 
 @contextmanager
 def supervising(watched: Sequence[Component], home: Path, prepare: Callable[[], None]) -> Iterator[Supervisor]:
@@ -76,12 +81,23 @@ def supervising(watched: Sequence[Component], home: Path, prepare: Callable[[], 
 
 
 def _make_folders(home: Path) -> None:
-    try:
+    with using(home):
         for name in ("run", "logs", "dags"):
             (home / name).mkdir(parents=True, exist_ok=True)
         (home / "run" / "up.lock").touch()
         with TemporaryFile(dir=home / "run") as probe:
             os.posix_fallocate(probe.fileno(), 0, ROOM_BYTES)
+
+
+@contextmanager
+def using(home: Path) -> Iterator[None]:
+    """What is done to the home folder here may fail for a reason that a person can put right.
+
+    Raises:
+        CannotUseHome: the folder cannot be made or written, or its disk is full.
+    """
+    try:
+        yield
     except OSError as error:
         raise CannotUseHome(
             f"Cannot write in {home}: {error.strerror}.",

@@ -6,14 +6,10 @@ from sqlalchemy.orm import Session
 from werkzeug.security import generate_password_hash
 
 from b2cal import loop
-from b2cal.core.errors import B2calError
 from b2cal.model import Person, Role, migrate
 
 from .desk import Desk, pass_desk
-
-
-class CannotPrepare(B2calError):
-    """The home folder cannot be written."""
+from .foreground import using
 
 
 @click.command()
@@ -21,16 +17,11 @@ class CannotPrepare(B2calError):
 def init(desk: Desk) -> None:
     """Prepare the home folder and bring the database to the newest schema. May be repeated."""
     settings = desk.settings
-    try:
+    with using(settings.folder("")):
         for folder in (settings.home, settings.store, settings.releases, settings.attempts, settings.reports):
             folder.mkdir(parents=True, exist_ok=True)
         settings.dags.mkdir(parents=True, exist_ok=True)
         settings.logs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotPrepare(
-            f"{settings.home.absolute()} cannot be prepared: {error.strerror}.",
-            "Make the folder writable, or set B2CAL_HOME to another one.",
-        ) from error
     migrate(settings.url)
     desk.done(f"Ready in {settings.home.absolute()}.", home=str(settings.home.absolute()))
 

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from b2cal.core.clock import Clock
+from b2cal.core.errors import B2calError
 
 from .types import MARIADB
 
@@ -23,12 +24,25 @@ Result = TypeVar("Result")
 
 _LOCK_WAIT, _DEADLOCK = 1205, 1213
 _PATIENCE_S = 30.0
+_KINDS = (
+    "Leave `database_url` out, which means SQLite below the home folder, or give one of the form"
+    " mariadb+pymysql://user:password@host/name."
+)
+
+
+class UnusableUrl(B2calError):
+    """`database_url` is no URL, names a driver that is not installed, or no database of a kind that b2cal can use."""
 
 
 class Database:
     """The calibration database of one process. Make it after forks; it never shares connections with a parent."""
 
     def __init__(self, url: str, clock: Clock) -> None:
+        """Connects to nothing yet.
+
+        Raises:
+            UnusableUrl: no connection to this URL is possible.
+        """
         self.clock = clock
         self.engine = _engine(url)
 
@@ -82,17 +96,39 @@ def _is_conflict(error: OperationalError) -> bool:
     return "database is locked" in text or "database is busy" in text or number in (_LOCK_WAIT, _DEADLOCK)
 
 
+def check_url(url: str) -> None:
+    """See that `url` is one of a database that b2cal can use, without connecting to it.
+
+    Raises:
+        UnusableUrl: it is not; the message holds no password.
+    """
+    _engine(url).dispose()
+
+
 def _engine(url: str) -> Engine:
-    if url.startswith("sqlite"):
+    try:
+        engine = _engine_of_its_kind(make_url(url))
+    except ModuleNotFoundError as error:
+        raise UnusableUrl(f"`database_url` needs the driver {error.name}, which is not installed.", _KINDS) from error
+    except NoSuchModuleError as error:
+        raise UnusableUrl("`database_url` names a driver that SQLAlchemy does not know.", _KINDS) from error
+    except (ArgumentError, ValueError) as error:  # their texts may hold parts of the password
+        raise UnusableUrl("`database_url` is not the URL of a database.", _KINDS) from error
+    return engine
+
+
+def _engine_of_its_kind(url: URL) -> Engine:
+    kind = url.get_backend_name()
+    if kind == "sqlite":
         engine = create_engine(url, connect_args={"timeout": _PATIENCE_S})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    engine = create_engine(url, pool_pre_ping=True, isolation_level="REPEATABLE READ")
-    if engine.dialect.name not in MARIADB:
-        raise ValueError(f"b2cal keeps its data in SQLite or MariaDB, not in {engine.dialect.name}")
-    event.listen(engine, "connect", _prepare_mariadb)
-    event.listen(engine, "begin", _begin_mariadb)
+    elif kind in MARIADB:
+        engine = create_engine(url, pool_pre_ping=True, isolation_level="REPEATABLE READ")
+        event.listen(engine, "connect", _prepare_mariadb)
+        event.listen(engine, "begin", _begin_mariadb)
+    else:
+        raise UnusableUrl(f"b2cal keeps its data in SQLite or MariaDB, not in {kind}.", _KINDS)
     return engine
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from b2cal import shipped
 
-from .database import Database
+from .database import Database, check_url
 
 # Alembic is imported where it is needed: at the top it would cost every process of b2cal 0.1 s at its start.
 if TYPE_CHECKING:
@@ -32,7 +32,12 @@ def schema(database: Database) -> tuple[str | None, str | None]:
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Upgrade the schema of the database at `url`; nothing happens where it is there already."""
+    """Upgrade the schema of the database at `url`; nothing happens where it is there already.
+
+    Raises:
+        UnusableUrl: it names no database that b2cal can use.
+    """
     from alembic import command
 
+    check_url(url)
     command.upgrade(alembic_config(url), revision)

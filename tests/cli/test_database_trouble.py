@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from b2cal.cli.desk import DatabaseTrouble
 from b2cal.cli.main import group, main
+from b2cal.model.database import UnusableUrl
 from tests import factories
 from tests.small_loop import free_ports
 
@@ -68,6 +69,31 @@ def test_a_server_that_does_not_run(monkeypatch: pytest.MonkeyPatch, command: li
     sentence, hint = told(command)
     assert f"mariadb+pymysql://b2cal:***@{address}/b2cal cannot be used: Can't connect" in sentence
     assert "See that the server runs" in hint
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("nonsense", "is not the URL of a database"),
+        ("mariadb+pymysql://b2cal:secret@host:secret/b2cal", "is not the URL of a database"),
+        ("mariadb+mysqldb://b2cal:secret@host/b2cal", "needs the driver MySQLdb, which is not installed"),
+        ("mariadb+nonsense://b2cal:secret@host/b2cal", "names a driver that SQLAlchemy does not know"),
+        ("postgresql://b2cal:secret@host/b2cal", "SQLite or MariaDB, not in postgresql"),
+    ],
+)
+@pytest.mark.parametrize("command", [["init"], ["person", "list"], ["up"], ["doctor"]], ids=" ".join)
+def test_a_url_of_nothing_that_b2cal_can_use(
+    monkeypatch: pytest.MonkeyPatch, url: str, says: str, command: list[str]
+) -> None:
+    ports = free_ports(2)
+    monkeypatch.setenv("B2CAL_SITE__PORT", str(ports[0]))
+    monkeypatch.setenv("B2CAL_AIRFLOW__PORT", str(ports[1]))
+    monkeypatch.setenv("B2CAL_DATABASE_URL", url)
+    ended = run(command)
+    said = f"{ended.output} {ended.exception}"
+    assert says in said
+    assert "secret" not in said
+    assert isinstance(ended.exception, SystemExit if command == ["doctor"] else UnusableUrl)
 
 
 def test_the_doctor_names_what_is_wrong(home: Path) -> None:

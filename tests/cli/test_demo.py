@@ -15,6 +15,7 @@ from b2cal.cli import demo
 from b2cal.cli.data import run_simulation
 from b2cal.cli.demo import DemoFailed, NotTheDemo
 from b2cal.cli.desk import Desk
+from b2cal.cli.foreground import CannotUseHome
 from b2cal.cli.main import group
 from b2cal.cli.ports import PortInUse
 from b2cal.model import Calibration, Grade, Person, Role, State, Verdict, now
@@ -63,7 +64,32 @@ def test_a_demo_that_was_interrupted_goes_on_with_the_profile_and_the_seed_of_th
     assert isinstance(again.exception, PortInUse)  # so far it came
     assert "(small profile, seed 7)" in again.output
     assert Settings().batch.bytes_per_job == demo.SMALL.bytes_per_job
-    assert demo._begin(Settings(), demo.DEMO, seed=1) == (demo.SMALL, 7)
+    assert demo._begin(Settings(), None, seed=None) == (demo.SMALL, 7)
+    assert again.output.count("This is the small demo, which this home holds. The full one: set B2CAL_HOME") == 1
+
+
+@pytest.mark.parametrize(("profile", "seed"), [(demo.DEMO, None), (None, 8), (demo.SMALL, 1)])
+def test_another_demo_than_the_one_that_the_home_holds_is_refused_if_it_is_asked_for(
+    tmp_path: Path, profile: demo.Profile | None, seed: int | None
+) -> None:
+    demo._begin(Settings(home=tmp_path), demo.SMALL, seed=7)
+    with pytest.raises(NotTheDemo, match=r"holds the demo with the small profile and seed 7 already") as refused:
+        demo._begin(Settings(home=tmp_path), profile, seed)
+    assert f"rm -r {tmp_path}" in refused.value.hint
+    assert demo._begin(Settings(home=tmp_path), demo.SMALL, 7) == (demo.SMALL, 7)
+
+
+@pytest.mark.parametrize("home", ["file/x", "/proc/x"])
+@pytest.mark.parametrize("command", ["demo", "init"])
+def test_a_home_that_cannot_be_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(os, "environ", {**os.environ, "B2CAL_HOME": home})
+    refused = CliRunner().invoke(group, [command]).exception
+    assert isinstance(refused, CannotUseHome)
+    assert str(refused).startswith(f"Cannot write in {tmp_path / home}: ")
 
 
 def test_what_somebody_has_set_in_the_file_or_the_environment_is_not_what_the_demo_wants(

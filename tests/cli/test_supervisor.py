@@ -365,6 +365,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 
 
+def test_a_disk_that_is_full_when_all_is_stopped_is_no_reason_for_a_traceback(home: Path) -> None:
+    (home / "logs" / "up.log").symlink_to("/dev/full")
+    with pytest.raises(KeyboardInterrupt), supervising([python("patient", WAITS)], home, lambda: None):
+        raise KeyboardInterrupt
+
+
 def test_on_a_disk_that_becomes_full_what_runs_goes_on_and_what_died_comes_back_when_there_is_room(
     small_disk: Path, run_program: Callable[..., subprocess.Popen[str]]
 ) -> None:
