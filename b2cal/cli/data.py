@@ -25,10 +25,13 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @pass_desk
 def scan(desk: Desk, folder: Path) -> None:
-    """Register the runs and files below FOLDER; what waits for them looks again."""
+    """Register the runs and files below FOLDER; what waits for them looks again.
+
+    Files that were moved to FOLDER stay the same files. Where FOLDER is gone, its files are not used any more.
+    """
     report = catalogue.scan(desk.workplace.database, folder)
     # Also when nothing is new: the scan before may have been killed here, and a surplus file that is gone helps, too.
     desk.write(loop.data_arrived)

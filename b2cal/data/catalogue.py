@@ -29,6 +29,7 @@ class ScanReport:
     runs_added: int = 0
     runs_changed: int = 0
     files_added: int = 0
+    files_moved: int = 0
     files_changed: int = 0
     files_restored: int = 0
 
@@ -39,7 +40,8 @@ class ScanReport:
         """What a person is told, with the unreadable files one by one."""
         counts = (
             f"Runs: {self.runs_added} new, {self.runs_changed} changed. Files: {self.files_added} new,"
-            f" {self.files_changed} changed, {self.files_unchanged} as before, {len(self.unreadable)} not usable."
+            f" {self.files_moved} moved, {self.files_changed} changed, {self.files_unchanged} as before,"
+            f" {len(self.unreadable)} not usable."
         )
         return "\n".join([counts, *(f"  {path}: {reason}" for path, reason in self.unreadable.items())])
 
@@ -56,30 +58,28 @@ class _Seen:
 
     def is_as_seen(self) -> bool:
         """Whether it has not changed on the disk since."""
-        try:
-            status = Path(self.path).stat()
-        except OSError:
-            return False
-        return (status.st_size, status.st_mtime_ns) == (self.size_bytes, self.mtime_ns)
+        return _lies_there(self.path, self.size_bytes, self.mtime_ns)
 
 
 def scan(database: Database, folder: Path) -> ScanReport:
     """Bring the catalogue up to date with a folder: its `runs.json` and all ROOT files below.
 
     A file is opened and its checksum taken when it is new or its size or age has changed. A changed file keeps its
-    row; attempts keep the checksum that they froze. What cannot be used, or is gone, is kept as unreadable with the
-    reason and is never selected. Runs and files are registered in one transaction; a second scan changes nothing.
+    row; attempts keep the checksum that they froze. So does a file that was moved here: its run, stream and content
+    are those of a registered file that no longer lies where it was. What cannot be used, is gone, or is a copy of a
+    registered file, is kept as unreadable with the reason and is never selected. Where the folder itself is gone, all
+    that is registered below is. Runs and files are registered in one transaction; a second scan changes nothing.
 
     Raises:
         RegistryRefused: `runs.json` is missing or wrong; nothing was kept.
         CannotWorkApart: files cannot be opened at all; nothing was kept.
     """
     folder = folder.resolve()
-    registry = read_registry(folder)
     with database.read() as db:
         rows = db.scalars(_files_below(folder)).all()
         ages = {row.path: (row.size_bytes, row.mtime_ns) for row in rows if row.attempt_id is None}
         produced = {row.path for row in rows if row.attempt_id is not None}
+    registry = [] if ages and not folder.exists() else read_registry(folder)
     seen, reasons = _look_around(folder, {entry.exprun for entry in registry}, leave_out=produced)
     changed = [file for file in seen if ages.get(file.path) != (file.size_bytes, file.mtime_ns)]
     usable: dict[_Seen, Opened] = {}
@@ -92,11 +92,12 @@ def scan(database: Database, folder: Path) -> ScanReport:
     reasons |= dict.fromkeys(gone, "it is not there any more")
 
     def register(db: Session) -> ScanReport:
-        report = ScanReport(len(seen) - len(changed), dict(sorted(reasons.items())))
+        report = ScanReport(len(seen) - len(changed), dict(reasons))
         _register_runs(db, registry, report)
         db.flush()  # files refer to their runs
         _register_files(db, folder, usable, report)
-        _register_unreadable(db, folder, reasons, report)
+        report.unreadable = dict(sorted(report.unreadable.items()))
+        _register_unreadable(db, folder, report)
         return report
 
     return database.write(register)
@@ -150,31 +151,68 @@ def _register_runs(db: Session, registry: Sequence[RunEntry], report: ScanReport
 
 def _register_files(db: Session, folder: Path, usable: Mapping[_Seen, Opened], report: ScanReport) -> None:
     known = {row.path: row for row in db.scalars(_files_below(folder))}
+    twins = _by_content(db, [file for file in usable if file.path not in known])
     for file, found in usable.items():
         content = {"data_name": file.stream, "exprun": file.exprun, "n_events": found.n_events, "sha256": found.sha256}
+        twin = twins.get((file.stream, file.exprun, found.sha256))
         row = known.get(file.path)
-        if row is None:
+        if row is not None:
+            if _update(row, content):
+                row.registered_at = now(db)
+                report.files_changed += 1
+            else:
+                report.files_unchanged += 1
+        elif twin is None:
             row = DataFile(path=file.path, format=DataFormat.RAW, registered_at=now(db), **content)
             db.add(row)
+            twins[file.stream, file.exprun, found.sha256] = row
             report.files_added += 1
-        elif _update(row, content):
-            row.registered_at = now(db)
-            report.files_changed += 1
+        elif _lies_there(twin.path, twin.size_bytes, twin.mtime_ns):
+            report.unreadable[file.path] = f"it is the same as {twin.path}"
+            continue
         else:
-            report.files_unchanged += 1
+            _move(db, twin, file, report)
+            row = twin
         _update(row, {"size_bytes": file.size_bytes, "mtime_ns": file.mtime_ns})
 
 
-def _register_unreadable(db: Session, folder: Path, reasons: Mapping[str, str], report: ScanReport) -> None:
+def _by_content(db: Session, files: Collection[_Seen]) -> dict[tuple[str, int, str], DataFile]:
+    """The registered files of the same runs, by stream, run and checksum."""
+    expruns = [file.exprun for file in files]
+    within = DataFile.exprun.between(min(expruns, default=0), max(expruns, default=-1))
+    rows = db.scalars(select(DataFile).where(within, DataFile.attempt_id.is_(None)))
+    return {(row.data_name, row.exprun, row.sha256): row for row in rows}
+
+
+def _move(db: Session, row: DataFile, to: _Seen, report: ScanReport) -> None:
+    """Let a registered file lie at its new place, for the attempts that read it as well."""
+    if missed := db.get(UnreadableFile, row.path):
+        db.delete(missed)
+        db.flush()
+    report.unreadable.pop(row.path, None)
+    row.path = to.path
+    report.files_moved += 1
+
+
+def _register_unreadable(db: Session, folder: Path, report: ScanReport) -> None:
     known = {row.path: row for row in db.scalars(_unreadable_below(folder))}
-    for path in known.keys() - reasons.keys():
+    for path in known.keys() - report.unreadable.keys():
         db.delete(known[path])
         report.files_restored += 1
-    for path, reason in reasons.items():
+    for path, reason in report.unreadable.items():
         if path not in known:
             db.add(UnreadableFile(path=path, reason=reason, seen_at=now(db)))
         elif _update(known[path], {"reason": reason}):
             known[path].seen_at = now(db)
+
+
+def _lies_there(path: str, size_bytes: int, mtime_ns: int) -> bool:
+    """Whether a file of this size and age is there."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (size_bytes, mtime_ns)
 
 
 def _update(row: Base, columns: Mapping[str, Any]) -> bool:

@@ -1,11 +1,15 @@
 """`b2cal data scan` registers what is there, and what waits for it looks again."""
 
+import shutil
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from b2cal import loop
 from b2cal.cli.main import group
+from tests import factories
+from tests.data.catalogues import registry_entry, root_file, write_registry
 from tests.loop.world import World
 
 
@@ -30,3 +34,23 @@ def test_a_scan_wakes_what_waits_also_when_it_finds_nothing_new(tmp_path: Path) 
     assert "Runs: 0 new" in ended.output
     assert [now > then for now, then in zip(signals(), before, strict=True)] == [True, True, False]
     world.database.dispose()
+
+
+@pytest.mark.processes
+def test_a_scan_tells_of_files_that_were_moved_and_of_folders_that_are_gone(tmp_path: Path) -> None:
+    factories.database(tmp_path).dispose()
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    root_file(raw, "bhabha_e0026_r00001.root", 10)
+    write_registry(raw, [registry_entry(1)])
+
+    def scan(folder: Path) -> str:
+        ended = CliRunner().invoke(group, ["data", "scan", str(folder)], env={"B2CAL_HOME": str(tmp_path)})
+        assert ended.exit_code == 0, ended.output
+        return ended.output
+
+    assert "1 new, 0 moved" in scan(raw)
+    moved = raw.rename(tmp_path / "moved")
+    assert "0 new, 1 moved" in scan(moved)
+    shutil.rmtree(moved)
+    assert "it is not there any more" in scan(moved)

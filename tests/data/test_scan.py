@@ -221,6 +221,98 @@ def test_files_of_a_production_are_not_taken_for_raw_ones(database, folder):
     assert data.scan(database, folder).files_added == 2
 
 
+# --- folders that are moved, copied and deleted ----------------------------------------------------------------------
+
+
+def registered(database):
+    """The files that may be selected: id and checksum by path."""
+    with database.read() as db:
+        usable = select(DataFile).where(DataFile.path.not_in(select(UnreadableFile.path)))
+        return {row.path: (row.id, row.sha256, row.registered_at) for row in db.scalars(usable)}
+
+
+def elsewhere(files, place):
+    return {str(place / Path(path).name): row for path, row in files.items()}
+
+
+@pytest.mark.parametrize("missed", [False, True], ids=["at once", "after it was missed"])
+def test_files_that_were_moved_are_the_same_files_at_their_new_place(database, folder, tmp_path, missed):
+    data.scan(database, folder)
+    before = registered(database)
+    moved = folder.rename(tmp_path / "moved")
+    if missed:
+        assert len(data.scan(database, folder).unreadable) == 3
+        assert registered(database) == {}
+    report = data.scan(database, moved)
+    assert (report.files_added, report.files_moved, report.unreadable) == (0, 3, {})
+    assert "3 moved" in str(report)
+    assert registered(database) == elsewhere(before, moved)
+    assert unreadable(database) == {}
+    assert data.scan(database, moved) == ScanReport(files_unchanged=3, unreadable={})
+
+
+def test_a_file_that_was_moved_within_its_folder_is_the_same(database, folder):
+    data.scan(database, folder)
+    before = registered(database)
+    below = folder / "2026"
+    below.mkdir()
+    for path in folder.glob("*.root"):
+        path.rename(below / path.name)
+    report = data.scan(database, folder)
+    assert (report.files_moved, report.unreadable) == (3, {})
+    assert registered(database) == elsewhere(before, below)
+
+
+def test_a_copy_is_not_registered_and_takes_over_when_the_first_is_gone(database, folder, tmp_path):
+    data.scan(database, folder)
+    before = registered(database)
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    report = data.scan(database, copy)
+    assert (report.files_added, report.files_moved) == (0, 0)
+    assert report.unreadable == {
+        str(path): f"it is the same as {folder / path.name}" for path in sorted(copy.glob("*.root"))
+    }
+    assert registered(database) == before
+    shutil.rmtree(folder)
+    assert data.scan(database, copy).files_moved == 3
+    assert registered(database) == elsewhere(before, copy)
+    assert unreadable(database) == {}
+
+
+def test_two_new_files_with_the_same_content_count_once(database, folder):
+    (folder / "again").mkdir()
+    shutil.copy(folder / "bhabha_e0026_r00001.root", folder / "again")
+    assert data.scan(database, folder).files_added == 3
+    assert unreadable(database) == {
+        "bhabha_e0026_r00001.root": f"it is the same as {folder / 'again' / 'bhabha_e0026_r00001.root'}"
+    }
+
+
+def test_the_same_content_of_another_run_is_another_file(database, folder):
+    shutil.copy(folder / "bhabha_e0026_r00001.root", folder / "bhabha_e0026_r00002_f01.root")
+    assert data.scan(database, folder).files_added == 4
+
+
+def test_a_file_that_was_overwritten_after_it_was_moved_away_is_a_new_one(database, folder, tmp_path):
+    data.scan(database, folder)
+    before = registered(database)
+    moved = folder.rename(tmp_path / "moved")
+    folder.mkdir()
+    write_registry(folder, [registry_entry(1), registry_entry(2)])
+    root_file(folder, "bhabha_e0026_r00001.root", 70)
+    assert data.scan(database, moved).files_moved == 3
+    assert data.scan(database, folder).files_added == 1
+    assert registered(database).items() >= elsewhere(before, moved).items()
+
+
+def test_files_of_a_folder_that_is_gone_are_not_usable(database, folder):
+    data.scan(database, folder)
+    shutil.rmtree(folder)
+    report = data.scan(database, folder)
+    assert set(report.unreadable.values()) == {"it is not there any more"}
+    assert registered(database) == {}
+
+
 # --- run registries that cannot be right -----------------------------------------------------------------------------
 
 
