@@ -1,6 +1,7 @@
 """The parts of these pages that come from the code: diagrams, rules, settings, commands, rooms.
 
-A page asks for a part with a line `<!-- generated: settings -->`. The part is made anew by every build, so it cannot
+A page asks for a part with a line `<!-- generated: settings -->`, and says in the next one, in italics, to those who
+read the file itself what stands there. The part takes the place of both; it is made anew by every build, so it cannot
 differ from the code. Each function below returns Markdown.
 """
 
@@ -30,7 +31,7 @@ from b2cal.settings import Settings
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "b2cal"
-MARKER = re.compile(r"^<!-- generated: ([a-z ]+) -->$", re.MULTILINE)
+MARKER = re.compile(r"^<!-- generated: ([a-z ]+) -->\n\*.+\*$", re.MULTILINE)
 
 # The order in which life usually goes through them; those that end it badly come last.
 LIFE_OF_A_CALIBRATION = (

@@ -58,6 +58,15 @@ def test_every_make_target_of_the_pages_exists(page):
     assert asked <= targets
 
 
+@IN_EVERY_PAGE
+def test_a_page_can_be_read_as_a_file(page):
+    """No link without a text, and at each place that only the build fills a line that says with what."""
+    text = page.read_text()
+    assert not re.findall(r"(?<!!)\[\]\([^)]*\)", text)
+    places = re.findall(r"^<!-- generated: .* -->\n(.*)$", text, flags=re.MULTILINE)
+    assert all(re.fullmatch(r"\*Made from the code .+\(`make docs`\): .+\.\*", line) for line in places), places
+
+
 MADE_BY_COMMANDS = {"docs/_build/html"}
 
 
@@ -113,7 +122,8 @@ def rows_of(page: Path) -> list[list[str]]:
 def test_the_pages_are_built_without_a_warning_and_no_part_is_left_out(built):
     pages = {path.relative_to(DOCS).with_suffix(".html") for path in DOCS.glob("*.md")}
     assert pages <= {path.relative_to(built) for path in built.glob("*.html")}
-    assert not [path for path in built.glob("*.html") if "<!-- generated" in path.read_text()]
+    texts = [path.read_text() for path in built.glob("*.html")]
+    assert not [text for text in texts if "<!-- generated" in text or "Made from the code when" in text]
 
 
 KINDS = {Verb.REPLACE: "calibrate and copy", Verb.GO_ON: "calibrate and produce", Verb.SELECT: "calibrate and produce"}
