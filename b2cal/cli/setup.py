@@ -1,11 +1,15 @@
 """`b2cal init` and `b2cal person`."""
 
+import re
+import sys
+
 import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.security import generate_password_hash
 
 from b2cal import loop
+from b2cal.core.errors import B2calError
 from b2cal.model import Person, Role, migrate
 
 from .desk import Desk, pass_desk
@@ -26,6 +30,13 @@ def init(desk: Desk) -> None:
     desk.done(f"Ready in {settings.home.absolute()}.", home=str(settings.home.absolute()))
 
 
+class PersonRefused(B2calError):
+    """A login name or a password that cannot be one, or the last manager is to go."""
+
+
+_LOGIN = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
+
+
 @click.group()
 def person() -> None:
     """People who may log in."""
@@ -39,13 +50,23 @@ def person() -> None:
     type=click.Choice([Role.EXPERT.value, Role.MANAGER.value]),
     help="What she may do (default: as it is; at first expert).",
 )
-@click.password_option(help="Asked for when it is not given.")
+@click.option("--password", help="Asked for when it is not given.")
 @pass_desk
-def add(desk: Desk, username: str, full_name: str | None, role: str | None, password: str) -> None:
+def add(desk: Desk, username: str, full_name: str | None, role: str | None, password: str | None) -> None:
     """Let somebody log in, or give them another password, name or role; where they are logged in that ends."""
+    if not _LOGIN.fullmatch(username):
+        raise PersonRefused(
+            f"{username!r} cannot be a login name.",
+            "It begins with a letter and has up to 64 letters, digits, dots, underscores and hyphens.",
+        )
+    password = _asked_for() if password is None else password
+    if not password:
+        raise PersonRefused("The password is empty.", "Give one: `--password`, or type it when asked.")
     hashed = generate_password_hash(password)
 
     def unit(db: Session) -> Role:
+        if role == Role.EXPERT:
+            _keep_a_manager(db, username)
         known = db.get(Person, username) or Person(username=username, full_name=username, role=Role.EXPERT)
         known.password_hash = hashed
         known.full_name = full_name or known.full_name
@@ -64,10 +85,27 @@ def remove(desk: Desk, username: str) -> None:
     """Let somebody log in no more, and end where they are logged in. What they did stays in the history."""
 
     def unit(db: Session) -> None:
-        loop.person_named(db, username).password_hash = ""
+        someone = loop.person_named(db, username)
+        _keep_a_manager(db, username)
+        someone.password_hash = ""
 
     desk.write(unit)
     desk.done(f"{username} may not log in any more.", username=username)
+
+
+def _asked_for() -> str:
+    if not sys.stdin.isatty():
+        raise PersonRefused("There is no terminal to ask for the password.", "Give it as `--password`.")
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _keep_a_manager(db: Session, leaving: str) -> None:
+    """Without any nothing could be decided for those who are away, and no processing begun."""
+    able = select(Person.username).where(Person.role == Role.MANAGER, Person.password_hash != "")
+    if list(db.scalars(able)) == [leaving]:
+        raise PersonRefused(
+            f"{leaving} is the only manager.", "Make another one first: `b2cal person add NAME --role manager`."
+        )
 
 
 @person.command("list")

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from b2cal.model import Calibration, Role
 
 from .errors import NotAllowed
-from .named import person_named
+from .named import acting
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,10 @@ def actor(db: Session, username: str, calibration: Calibration) -> Actor:
     """In which role this person stands to this calibration.
 
     Raises:
-        NotAllowed: neither its expert, nor its deputy, nor a manager.
+        NotFound: nobody is known by that name.
+        NotAllowed: neither its expert, nor its deputy, nor a manager; or without a password.
     """
-    someone = person_named(db, username)
+    someone = acting(db, username)
     if someone.role is Role.MANAGER:
         return Actor(username, Role.MANAGER)
     if username == calibration.expert:
@@ -44,9 +45,10 @@ def manager(db: Session, username: str) -> Actor:
     """The same towards a whole processing.
 
     Raises:
-        NotAllowed: not a manager.
+        NotFound: nobody is known by that name.
+        NotAllowed: not a manager, or without a password.
     """
-    someone = person_named(db, username)
+    someone = acting(db, username)
     if someone.role is not Role.MANAGER:
         raise NotAllowed(f"{someone.full_name} is not a manager.", hint="Ask a manager of the processing.")
     return Actor(username, Role.MANAGER)

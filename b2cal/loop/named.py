@@ -6,7 +6,9 @@ from sqlalchemy.orm import Session
 from b2cal import releases
 from b2cal.model import Person, Release
 
-from .errors import NotFound
+from .errors import NotAllowed, NotFound
+
+_NAMED = 5
 
 
 def person_named(db: Session, username: str) -> Person:
@@ -17,8 +19,34 @@ def person_named(db: Session, username: str) -> Person:
     """
     found = db.get(Person, username)
     if found is None:
-        raise NotFound(f"Nobody is known as {username}.", hint="`b2cal person add` adds people; check the spelling.")
+        raise NotFound(f"Nobody is known as {username}.", hint=f"{_others(db)} `b2cal person add` adds people.")
     return found
+
+
+def acting(db: Session, username: str) -> Person:
+    """The same for somebody who wants to do something.
+
+    Raises:
+        NotFound: nobody has that name.
+        NotAllowed: who has it was removed, or never got a password.
+    """
+    someone = person_named(db, username)
+    if not someone.password_hash:
+        raise NotAllowed(
+            f"{someone.full_name} has no password, and so may not act.",
+            hint=f"{_others(db)} `b2cal person add {username}` gives a password.",
+        )
+    return someone
+
+
+def _others(db: Session) -> str:
+    """Who may act, as a hint for somebody who acts under the wrong name."""
+    able = select(Person.username).where(Person.password_hash != "").order_by(Person.role.desc(), Person.username)
+    known = db.scalars(able.limit(_NAMED + 1)).all()
+    if not known:
+        return "Nobody may act yet."
+    listed = ", ".join(known[:_NAMED]) + (", ..." if len(known) > _NAMED else "")
+    return f"To act as somebody else: `b2cal --as {known[0]} ...`; known: {listed}."
 
 
 def without_password(db: Session) -> set[str]:

@@ -5,7 +5,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from b2cal.cli.main import group
-from b2cal.loop import NotFound
+from b2cal.cli.setup import PersonRefused
+from b2cal.loop import NotAllowed, NotFound
 from b2cal.model import Person
 from tests import factories
 
@@ -26,7 +27,7 @@ def people() -> dict[str, str]:
 
 
 def test_who_is_removed_stays_in_the_history_and_may_not_log_in() -> None:
-    run("add", "ruth", "--role", "manager", "--password", "secret")
+    run("add", "ruth", "--password", "secret")
     run("add", "alice", "--password", "secret")
     assert people() == {"alice": "yes", "ruth": "yes"}
     assert run("remove", "ruth").exit_code == 0
@@ -49,6 +50,7 @@ def test_who_is_given_another_password_keeps_name_and_role() -> None:
 
 
 def test_name_and_role_change_where_they_are_given() -> None:
+    run("add", "another", "--role", "manager", "--password", "secret")
     run("add", "ruth", "--password", "secret")
     assert named("ruth") == ("ruth", "expert")
     run("add", "ruth", "--role", "manager", "--password", "secret")
@@ -62,3 +64,55 @@ def test_who_is_not_known_cannot_be_removed(home: Path) -> None:
     assert isinstance(ended.exception, NotFound)
     with factories.Database(f"sqlite:///{home / 'b2cal.db'}", factories.SystemClock()).read() as db:
         assert db.query(Person).all() == []
+
+
+@pytest.mark.parametrize("username", ["", "a b", 'a b/c"<script>', "1a", ".a", "_a", "a/b", "a\n", "ä", "a" * 65])
+def test_what_cannot_be_a_login_name_is_refused(username: str) -> None:
+    ended = run("add", "--password", "secret", "--", username)
+    assert isinstance(ended.exception, PersonRefused)
+    assert "cannot be a login name" in str(ended.exception)
+    assert people() == {}
+
+
+@pytest.mark.parametrize("username", ["a", "Ruth.Roe_2-x", "a" * 64])
+def test_what_can_be_one_is_not(username: str) -> None:
+    run("add", username, "--password", "secret")
+    assert people() == {username: "yes"}
+
+
+def test_an_empty_password_is_refused() -> None:
+    assert isinstance(run("add", "ruth", "--password", "").exception, PersonRefused)
+    assert people() == {}
+
+
+def test_without_a_terminal_the_password_has_to_be_given() -> None:
+    ended = run("add", "ruth")
+    assert isinstance(ended.exception, PersonRefused)
+    assert ended.exception.hint == "Give it as `--password`."
+    assert people() == {}
+
+
+@pytest.mark.parametrize("command", [("remove", "ruth"), ("add", "ruth", "--role", "expert", "--password", "x")])
+def test_the_last_manager_stays(command: tuple[str, ...]) -> None:
+    run("add", "ruth", "--role", "manager", "--password", "secret")
+    run("add", "gone", "--role", "manager", "--password", "secret")
+    run("add", "alice", "--password", "secret")
+    assert run("remove", "gone").exit_code == 0
+    ended = run(*command)
+    assert isinstance(ended.exception, PersonRefused)
+    assert "--role manager" in ended.exception.hint
+    assert people() == {"alice": "yes", "gone": "no", "ruth": "yes"}
+    assert named("ruth")[1] == "manager"
+
+
+def test_who_is_removed_may_not_act_and_is_told_who_may() -> None:
+    for name, role in (("ruth", "manager"), ("gone", "manager"), ("alice", "expert")):
+        run("add", name, "--role", role, "--password", "secret")
+    run("remove", "gone")
+    ended = CliRunner().invoke(group, ["--as", "gone", "tag", "create", "main"])
+    assert isinstance(ended.exception, NotAllowed)
+    assert "To act as somebody else: `b2cal --as ruth ...`; known: ruth, alice." in ended.exception.hint
+    unknown = CliRunner().invoke(group, ["--as", "nobody", "tag", "create", "main"]).exception
+    assert isinstance(unknown, NotFound)
+    assert "known: ruth, alice." in unknown.hint
+    assert CliRunner().invoke(group, ["--as", "ruth", "tag", "create", "main"]).exit_code == 0

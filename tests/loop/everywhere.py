@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from b2cal.model import Calibration, Grade, State
+from b2cal.model import Calibration, Grade, Person, State
 from tests import factories
 from tests.loop.world import Defined, World
 
@@ -22,6 +22,7 @@ def in_every_state(folder: Path, window_s: float = 100.0) -> World:
 
     def with_a_deputy(db: Session) -> None:
         factories.person(db, "second")
+        db.get_one(Person, "tracking").password_hash = "of a password"
         db.execute(update(Calibration).values(deputy="second"))
 
     world.database.write(with_a_deputy)

@@ -12,7 +12,7 @@ from b2cal import conditions, loop
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import ExpRun, IoV
 from b2cal.loop import Act, Choice, NewProcessing
-from b2cal.model import ProcessingKind, TagState
+from b2cal.model import Person, ProcessingKind, TagState
 from tests import factories
 from tests.loop.world import MANAGER, Defined, World
 
@@ -76,6 +76,7 @@ REFUSED = (
 
 def test_a_processing_that_cannot_be(world: World) -> None:
     world.database.write(lambda db: conditions.create_tag(db, "closed", TagState.TESTING))
+    world.database.write(lambda db: setattr(db.get_one(Person, "tracking"), "password_hash", "of a password"))
     for changes, error, said in REFUSED:
         with nothing_changes(world), pytest.raises(error, match=said):
             world.database.write(partial(loop.create_processing, wanted=replace(GOOD, **changes)))
