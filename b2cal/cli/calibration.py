@@ -187,8 +187,9 @@ def why(desk: Desk, processing: str, name: str | None) -> None:
     with desk.workplace.database.read() as db:
         view = ProcessingView.of(db, processing)
         chosen = [view.calibration(name)] if name else list(view.calibrations.values())
-        rows = [(c.name, c.state.value, loop.why(view, c, now(db)).sentence) for c in chosen]
-    desk.show(
-        [dict(zip(("calibration", "state", "why"), row, strict=True)) for row in rows],
-        lambda: desk.table(processing, ("Calibration", "State", "Why"), rows),
-    )
+        facts = [
+            {"calibration": c.name, "state": c.state.value, "why": loop.why(view, c, now(db)).sentence} for c in chosen
+        ]
+        words = [loop.state_in_words(c.state, view.processing.state) for c in chosen]
+    rows = [(fact["calibration"], word, fact["why"]) for fact, word in zip(facts, words, strict=True)]
+    desk.show(facts, lambda: desk.table(processing, ("Calibration", "State", "Why"), rows))

@@ -3,8 +3,8 @@
 import click
 from sqlalchemy import select
 
-from b2cal.loop import ProcessingView
-from b2cal.model import Attempt, Job, JobGroup
+from b2cal import loop
+from b2cal.model import Attempt, Job, JobGroup, Stage
 
 from .desk import Desk, pass_desk
 
@@ -17,7 +17,7 @@ from .desk import Desk, pass_desk
 def jobs(desk: Desk, processing: str, calibration: str, *, all_attempts: bool) -> None:
     """List the batch jobs of a calibration: state, host, first error, what was done about it."""
     with desk.workplace.database.read() as db:
-        it = ProcessingView.of(db, processing).calibration(calibration)
+        it = loop.ProcessingView.of(db, processing).calibration(calibration)
         query = (
             select(Attempt.number, JobGroup.stage, JobGroup.iteration, JobGroup.round, Job)
             .join(JobGroup, JobGroup.attempt_id == Attempt.id)
@@ -47,8 +47,7 @@ def jobs(desk: Desk, processing: str, calibration: str, *, all_attempts: bool) -
         ]
     rows = [
         (
-            f"{row['stage']} {row['iteration']}",
-            row["job"],
+            loop.job_in_words(Stage(row["stage"]), row["iteration"], row["job"]),
             row["try"],
             row["label"],
             row["state"],
@@ -58,5 +57,5 @@ def jobs(desk: Desk, processing: str, calibration: str, *, all_attempts: bool) -
     ]
     desk.show(
         found,
-        lambda: desk.table(calibration, ("Stage", "Job", "Try", "Works on", "State", "Error, rule or folder"), rows),
+        lambda: desk.table(calibration, ("Job", "Try", "Works on", "State", "Error, rule or folder"), rows),
     )

@@ -38,12 +38,13 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _SIGNS = {
     "open": "◇",
     "submitted": "○",
-    "running": "▶",
-    "validating": "▷",
-    "review": "▲",
-    "signed_off": "✓",
+    "running": "●",
+    "validating": "◐",
+    "in review": "▲",
+    "signed off": "✓",
     "vetoed": "⊘",
-    "failed": "✗",
+    "cancelled": "⊘",
+    "failed": "✕",
 }
 
 
@@ -333,6 +334,6 @@ def picture(facts: dict[str, Any]) -> Table:
         table.add_column(column)
     for row in facts["calibrations"]:
         jobs = f"{row['jobs_done']}/{row['jobs']}" if row["jobs"] else "–"
-        state = f"{_SIGNS[row['state']]} {row['state'].replace('_', ' ')}"
-        table.add_row(row["step"], row["name"], state, jobs, row["why"])
+        word = loop.state_in_words(State(row["state"]), ProcessingState(facts["state"]))
+        table.add_row(row["step"], row["name"], f"{_SIGNS[word]} {word}", jobs, row["why"])
     return table

@@ -39,6 +39,7 @@ from .vetoes import Subsystem, begin_standing_veto, end_standing_veto, standing_
 from .view import Freshness, ProcessingView, Standing
 from .waiting import Why, inputs_of, lacks_selection, selection_by_default, why
 from .windows_and_reminders import asks_for_inputs, asks_to_be_submitted, inputs_asked_at, spoken
+from .words import job_in_words, stage_in_words, state_in_words
 from .workplace import Workplace, open_workplace
 
 __all__ = [
@@ -103,6 +104,7 @@ __all__ = [
     "hold",
     "inputs_asked_at",
     "inputs_of",
+    "job_in_words",
     "keep",
     "lacks_selection",
     "lift",
@@ -129,8 +131,10 @@ __all__ = [
     "site_seen_at",
     "spoken",
     "spoken_days",
+    "stage_in_words",
     "stages_of",
     "standing_vetoes",
+    "state_in_words",
     "submit",
     "subsystems",
     "together",

@@ -210,7 +210,8 @@ def _checked(db: Session, calibration: Calibration, verb: Verb, act: Act) -> Rul
         )
     if act.by.role not in rule.who:
         raise NotAllowed(
-            f"{rule.label} is not for the {act.by.role.value} while {calibration.name} is {calibration.state.value}.",
+            f"The {act.by.role.value} may not {rule.label.lower()} while {calibration.name} is"
+            f" {calibration.state.word}.",
             hint=f"It is for: {_listed(rule.who)}.",
         )
     if rule.reason is Reason.NEEDED and not act.reason.strip():
@@ -231,11 +232,15 @@ def _conflict(db: Session, calibration: Calibration, verb: Verb) -> Conflict:
     latest = db.scalar(
         select(Decision).where(Decision.calibration_id == calibration.id).order_by(Decision.id.desc()).limit(1)
     )
-    done = f"; the last that happened: {latest.verb} by {latest.actor} at {latest.at:%H:%M:%S} UTC" if latest else ""
-    states = sorted({state.value for rule in rules_for(verb) for state in rule.at})
+    done = (
+        f"; the last that happened: {latest.verb.replace('_', ' ')} by {latest.actor} at {latest.at:%H:%M:%S} UTC"
+        if latest
+        else ""
+    )
+    states = sorted({state.word for rule in rules_for(verb) for state in rule.at})
     return Conflict(
-        f"{calibration.name} is {calibration.state.value} now{done}.",
-        hint=f"{rules_for(verb)[0].label} is possible while it is {' or '.join(states)}. Look at it again.",
+        f"{calibration.name} is {calibration.state.word} now{done}.",
+        hint=f'"{rules_for(verb)[0].label}" is possible while it is {" or ".join(states)}. Look at it again.',
     )
 
 

@@ -270,7 +270,7 @@ def in_doubt_with(view: ProcessingView, names: Collection[str]) -> list[str]:
     """The same for several at once; they themselves do not count."""
     begun = (State.RUNNING, State.VALIDATING, State.REVIEW, State.SIGNED_OFF, State.FAILED)
     others = {other.name: other for name in names for other in view.downstream(name) if other.name not in names}
-    return [f"{other.name} ({other.state.value})" for other in others.values() if other.state in begun]
+    return [f"{other.name} ({other.state.word})" for other in others.values() if other.state in begun]
 
 
 def _reopen(it: Transition) -> None:

@@ -29,6 +29,7 @@ from .outages import site_awaited_since
 from .rules import FINISHED, GOING
 from .view import Freshness, ProcessingView
 from .windows_and_reminders import asks_for_inputs, spoken
+from .words import stage_in_words
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _waits_for(view: ProcessingView, upstream: Calibration) -> Why:
         State.OPEN: f"to be submitted ({upstream.expert})",
         State.REVIEW: f"to be signed off ({upstream.expert})",
         State.FAILED: f"which failed ({upstream.expert} decides)",
-    }.get(upstream.state, f"which is {upstream.state.value}")
+    }.get(upstream.state, f"which is {upstream.state.word}")
     return Why(f"Waits for {upstream.name} {todo}.", upstream.name)
 
 
@@ -229,8 +230,7 @@ def _running(view: ProcessingView, calibration: Calibration, at: datetime) -> Wh
     it = next((stage for stage in stages if stage.goes_on), None)
     if it is None:
         return Why("The next step begins.")
-    iteration = f", iteration {it.iteration + 1}" if it.iteration else ""
-    done = f"Runs: {it.stage.value}{iteration}, {it.jobs.done} of {it.jobs.total} jobs done"
+    done = f"Runs: {stage_in_words(it.stage, it.iteration)}, {it.jobs.done} of {it.jobs.total} jobs done"
     if it.hindrance:
         return Why(f"{done}. {it.hindrance.rstrip('.')}.")
     later = next_try([it], at)

@@ -48,6 +48,11 @@ class State(StrEnum):
     VETOED = "vetoed"
     FAILED = "failed"
 
+    @property
+    def word(self) -> str:
+        """As people read it after `it is`: `signed off`, `in review`."""
+        return "in review" if self is State.REVIEW else self.value.replace("_", " ")
+
 
 class ProcessingState(StrEnum):
     """Life of a processing."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from b2cal import loop
 from b2cal.model import Grade, GroupState, JobState, ProcessingState, State, Step, TagState
 
 
@@ -17,14 +18,17 @@ class Look:
 
 
 CALIBRATION = {
-    State.FAILED: Look("✕", "bad", "failed", 7),
-    State.REVIEW: Look("▲", "ask", "review", 6),
-    State.OPEN: Look("◇", "open", "open", 5),
-    State.RUNNING: Look("●", "busy", "running", 4),
-    State.VALIDATING: Look("◐", "busy", "validating", 3),
-    State.SUBMITTED: Look("○", "idle", "submitted", 2),
-    State.VETOED: Look("⊘", "idle", "vetoed", 1),
-    State.SIGNED_OFF: Look("✓", "good", "signed off", 0),
+    state: Look(shape, tone, state.word, urgency)
+    for state, shape, tone, urgency in (
+        (State.FAILED, "✕", "bad", 7),
+        (State.REVIEW, "▲", "ask", 6),
+        (State.OPEN, "◇", "open", 5),
+        (State.RUNNING, "●", "busy", 4),
+        (State.VALIDATING, "◐", "busy", 3),
+        (State.SUBMITTED, "○", "idle", 2),
+        (State.VETOED, "⊘", "idle", 1),
+        (State.SIGNED_OFF, "✓", "good", 0),
+    )
 }
 PROCESSING = {
     ProcessingState.PLANNED: Look("◇", "open", "planned"),
@@ -68,6 +72,12 @@ STEP = {
     Step.POST_TRACKING: "Post-tracking",
     Step.ANALYSIS: "Analysis",
 }
+
+
+def look_of(state: State, processing: ProcessingState) -> Look:
+    """How a calibration looks in a processing: cancelled with it if it was not finished by then."""
+    word = loop.state_in_words(state, processing)
+    return CALIBRATION[state] if word == state.word else Look("⊘", "idle", word)
 
 
 def worst(states: Iterable[State]) -> State:

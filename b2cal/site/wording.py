@@ -13,6 +13,7 @@ from b2cal.core.iov import OPEN, ExpRun
 from b2cal.model import (
     BarrierPolicy,
     Calibration,
+    Job,
     NoVerdictPolicy,
     Processing,
     ProcessingState,
@@ -217,6 +218,8 @@ def strip_text(step: StepCount, seen: Overview) -> str:
     if not step.total:
         return "none"
     parts = [f"{step.finished} of {step.total}"]
+    if step.is_cancelled:
+        return f"{parts[0]} · cancelled"
     for state, word in (
         (State.FAILED, "failed"),
         (State.REVIEW, "to decide"),
@@ -278,6 +281,11 @@ def verb_done(verb: str) -> str:
     return _DONE.get(verb, verb)
 
 
+def job_text(job: Job) -> str:
+    """A batch job by what it does: `fit, iteration 2, job 1`."""
+    return loop.job_in_words(job.group.stage, job.group.iteration, job.number)
+
+
 def task_look(item: Item) -> tuple[str, Look]:
     """The word and the shape of something to do."""
     return _TASKS[item.task]
@@ -336,6 +344,7 @@ GLOBALS: dict[str, object] = {
     "green_checks": green_checks,
     "green_text": green_text,
     "since": since,
+    "job_text": job_text,
     "limit_text": limit_text,
     "linked": linked,
     "measured": measured,

@@ -148,6 +148,11 @@ class Check:
             quantity=quantity,
         )
 
+    @property
+    def is_judged(self) -> bool:
+        """It has limits, or something is wrong with it; the others are shown only and not counted."""
+        return self.origin is not Origin.NONE or self.grade is not Grade.PASS
+
     def to_json(self) -> dict[str, Any]:
         """As it stands in the verdict's row."""
         return {

@@ -212,6 +212,7 @@ def _page(
         grade=judgement.grade,
         generic_only=judgement.generic_only,
         checks=checks,
+        n_judged=sum(check.is_judged for check in checks),
         anomalies=anomalies,
         other_plots=other_plots,
         payloads=[(it.name, IoV.from_numbers(it.first, it.last), it.identity) for it in new],

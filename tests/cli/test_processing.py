@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from b2cal import loop
 from b2cal.cli.main import group
-from b2cal.model import ProcessingKind, ProcessingState, PublishPolicy
+from b2cal.model import Job, ProcessingKind, ProcessingState, PublishPolicy
 from tests.loop.test_publication import finish_all
 from tests.loop.world import World
 
@@ -63,6 +65,36 @@ def test_who_publishes_without_a_mark_is_not_said_to_have_seen_anything(world: W
     loop.advance_processing(world.workplace, "bucket2")
     assert CliRunner().invoke(group, ["--as", "manager", "processing", "publish", "bucket2"]).exit_code == 0
     assert [it.seen for it in world.decisions() if it.verb == "publish"] == [""]
+
+
+def test_states_are_told_in_the_same_words_by_every_command_and_by_their_names_to_programs(world: World) -> None:
+    for command in (("processing", "show", "bucket1"), ("why", "bucket1", "A")):
+        assert "signed off" in CliRunner().invoke(group, command).output
+        assert '"signed_off"' in CliRunner().invoke(group, ["--json", *command]).output
+
+
+def test_what_was_not_finished_when_its_processing_was_cancelled_is_cancelled_too(world: World) -> None:
+    assert "cancelled" not in shown()
+    world.do_to_processing(loop.ProcessingVerb.CANCEL)
+    assert shown().count("⊘ cancelled") == 3
+    assert shown().count("✓ signed off") == 1
+    told = CliRunner().invoke(group, ["why", "bucket1", "B"]).output
+    assert "open" not in told
+    assert {row["state"] for row in json.loads(shown("--json"))["calibrations"]} == {"signed_off", "open"}
+
+
+def test_a_job_is_named_by_iteration_and_number_from_1_on_for_people(world: World) -> None:
+    def unit(db: Session) -> None:
+        job = db.scalars(select(Job)).one()
+        job.group.iteration, job.number = 1, 4
+
+    world.database.write(unit)
+    jobs = ("jobs", "bucket1", "A")
+    told = CliRunner().invoke(group, jobs, env={"COLUMNS": "200"}).output
+    assert "collect, iteration 2, job 5" in told
+    assert [
+        (row["iteration"], row["job"]) for row in json.loads(CliRunner().invoke(group, ["--json", *jobs]).output)
+    ] == [(1, 4)]
 
 
 def created(name: str, runs: str, *options: str, before: Sequence[str] = ()) -> str:

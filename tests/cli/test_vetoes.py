@@ -32,7 +32,7 @@ def test_a_subsystem_is_vetoed_and_who_is_in_doubt_is_named(world: World) -> Non
         world.do("submit", name)
         world.finish(name, 1)
     told = said(command(world, "processing", "veto", "bucket1", "tracker", "-m", "off"))
-    assert told == "✓ tracker is vetoed in bucket1: A. In doubt by it: B (signed_off)."
+    assert told == "✓ tracker is vetoed in bucket1: A. In doubt by it: B (signed off)."
     unknown = command(world, "processing", "veto", "bucket1", "roof", "-m", "off")
     assert isinstance(unknown.exception, loop.NotFound)
 

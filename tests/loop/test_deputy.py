@@ -72,7 +72,7 @@ def test_who_cannot_be_the_deputy_is_refused_and_nothing_is_written(world: World
 
 def test_a_deputy_names_no_deputy(world: World) -> None:
     world.do("name_deputy", "A", "second")
-    with pytest.raises(loop.NotAllowed, match="Name a deputy is not for the deputy"):
+    with pytest.raises(loop.NotAllowed, match="The deputy may not name a deputy"):
         world.do("name_deputy", "A", "manager", by=Actor("second", Role.DEPUTY))
 
 

@@ -24,7 +24,7 @@ def reopened(world: World) -> World:
     up_to_review(world, "B", 1)
     world.advance("C")
     with world.database.read() as db:
-        assert loop.consequences(world.view(db), "A") == ["B (review)", "C (running)"]
+        assert loop.consequences(world.view(db), "A") == ["B (in review)", "C (running)"]
     world.do("reject", "A", reason="too few hits")
     return world
 

@@ -63,7 +63,7 @@ def test_a_hand_made_payload_is_a_new_attempt_of_the_same_submission(world: Worl
 def test_what_read_the_constants_before_is_in_doubt_and_then_stale(world: World) -> None:
     signed_off(world, "A", "B")
     with world.database.read() as db:
-        assert loop.consequences(world.view(db), "A") == ["B (signed_off)"]
+        assert loop.consequences(world.view(db), "A") == ["B (signed off)"]
     world.do("replace", "A", world.by_hand("A", 2), by=EXPERT)
     assert world.freshness("B") == "in doubt"
     world.judged("A")
@@ -96,7 +96,7 @@ def test_a_reason_is_needed_and_a_deputy_may_not(world: World) -> None:
     before = len(world.decisions())
     with pytest.raises(loop.InvalidChoice, match="Replace needs a reason"):
         world.do("replace", "A", world.by_hand("A", 2), reason=" ")
-    with pytest.raises(loop.NotAllowed, match="Replace is not for the deputy"):
+    with pytest.raises(loop.NotAllowed, match="The deputy may not replace"):
         world.do("replace", "A", world.by_hand("A", 2), by=DEPUTY)
     with pytest.raises(loop.Conflict, match="B is open now"):
         world.do("replace", "B", world.by_hand("B", 2))

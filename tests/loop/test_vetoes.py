@@ -63,8 +63,8 @@ def test_a_subsystem_is_vetoed_with_one_decision_for_each_of_its_calibrations(pa
         tracker = loop.subsystems(parts.view(db))[1]
         calorimeter = loop.subsystems(parts.view(db))[0]
     assert (tracker.name, tracker.calibrations) == ("tracker", ("A",))
-    assert tracker.in_doubt == ("B (signed_off)", "C (signed_off)", "D (signed_off)")
-    assert (calorimeter.calibrations, calorimeter.in_doubt) == (("B", "C"), ("D (signed_off)",))
+    assert tracker.in_doubt == ("B (signed off)", "C (signed off)", "D (signed off)")
+    assert (calorimeter.calibrations, calorimeter.in_doubt) == (("B", "C"), ("D (signed off)",))
     veto_subsystem(parts, "calorimeter")
     assert states(parts) == "BC"
     last = parts.decisions()[-3:]

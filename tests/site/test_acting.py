@@ -167,7 +167,7 @@ def test_the_form_of_a_veto_says_what_is_published_with_either_choice(
 def test_a_manager_vetoes_with_a_fallback_after_seeing_who_is_affected(manager: Browser, find: Find) -> None:
     it = find("Time offsets")
     form = manager.get(f"/calibrations/{it.id}/do/veto").text
-    assert "x-t relation (review)" in form
+    assert "x-t relation (in review)" in form
     assert "its payloads from prompt" in form
     answer = manager.post(f"/calibrations/{it.id}/do/veto", seen=str(it.version), reason="crate off", fallback="prompt")
     assert answer.status_code == 303

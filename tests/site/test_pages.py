@@ -185,6 +185,20 @@ def test_when_a_processing_is_cancelled_it_asks_nobody_and_says_why(manager: Bro
     assert "wrong runs" in text
     assert "Nobody: it is over." in text
     assert ">Decide</a>" not in text
+    assert "⊘</span> cancelled" in text
+    assert not re.findall(r"(?:running|in review|open|failed)</(?:span|text)>", text)
+
+
+def test_a_job_is_called_the_same_everywhere_and_people_count_from_1(expert: Browser, database: Database) -> None:
+    def unit(db: Session) -> tuple[int, int]:
+        job = db.scalars(select(Job).join(JobGroup).where(JobGroup.iteration == 0, Job.error != "")).first()
+        assert job is not None
+        job.group.iteration, job.number = 6, 7000
+        return job.id, job.group.attempt.calibration_id
+
+    job_id, calibration_id = database.write(unit)
+    for page in (f"/jobs/{job_id}", f"/calibrations/{calibration_id}/jobs?state=failed"):
+        assert "collect, iteration 7, job 7001<" in expert.get(page).text
 
 
 def test_a_held_processing_says_who_holds_it_and_why(expert: Browser) -> None:

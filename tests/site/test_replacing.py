@@ -47,7 +47,9 @@ def test_the_form_names_the_payloads_and_who_is_put_in_doubt(expert: Browser, fi
     assert "Up to 200 MB" in text
     assert "its payloads from local-23, clipped to the runs" in text
     upstream = find("Time offsets")
-    assert "Put in doubt by it:</b> x-t relation (review)" in expert.get(f"/calibrations/{upstream.id}/do/replace").text
+    assert (
+        "Put in doubt by it:</b> x-t relation (in review)" in expert.get(f"/calibrations/{upstream.id}/do/replace").text
+    )
 
 
 @pytest.mark.processes

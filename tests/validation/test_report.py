@@ -14,7 +14,7 @@ import pytest
 from b2cal.calibration import Limit, Measurement
 from b2cal.core.apart import Allowance
 from b2cal.core.iov import ExpRun, IoV
-from b2cal.validation import Judgement, Provenance, generic_checks, judge, write_report
+from b2cal.validation import Judgement, Provenance, generic_checks, judge, judged, write_report
 from b2cal.validation.report import _numbers
 from tests.validation.payloads import REQUESTED, File, written
 
@@ -124,6 +124,12 @@ def test_the_anomalous_comes_first_with_its_plot_its_worst_channel_and_its_limit
     assert re.search(r"1 of 120 are outside \(limit: within ±8 σ\)\. The worst is offset\[17\]: \d", first)
     table = page[page.index("anomalous first</small>") :]
     assert table.index("change of TimeOffsets/offset") < table.index("resolution")
+
+
+def test_what_is_shown_without_a_limit_is_not_counted_as_a_check(report: Path, judgement: Judgement) -> None:
+    kept = judged([check.to_json() for check in judgement.checks])
+    assert len(kept) < len(judgement.checks)
+    assert re.findall(r"of (\d+) checks", report.read_text()) == [str(len(kept))] * 2
 
 
 def test_the_numbers_that_were_judged_are_kept_beside_the_report(report: Path) -> None:

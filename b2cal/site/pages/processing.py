@@ -32,7 +32,7 @@ def page(name: str) -> str | tuple[str, int]:
         shown=shown,
         filters=FILTERS,
         heading=heading,
-        steps=counted(list(view.calibrations.values())),
+        steps=counted(list(view.calibrations.values()), view.processing.state),
         spent=time_spent(view, now),
         preview=loop.publication_preview(view),
         asked=asked_to_publish(view),

@@ -8,19 +8,28 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from b2cal.loop import FINISHED, OVER
-from b2cal.model import Calibration, Processing, State, Step
-from b2cal.site.looks import worst
+from b2cal.model import Calibration, Processing, ProcessingState, State, Step
+from b2cal.site.looks import CALIBRATION, Look, look_of, worst
 
 MOST = 100
 
 
 @dataclass(frozen=True)
 class StepCount:
-    """How the calibrations of one step stand; `state` is the one that most needs eyes, None if there are none."""
+    """How the calibrations of one step stand.
+
+    `state` is the one that most needs eyes, with its look; None if there are none.
+    """
 
     step: Step
     state: State | None
+    look: Look | None
     counts: dict[State, int]
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Something of it was not finished when its processing was cancelled."""
+        return self.state is not None and self.look != CALIBRATION[self.state]
 
     @property
     def total(self) -> int:
@@ -77,21 +86,26 @@ def board(db: Session) -> list[BoardRow]:
             .group_by(Calibration.processing_id)
         )
     }
-    rows = [BoardRow(p, step_counts(counts.get(p.id, {})), ends.get(p.id)) for p in processings]
+    rows = [BoardRow(p, step_counts(counts.get(p.id, {}), p.state), ends.get(p.id)) for p in processings]
     return sorted(rows, key=lambda row: row.processing.state in OVER)
 
 
-def step_counts(counts: dict[Step, dict[State, int]]) -> tuple[StepCount, ...]:
-    """All steps in their order, those without calibrations too."""
-    return tuple(
-        StepCount(step, worst(counts[step]) if counts.get(step) else None, counts.get(step, {})) for step in Step
-    )
+def step_counts(counts: dict[Step, dict[State, int]], processing: ProcessingState) -> tuple[StepCount, ...]:
+    """All steps of a processing in their order, those without calibrations too."""
+    return tuple(_step_count(step, counts.get(step, {}), processing) for step in Step)
 
 
-def counted(calibrations: Sequence[Calibration]) -> tuple[StepCount, ...]:
+def _step_count(step: Step, counts: dict[State, int], processing: ProcessingState) -> StepCount:
+    if not counts:
+        return StepCount(step, None, None, counts)
+    state = worst(counts)
+    return StepCount(step, state, look_of(state, processing), counts)
+
+
+def counted(calibrations: Sequence[Calibration], processing: ProcessingState) -> tuple[StepCount, ...]:
     """The steps of one processing whose calibrations are at hand."""
     counts: dict[Step, dict[State, int]] = {}
     for it in calibrations:
         of_step = counts.setdefault(it.step, {})
         of_step[it.state] = of_step.get(it.state, 0) + 1
-    return step_counts(counts)
+    return step_counts(counts, processing)

@@ -10,7 +10,7 @@ from b2cal import loop
 from b2cal.model import Attempt, Calibration, Kind, Outcome, Run, State, Step
 from b2cal.site.forecast import Forecast, Remaining, forecast
 from b2cal.site.graph import Drawing, draw
-from b2cal.site.looks import CALIBRATION, STEP, Look
+from b2cal.site.looks import STEP, Look, look_of
 
 from .history import durations
 from .people import full_names
@@ -137,7 +137,7 @@ def _row(
     why = loop.why(view, it, now)
     return Row(
         calibration=it,
-        look=CALIBRATION[it.state],
+        look=look_of(it.state, view.processing.state),
         why=why,
         standing=view.standing(it.name),
         progress=own,
@@ -150,6 +150,8 @@ def _row(
 
 def _brief(view: loop.ProcessingView, it: Calibration, own: loop.Jobs | None, why: loop.Why, now: datetime) -> str:
     """The few words that fit into a node of the graph."""
+    if view.processing.state in loop.OVER and it.state not in loop.FINISHED:
+        return look_of(it.state, view.processing.state).word
     if it.state is State.OPEN and it.window_ends_at is not None and it.window_ends_at > now:
         return f"window {loop.spoken(it.window_ends_at - now)}"
     if it.state is State.SUBMITTED and why.calibration is not None:
@@ -159,7 +161,7 @@ def _brief(view: loop.ProcessingView, it: Calibration, own: loop.Jobs | None, wh
     if it.state is State.VETOED and it.fallback_tag is not None:
         return f"from {it.fallback_tag.name}"
     attempt = view.attempts.get(it.name)
-    return (attempt is not None and _outcome(it, attempt)) or CALIBRATION[it.state].word
+    return (attempt is not None and _outcome(it, attempt)) or look_of(it.state, view.processing.state).word
 
 
 def _outcome(it: Calibration, attempt: Attempt) -> str:
