@@ -4,7 +4,7 @@ import click
 from sqlalchemy import select
 
 from b2cal import loop
-from b2cal.model import Attempt, Job, JobGroup, Stage
+from b2cal.model import Attempt, Job, JobGroup
 
 from .desk import Desk, pass_desk
 
@@ -27,6 +27,8 @@ def jobs(desk: Desk, processing: str, calibration: str, *, all_attempts: bool) -
         )
         if not all_attempts:
             query = query.where(Attempt.live.is_(True))
+        lines = db.execute(query).all()
+        names = [loop.job_in_words(stage, iteration, job.number) for _, stage, iteration, _, job in lines]
         found = [
             {
                 "attempt": attempt,
@@ -43,17 +45,17 @@ def jobs(desk: Desk, processing: str, calibration: str, *, all_attempts: bool) -
                 "rule": job.retry,
                 "folder": str(desk.settings.attempts / job.folder) if job.folder else "",
             }
-            for attempt, stage, iteration, round_, job in db.execute(query)
+            for attempt, stage, iteration, round_, job in lines
         ]
     rows = [
         (
-            loop.job_in_words(Stage(row["stage"]), row["iteration"], row["job"]),
+            name,
             row["try"],
             row["label"],
             row["state"],
             row["error"] or row["rule"] or row["folder"],
         )
-        for row in found
+        for name, row in zip(names, found, strict=True)
     ]
     desk.show(
         found,

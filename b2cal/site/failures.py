@@ -3,7 +3,7 @@
 import structlog
 from flask import Flask, g, render_template, request
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from b2cal import conditions, loop
@@ -44,6 +44,10 @@ _NEXT = {
     404: "Look for it on the page of its processing.",
     413: "A form may hold 1 MB; files of payloads what the setting loop.by_hand_bytes says.",
 }
+_DATABASE: dict[type[DatabaseError], str] = {
+    OperationalError: "The calibration database does not answer.",
+    DatabaseError: "The calibration database cannot be read: its file may be damaged.",
+}
 _NEVER_SHOWN = frozenset({"csrf_token", "password", "request_key", "seen"})
 
 
@@ -52,7 +56,7 @@ def explain(app: Flask) -> None:
     app.register_error_handler(B2calError, _refused)
     app.register_error_handler(CSRFError, _unknown_form)
     app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(OperationalError, _no_database)
+    app.register_error_handler(DatabaseError, _no_database)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -88,11 +92,12 @@ def _http(error: HTTPException) -> Answer:
     return _page(status, what, _NEXT.get(status, ""))
 
 
-def _no_database(error: OperationalError) -> Answer:
+def _no_database(error: DatabaseError) -> Answer:
+    """It does not answer, or its file is damaged; other errors that it reports are faults of ours."""
+    if type(error) not in _DATABASE:
+        return _unexpected(error)
     _log.error("database", error=str(error.orig))
-    return _page(
-        503, "The calibration database does not answer.", "Try again in a minute; running jobs are not touched by this."
-    )
+    return _page(503, _DATABASE[type(error)], "Try again in a minute; running jobs are not touched by this.")
 
 
 def _unexpected(error: Exception) -> Answer:

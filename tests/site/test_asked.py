@@ -84,6 +84,11 @@ def test_the_pages_say_that_it_asks_the_manager_and_promise_no_submission_in_the
     assert "window ends" not in manager.get(f"/calibrations/{number}").text
 
 
+def test_the_board_counts_what_waits_for_a_decision_as_the_inbox_does(world: World, sign_in: Desks) -> None:
+    rejected_and_over(world)
+    assert "1 to decide" in sign_in("manager").get("/processings").text
+
+
 def test_before_its_window_ends_an_open_calibration_asks_its_expert_only(world: World, sign_in: Desks) -> None:
     world.process()
     assert "Nothing needs you" in sign_in("manager").get("/").text

@@ -121,7 +121,7 @@ def test_an_expert_submits_with_a_change_then_looks_and_signs_off(visit: Open, f
     expect(page.get_by_label("iterations", exact=True)).to_have_value("many")
     page.get_by_label("iterations", exact=True).fill("7")
     page.get_by_role("button", name="Submit", exact=True).click()
-    expect(page.get_by_role("status").first).to_contain_text("dE/dx gain is submitted with 1 changed")
+    expect(page.get_by_role("status").first).to_contain_text("dE/dx gain is submitted with iterations = 7")
     assert find("dE/dx gain").state is State.SUBMITTED
 
     page.get_by_role("link", name="Needs me").click()
@@ -364,7 +364,7 @@ def test_every_form_of_a_manager_works_without_javascript(visit: Open, find: Fin
     send(f"{de_dx}/do/extend", "Extend", "may wait longer", **{"Hours more": "12"})
     send(f"{de_dx}/do/select", "Select data", "has a selection", **{"Filters for hadron": "Good"})
     send(f"{de_dx}/do/reassign", "Reassign", "is reassigned", **{"New expert": "muon"})
-    send(f"{de_dx}/submit", "Submit", "is submitted with 1 changed", iterations="7")
+    send(f"{de_dx}/submit", "Submit", "is submitted with iterations = 7", iterations="7")
     send(de_dx, "Withdraw", "is open again")
     send(f"{xt}/do/veto", "Veto", "is vetoed", Reason="layer 8 is off", **{"What stands in": "prompt"})
     send(f"{xt}/do/lift", "Lift the veto", "is open again")

@@ -201,6 +201,16 @@ def test_a_job_is_called_the_same_everywhere_and_people_count_from_1(expert: Bro
         assert "collect, iteration 7, job 7001<" in expert.get(page).text
 
 
+def test_managers_are_told_the_command_that_begins_something_and_experts_are_not(
+    manager: Browser, expert: Browser
+) -> None:
+    for page, command in (("/processings", "processing create"), ("/tags", "tag create"), ("/data", "data scan")):
+        found = re.search(r"New: <code>b2cal (.*?)</code>", manager.get(page).text)
+        assert found is not None
+        assert found[1].startswith(command)
+        assert "New: <code>" not in expert.get(page).text
+
+
 def test_a_held_processing_says_who_holds_it_and_why(expert: Browser) -> None:
     text = expert.get("/processings/proc12-chunk3").text
     assert "Held by M. Manager" in text
@@ -519,6 +529,16 @@ def test_a_fault_of_ours_shows_a_reference_and_no_traceback(app: Flask, expert: 
     assert "This is a fault of b2cal." in answer.text
     assert "reference" in answer.text
     assert "Traceback" not in answer.text
+
+
+def test_with_a_damaged_database_the_site_says_so(app: Flask, expert: Browser, settings: Settings) -> None:
+    app.extensions["b2cal"].database.dispose()
+    for leftover in settings.home.glob("b2cal.db*"):
+        leftover.unlink()
+    settings.folder("b2cal.db").write_bytes(b"no database" * 1000)
+    answer = expert.get("/processings")
+    assert answer.status_code == 503
+    assert "its file may be damaged" in answer.text
 
 
 def test_without_its_database_the_site_says_so(app: Flask, expert: Browser, settings: Settings) -> None:

@@ -58,6 +58,12 @@ def test_from_the_inbox_it_is_one_click_to_submit_with_the_defaults(
     assert find("dE/dx gain").state is State.SUBMITTED
 
 
+def test_what_the_two_ways_to_submit_do_is_said_beside_them(expert: Browser, find: Find) -> None:
+    text = expert.get(f"/calibrations/{find('dE/dx gain').id}").text
+    explained = re.findall(r"<dt>(.+?)</dt>", text[text.index("What do these do?") : text.index("History")])
+    assert {"Submit with defaults", "Change first"} <= set(explained)
+
+
 def test_the_form_untouched_submits_what_it_shows(expert: Browser, find: Find, database: Database) -> None:
     it = find("dE/dx gain")
     fields = fields_of(expert.get(f"/calibrations/{it.id}/submit").text)
@@ -99,7 +105,9 @@ def test_changed_keys_and_a_changed_selection_are_submitted(expert: Browser, fin
         "exclude": "e26r200, e26r204",
         "reason": "all of it",
     }
-    assert expert.post(f"/calibrations/{it.id}/submit", **fields).status_code == 303
+    answer = expert.post(f"/calibrations/{it.id}/submit", **fields)
+    assert answer.status_code == 303
+    assert "max_events_hadron = 20000, mode = full" in unescape(expert.get(answer.location).text)
     made = submission(database, it.id)
     assert made.config["max_events_hadron"] == 20000
     assert made.config["mode"] == "full"

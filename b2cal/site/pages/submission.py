@@ -15,6 +15,7 @@ from b2cal.model import Calibration, Kind, Submission
 from b2cal.releases import ConfigProblem
 from b2cal.site import acts
 from b2cal.site.config_form import PREFIX, Entered, entered, fields, origins, texts_of
+from b2cal.site.decided import facts
 from b2cal.site.desk import desk, reading, stop_reading, visitor
 from b2cal.site.failures import status_of
 from b2cal.site.pages.acting import done
@@ -63,8 +64,8 @@ def submit(number: int) -> Answer:
     except B2calError as error:
         wrong = {p.key: p.message for p in error.problems} if isinstance(error, loop.InvalidConfig) else {}
         return _form(calibration_of(reading(), number), texts, wrong, error)
-    with_what = f" with {len(read.changes)} changed" if read.changes else " with the defaults"
-    return done(f"{it.name} is submitted{with_what}.", url_for("calibration.page", number=number))
+    changed = ", ".join(facts({"changes": read.changes}, {}))
+    return done(f"{it.name} is submitted with {changed or 'the defaults'}.", url_for("calibration.page", number=number))
 
 
 def _submit(number: int, username: str, sent: dict[str, str], read: Entered) -> Submission:

@@ -7,9 +7,12 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
+from b2cal import loop
 from b2cal.loop import FINISHED, OVER
-from b2cal.model import Calibration, Processing, ProcessingState, State, Step
+from b2cal.model import Calibration, Processing, ProcessingState, State, Step, now
 from b2cal.site.looks import CALIBRATION, Look, look_of, worst
+
+from .inbox import n_to_decide
 
 MOST = 100
 
@@ -42,11 +45,12 @@ class StepCount:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """One processing."""
+    """One processing; `deciding` calibrations of it wait for somebody, counted as in what people have to do."""
 
     processing: Processing
     steps: tuple[StepCount, ...]
     window_ends_at: datetime | None
+    deciding: int
 
     @property
     def total(self) -> int:
@@ -55,11 +59,6 @@ class BoardRow:
     @property
     def finished(self) -> int:
         return sum(step.finished for step in self.steps)
-
-    @property
-    def deciding(self) -> int:
-        """Calibrations for which somebody has to decide."""
-        return sum(step.counts.get(state, 0) for step in self.steps for state in (State.REVIEW, State.FAILED))
 
 
 def board(db: Session) -> list[BoardRow]:
@@ -86,7 +85,16 @@ def board(db: Session) -> list[BoardRow]:
             .group_by(Calibration.processing_id)
         )
     }
-    rows = [BoardRow(p, step_counts(counts.get(p.id, {}), p.state), ends.get(p.id)) for p in processings]
+    at = now(db)
+    deciding = {
+        p.id: n_to_decide(loop.ProcessingView(db, p.id), at)
+        for p in processings
+        if p.id in counts and p.state in loop.GOING
+    }
+    rows = [
+        BoardRow(p, step_counts(counts.get(p.id, {}), p.state), ends.get(p.id), deciding.get(p.id, 0))
+        for p in processings
+    ]
     return sorted(rows, key=lambda row: row.processing.state in OVER)
 
 

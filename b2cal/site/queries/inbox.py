@@ -82,6 +82,15 @@ def _tasks(
             yield view, asked, Task.UNPUBLISHED if asked.refused else Task.PUBLISH
 
 
+def n_to_decide(view: loop.ProcessingView, at: datetime) -> int:
+    """How many calibrations of a processing do not go on before somebody decides, whoever that is."""
+    nobody_absent: AbstractSet[str] = frozenset()
+    tasks = [
+        _task_of_manager(view, it, nobody_absent, at) or _task_of_expert(it, at) for it in view.calibrations.values()
+    ]
+    return sum(task not in (None, Task.SUBMIT) for task in tasks)
+
+
 def _concerned(db: Session, username: str, *, is_manager: bool) -> list[int]:
     """Processings that are going on and have something for this person."""
     query = select(Processing.id).where(Processing.state.in_(loop.GOING)).order_by(Processing.id)
