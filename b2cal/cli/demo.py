@@ -87,7 +87,7 @@ PROFILES = {profile.name: profile for profile in (DEMO, SMALL)}
     flag_value=SMALL,
     type=click.UNPROCESSED,
     default=None,
-    help="Fewer and smaller runs, shorter windows: once all has started, about a minute on two cores.",
+    help="Fewer and smaller runs, only to look at: windows of 5 s, about a minute on two cores once all has started.",
 )
 @click.option("--exit", "and_exit", is_flag=True, help="End when the table is shown, instead of keeping the site up.")
 @click.option("--seed", type=int, show_default=str(SEED), help="Of the simulated detector.")

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from b2cal import batch
+from b2cal.cli.demo import DEMO, SMALL
 from b2cal.cli.main import group
 from b2cal.loop import PROCESSING_RULES, RULES, Reason, Verb
 from b2cal.model import Role
@@ -92,6 +93,13 @@ def setting_keys() -> list[str]:
         for name, value in tree.items()
         for inner in (value if isinstance(value, dict) else [""])
     ]
+
+
+def test_the_times_of_the_demo_are_those_that_the_quick_start_tells():
+    page = " ".join((DOCS / "quick_start.md").read_text().split())
+    assert f"with a window of {DEMO.window_s:g} s" in page
+    assert f"after a notice of {DEMO.notice_s:g} s" in page
+    assert f"its window is {SMALL.window_s:g} s and the notice {SMALL.notice_s:g} s, too short to take part" in page
 
 
 @pytest.fixture(scope="module")
