@@ -6,6 +6,7 @@ from html import escape
 
 NODE_WIDTH, NODE_HEIGHT, PITCH = 112, 36, 66
 LANE = 78
+READABLE = 520
 ROOM_WIDTH, ROOM_HEIGHT, ROOM_GAP = 104, 32, 12
 
 _LINE = 'fill="none" stroke="currentColor" stroke-width="1.2"'
@@ -127,7 +128,9 @@ def _text(text: str, x: float, y: float, *, anchor: str = "middle", size: int = 
 
 
 def _svg(width: float, height: float, parts: Sequence[str], text: str) -> str:
-    size = f'viewBox="-4 -4 {width + 8} {height + 8}" width="{width + 8}"'
+    least = min(width + 8, READABLE)  # as narrow as the page, but not too small to read: then it scrolls
+    style = f"display: block; width: 100%; min-width: {least}px; max-width: {width + 8}px; height: auto"
+    size = f'viewBox="-4 -4 {width + 8} {height + 8}" style="{style}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(text)}">'
     # Markdown takes everything up to an empty line as HTML.
     return "\n".join(['<div style="overflow-x: auto">', head, _ARROW, *parts, "</svg>", "</div>"])

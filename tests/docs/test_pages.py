@@ -172,6 +172,16 @@ def test_every_change_of_state_is_drawn(built):
 
 
 @BUILDS
+def test_a_drawing_is_as_wide_as_the_page_and_stays_readable(built):
+    for page in ("the_loop.html", "working_on_b2cal.html"):
+        for drawn in re.findall(r"<svg[^>]*aria-label=[^>]*>", (built / page).read_text()):
+            assert not re.search(r' width="', drawn)
+            least = re.search(r"width: 100%; min-width: ([\d.]+)px; max-width: ([\d.]+)px", drawn)
+            assert least is not None
+            assert float(least[1]) <= min(520, float(least[2]))
+
+
+@BUILDS
 def test_every_setting_retry_rule_and_command_has_its_line(built):
     operating, cli = (text_of((built / page).read_text()) for page in ("operating.html", "cli.html"))
     assert not [key for key in setting_keys() if f" {key} " not in operating]
