@@ -14,8 +14,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from b2cal.core.errors import B2calError
-from b2cal.core.refusal import explained, sentence, suggestion
+from b2cal.core.errors import B2calError, listed, sentence
+from b2cal.refusal import explained, suggestion
 
 PREFIX, FILE = "B2CAL_", "b2cal.toml"
 
@@ -177,7 +177,7 @@ def read_settings() -> Settings:
     except ValidationError as error:
         wrong = [f"{'.'.join(map(str, place))} {what}".lstrip() for place, what in explained(error, Settings)]
         raise SettingsRefused(
-            sentence(f"The settings cannot be used: {'; '.join(wrong)}"),
+            sentence(f"The settings cannot be used: {listed(wrong)}"),
             f"Correct {FILE} in this folder, or the environment variables {PREFIX}*.",
         ) from error
     except SettingsError as error:

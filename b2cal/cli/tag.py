@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from b2cal import conditions, loop
 from b2cal.conditions import Entry
+from b2cal.core.errors import listed
 from b2cal.core.iov import IoV
 from b2cal.loop import Act
 from b2cal.model import GlobalTag, TagIov, TagState
@@ -45,7 +46,7 @@ def add(desk: Desk, name: str, files: tuple[Path, ...], *, runs: IoV, open_end: 
     problems = [problem for check in checks for problem in check.problems]
     if problems:
         raise conditions.PublicationRefused(
-            f"Nothing was put into {name}: {'; '.join(problems)}.", "Correct the files and try again."
+            f"Nothing was put into {name}: {listed(problems)}.", "Correct the files and try again."
         )
     stored = [desk.workplace.store.put(check.path, check.identity, check.checksum) for check in checks]
     iov = IoV(runs.first, None) if open_end else runs

@@ -19,6 +19,7 @@ from b2cal.conditions import (
     tag_named,
     unpacked,
 )
+from b2cal.core.errors import listed
 from b2cal.core.iov import IoV
 from b2cal.model import Calibration
 
@@ -209,6 +210,6 @@ def _problems(wanted: Wanted, given: Sequence[Given], checks: Mapping[Path, File
 
 def _refusal(calibration: str, problems: Sequence[str]) -> InvalidChoice:
     return InvalidChoice(
-        f"These payloads cannot replace those of {calibration}: {'; '.join(problems)}.",
+        f"These payloads cannot replace those of {calibration}: {listed(problems)}.",
         hint="Nothing was written. Correct them and give them again.",
     )

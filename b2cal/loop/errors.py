@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from b2cal.core.errors import B2calError
+from b2cal.core.errors import B2calError, listed
 
 if TYPE_CHECKING:
     from b2cal.releases import ConfigProblem
@@ -33,6 +33,6 @@ class InvalidConfig(B2calError):
     """The configuration breaks the schema; `problems` has one entry per key."""
 
     def __init__(self, problems: "Sequence[ConfigProblem]") -> None:
-        listed = "; ".join(f"{problem.key}: {problem.message.rstrip('.')}" for problem in problems)
-        super().__init__(f"The configuration cannot be used: {listed}.", hint="Correct these keys and submit again.")
+        said = listed(f"{problem.key}: {problem.message}" for problem in problems)
+        super().__init__(f"The configuration cannot be used: {said}.", hint="Correct these keys and submit again.")
         self.problems = tuple(problems)

@@ -15,7 +15,7 @@ from b2cal.conditions import (
     store_payload,
 )
 from b2cal.core.apart import CannotWorkApart
-from b2cal.core.errors import B2calError
+from b2cal.core.errors import B2calError, listed
 from b2cal.core.files import CannotWrite
 from b2cal.core.iov import IoV
 from b2cal.data import NewFile, register_produced
@@ -99,7 +99,7 @@ def _copied(view: ProcessingView, calibration: Calibration, attempt: Attempt) ->
     entries = view.fitted_in(read)
     problems = coverage_problems(entries, view.requested, names)
     if problems:
-        return Harvest(Ended(Outcome.FAILED, message=f"The tag {source} cannot be copied: {'; '.join(problems)}."))
+        return Harvest(Ended(Outcome.FAILED, message=f"The tag {source} cannot be copied: {listed(problems)}."))
     ended = Ended(Outcome.CONSTANTS, message=f"Copied from {source}", names_read=frozenset(names))
     return Harvest(ended, copied=entries)
 
@@ -124,7 +124,7 @@ def _harvest(workplace: Workplace, ended: Ended, owned: set[str], requested: IoV
     entries = [Entry(p.name, p.first, p.last, 0, p.identity) for p in ended.payloads]
     problems += coverage_problems(entries, requested, owned, ended.without_data)
     if problems:
-        return Harvest(Ended(Outcome.FAILED, message=f"Its payloads were refused: {'; '.join(problems)}."))
+        return Harvest(Ended(Outcome.FAILED, message=f"Its payloads were refused: {listed(problems)}."))
     stored = [workplace.store.put(check.path, check.identity, check.checksum) for check in checks]
     return Harvest(ended, payloads=list(zip(ended.payloads, stored, strict=True)))
 

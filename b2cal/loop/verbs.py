@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from b2cal.conditions import tag_named
+from b2cal.core.errors import listed
 from b2cal.data import selection_problems
 from b2cal.model import Attempt, Calibration, GroupState, JobGroup, Kind, Role, State, Submission
 from b2cal.releases import config_problems
@@ -154,7 +155,7 @@ def _checked_fallback(db: Session, calibration_id: int, name: str) -> int:
     _, problems = entries_of_tag(ProcessingView(db, calibration.processing_id), calibration, tag.id)
     if problems:
         raise InvalidChoice(
-            f"The tag {name} cannot stand in for {calibration.name}: {'; '.join(problems)}.",
+            f"The tag {name} cannot stand in for {calibration.name}: {listed(problems)}.",
             hint="Choose another fallback, or none: then the constants of the base stay valid.",
         )
     return tag.id
@@ -327,9 +328,7 @@ def _checked_selection(calibration: Calibration, selection: dict[str, Any] | Non
         return {}
     problems = selection_problems(calibration.processing.release.vocabulary, definition.settings, chosen)
     if problems:
-        raise InvalidChoice(
-            f"The selection cannot be used: {'; '.join(problems)}.", hint="Correct it and submit again."
-        )
+        raise InvalidChoice(f"The selection cannot be used: {listed(problems)}.", hint="Correct it and submit again.")
     return chosen
 
 

@@ -5,11 +5,12 @@ from .config import ConfigProblem, config_problems, merged_config
 from .errors import ReleaseRefused
 from .filters import DATA_TAG, Asked, Vocabulary, asked_for, filter_problems, shown, streams_of
 from .graph import find_cycle, graph
-from .inspection import Inspection, inspect
+from .inspection import TIME_LIMIT_S, Inspection, inspect
 from .snapshot import folder
 
 __all__ = [
     "DATA_TAG",
+    "TIME_LIMIT_S",
     "Added",
     "Asked",
     "ConfigProblem",

@@ -1,6 +1,5 @@
 """expert_config: changes over its defaults, and what is wrong with a changed one."""
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,9 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from b2cal.core.checksums import canonical_json
+from b2cal.core.errors import sentence
 from b2cal.model import Definition
+from b2cal.refusal import suggestion
 
 from .schema import Schema
 
@@ -134,10 +135,7 @@ def _reason(keyword: str, wanted: Any, found: Any) -> str:
 
 
 def _suggestion(key: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"known are {', '.join(known)}." if known else "there is nothing to configure."
+    return sentence(suggestion(key, known) if known else "there is nothing to configure")
 
 
 def _shown(value: Any) -> str:

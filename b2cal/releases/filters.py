@@ -5,9 +5,11 @@ values of one category are alternatives, categories must all be fulfilled, `NOT 
 wanted value asks for nothing but that; so does `Either`. (Belle II states none of this; it is concluded from use.)
 """
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+
+from b2cal.core.errors import sentence
+from b2cal.refusal import suggestion
 
 DATA_TAG = "Data Tag"
 """The category that says which streams a data name reads; all others are about runs."""
@@ -69,9 +71,8 @@ def filter_problems(vocabulary: Vocabulary, filters: Sequence[str]) -> list[str]
         if len(categories) > 1:
             problems.append(f"asks for {value!r}, which may be a {' or a '.join(categories)}; rename one of them.")
         if not categories:
-            close = difflib.get_close_matches(value, known, n=1)
-            suggestion = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(map(shown, known))}."
-            problems.append(f"asks for {value!r}, which is no filter of this release; {suggestion}")
+            meant = suggestion(value, [shown(each) for each in known])
+            problems.append(sentence(f"asks for {value!r}, which is no filter of this release; {meant}"))
     for asked in asked_for(vocabulary, filters):
         both = set(asked.unwanted) & {*asked.wanted, EITHER}
         problems += [f"asks for {value!r} and for its opposite." for value in sorted(both)]

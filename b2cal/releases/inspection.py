@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from b2cal.core.errors import B2calError
+from b2cal.core.errors import B2calError, sentence
 from b2cal.model import Definition, DefinitionPayload, Kind
 
 from .config import boundary_problems, carrying_problems, problems_by_schema
@@ -102,7 +102,9 @@ def _import_problems(described: Sequence[Described]) -> list[str]:
         path = " -> ".join(cycle)
         problems.append(f"These scripts import each other in a circle: {path}. Take out one dependency.")
         broken = {name: script for name, script in broken.items() if name not in cycle}
-    return problems + [f"{name} cannot be imported: {s.error}. {s.hint}".rstrip() for name, s in broken.items()]
+    return problems + [
+        sentence(f"{name} cannot be imported: {s.error}") + f" {s.hint}".rstrip() for name, s in broken.items()
+    ]
 
 
 def _definition(entry: Entry, script: Described) -> Definition:

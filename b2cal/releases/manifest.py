@@ -8,8 +8,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from b2cal.core.refusal import explained, sentence
+from b2cal.core.errors import sentence
 from b2cal.model import Kind, Step
+from b2cal.refusal import explained
 
 from .errors import ReleaseRefused
 

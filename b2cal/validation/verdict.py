@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from b2cal.core.errors import sentence
 from b2cal.model import Grade
 
 from .check import Check, Limits, Origin, Quantity
@@ -62,7 +63,7 @@ def _measured(measurement: Mapping[str, Any], limits: Mapping[str, Mapping[str, 
         quantity = _quantity(name, measurement)
         return Check.of(quantity, _limits_for(quantity, limits))
     except (KeyError, TypeError, ValueError) as error:
-        return _failure(name, f"It cannot be judged: {error!s}.")
+        return _failure(name, sentence(f"It cannot be judged: {error!s}"))
 
 
 def _quantity(name: str, measurement: Mapping[str, Any]) -> Quantity:
@@ -92,7 +93,7 @@ def _with_limits_of_script(check: Check, limits: Mapping[str, Mapping[str, Any]]
     try:
         return Check.of(check.quantity, Limits.of_script(limits[check.name]), check.note)
     except (KeyError, TypeError, ValueError) as error:
-        return _failure(check.name, f"It cannot be judged: {error!s}.")
+        return _failure(check.name, sentence(f"It cannot be judged: {error!s}"))
 
 
 def _never_measured(name: str) -> Check:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from b2cal import loop
-from b2cal.core.errors import B2calError
+from b2cal.core.errors import B2calError, listed
 from b2cal.data import Inputs, selection_problems
 from b2cal.loop import Act, Choice
 from b2cal.model import Calibration, Kind, Submission
@@ -86,7 +86,7 @@ def _preview(it: Calibration, texts: dict[str, str], sent: dict[str, str]) -> An
     chosen = _selection(it, sent) or {"filters": acts.default_filters(it)}
     problems = selection_problems(it.processing.release.vocabulary, it.definition.settings, chosen)
     if problems:
-        return _form(it, texts, {}, loop.InvalidChoice(f"The selection cannot be used: {'; '.join(problems)}."))
+        return _form(it, texts, {}, loop.InvalidChoice(f"The selection cannot be used: {listed(problems)}."))
     found = loop.inputs_of(loop.ProcessingView(reading(), it.processing_id), it, chosen)
     return _form(it, texts, {}, would_take=Would(report([run.to_json() for run in found.runs]), found))
 

@@ -1,14 +1,11 @@
 """Why something that a person wrote is refused, in words for people."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from inspect import isclass
-from typing import TYPE_CHECKING, get_args
+from typing import Any, get_args
 
-# pydantic is not where jobs run, and this room is shipped with them.
-if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
-    from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ValidationError
 
 _WANTED = {
     "bool_parsing": "must be true or false",
@@ -46,13 +43,7 @@ def suggestion(word: str, known: Sequence[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
 
 
-def sentence(*parts: str) -> str:
-    """One sentence of these parts, ended once: a part that brings its own end keeps it."""
-    text = " ".join(part for part in parts if part).rstrip()
-    return text if text.endswith((".", "?", "!")) else f"{text}."
-
-
-def explained(error: "ValidationError", model: type["BaseModel"]) -> Iterator[tuple[tuple[int | str, ...], str]]:
+def explained(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[tuple[int | str, ...], str]]:
     """The place of each thing that a model refuses, and what is wrong there, without its full stop.
 
     Unknown keys come first: as a rule something else is missing because of them.
@@ -62,7 +53,7 @@ def explained(error: "ValidationError", model: type["BaseModel"]) -> Iterator[tu
         yield detail["loc"], _explained(detail, model)
 
 
-def _explained(detail: "ErrorDetails", model: type["BaseModel"]) -> str:
+def _explained(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         *place, key = detail["loc"]
@@ -73,13 +64,11 @@ def _explained(detail: "ErrorDetails", model: type["BaseModel"]) -> str:
         return _LENGTH[kind].format(**context)
     if kind in _WANTED:
         return f"{_WANTED[kind].format(**context)}, not {detail['input']!r}"
-    return f"cannot be used: {detail['msg'].rstrip('.')}"
+    return f"cannot be used: {str(detail['msg']).removesuffix('.')}"
 
 
-def _known(model: type["BaseModel"], place: Sequence[int | str]) -> list[str]:
+def _known(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
     """The keys that there are at a place in a model."""
-    from pydantic import BaseModel
-
     for part in place:
         if isinstance(part, str):
             annotation = model.model_fields[part].annotation
