@@ -1,4 +1,4 @@
-# Each command does all its own set-up; the second time that costs nothing.
+# Each command does all its own set-up; the second time that costs nothing. `make` alone, or `make help`, prints these lines:
 #
 #   make demo [ARGS="--exit --small"]   the whole loop on simulated data, with the site; Ctrl-C ends it
 #   make test                           lint, then every group of tests
@@ -13,8 +13,11 @@ READY := .venv/.ready
 NPM_READY := assets/node_modules/.ready
 ARGS ?=
 
-.PHONY: demo test lint docs lock assets proof setup
+.PHONY: help demo test lint docs lock assets proof setup
 .DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#   //p' Makefile
 
 demo: setup
 	$(BIN)/b2cal demo $(ARGS)

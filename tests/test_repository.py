@@ -242,3 +242,10 @@ def test_a_wheel_holds_all_that_the_demo_needs(tmp_path):
     wanted |= {str(path.relative_to(PACKAGE)) for path in tracked("b2cal")}
     assert {f"b2cal/{name}" for name in wanted} <= packed
     assert not [name for name in packed if name.startswith("b2cal/tests") or "__pycache__" in name]
+
+
+@pytest.mark.parametrize("asked", [[], ["help"]])
+def test_make_alone_prints_what_there_is_and_starts_nothing(asked: list[str]) -> None:
+    told = subprocess.run(["make", *asked], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"^make (\w+)", told, flags=re.MULTILINE) == ["demo", "test", "lint", "proof", "lock", "assets"]
+    assert len(told.splitlines()) == 6
