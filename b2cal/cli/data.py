@@ -19,6 +19,10 @@ class SimulationFailed(B2calError):
     """The simulation ended with an error."""
 
 
+class NothingUsable(B2calError):
+    """A folder holds files, and no calibration can read any of them."""
+
+
 @click.group()
 def data() -> None:
     """Runs and files."""
@@ -31,11 +35,18 @@ def scan(desk: Desk, folder: Path) -> None:
     """Register the runs and files below FOLDER; what waits for them looks again.
 
     Files that were moved to FOLDER stay the same files. Where FOLDER is gone, its files are not used any more.
+
+    Exit code 1 if there are files and none of them can be used.
     """
     report = catalogue.scan(desk.workplace.database, folder)
     # Also when nothing is new: the scan before may have been killed here, and a surplus file that is gone helps, too.
     desk.write(loop.data_arrived)
     desk.done(str(report), **report.to_json())
+    if report.unreadable and not report.n_usable and folder.exists():
+        raise NothingUsable(
+            f"None of the {len(report.unreadable)} files below {folder} can be used.",
+            "The reason stands beside each. Correct them and scan again.",
+        )
 
 
 @data.command()

@@ -41,6 +41,9 @@ _FILE_TROUBLE = (
 _SERVER_TROUBLE = "See that the server runs, and that `database_url` names it with the right user and password."
 
 
+_UNLIMITED = 100_000
+
+
 class Desk:
     """Made once per command."""
 
@@ -49,6 +52,8 @@ class Desk:
         self.as_json = as_json
         # Texts come from scripts, files and people: a bracket in them is a bracket, and `:x:` no picture.
         self.console = Console(highlight=False, markup=False, emoji=False)
+        if not self.console.is_terminal:
+            self.console.width = _UNLIMITED  # who reads a pipe or a file wants whole lines
         self.errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
     @cached_property
@@ -100,7 +105,7 @@ class Desk:
         """Print a table."""
         table = Table(title=title, title_justify="left", header_style="bold")
         for column in columns:
-            table.add_column(column)
+            table.add_column(column, overflow="fold")  # a path that is cut is of no use
         for row in rows:
             table.add_row(*map(str, row))
         self.console.print(table)
@@ -122,10 +127,18 @@ def trouble(error: DBAPIError, settings: Settings) -> DatabaseTrouble:
     with suppress(DBAPIError):
         present, newest = schema(database)
         if present != newest:
-            hint = f"Its schema is {present}, this b2cal needs {newest}: stop b2cal and run `b2cal init`."
+            remedy = schema_remedy(present, newest)
+            hint = f"Its schema is {present}, this b2cal needs {newest}: {remedy}."
     database.dispose()
     said = error.orig.args[-1] if error.orig is not None and error.orig.args else error
     return DatabaseTrouble(f"The calibration database at {url.render_as_string()} cannot be used: {said}.", hint)
+
+
+def schema_remedy(present: str | None, newest: str | None) -> str:
+    """What to do about a database with the schema of another b2cal; part of a sentence."""
+    if present is not None and newest is not None and present > newest:  # revisions are numbered
+        return "this b2cal is older than the one that upgraded it: use that one"
+    return "stop b2cal and run `b2cal init`"
 
 
 REASON = click.option("--reason", "-m", default="", help="Why; kept with the decision.")

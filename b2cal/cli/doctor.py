@@ -21,7 +21,7 @@ from b2cal.model import Database, GlobalTag, Lease, Outbox, Payload, now, schema
 from b2cal.settings import Settings, SettingsRefused
 
 from .components import Address, components
-from .desk import Desk, pass_desk, trouble
+from .desk import Desk, pass_desk, schema_remedy, trouble
 from .ports import refusal, taken
 
 _SKEW_ALLOWED = timedelta(seconds=2)
@@ -102,7 +102,8 @@ def _port(who: str, address: Address) -> Finding:
 def _schema(_settings: Settings, database: Database) -> Finding:
     present, newest = schema(database)
     if present != newest:
-        return Finding("schema", Health.ILL, f"is {present}, this b2cal needs {newest}", "Run `b2cal init`.")
+        says, remedy = f"is {present}, this b2cal needs {newest}", schema_remedy(present, newest)
+        return Finding("schema", Health.ILL, says, f"{remedy[0].upper()}{remedy[1:]}.")
     return Finding("schema", Health.WELL, f"newest ({newest})")
 
 

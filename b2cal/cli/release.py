@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from rich.status import Status
 
 from b2cal import releases
 
@@ -25,8 +26,9 @@ def add(desk: Desk, folder: Path) -> None:
 
     The same contents are the same release: to go back to an earlier one, add its folder again.
     """
-    inspection = releases.inspect(folder)
-    added = releases.add(desk.workplace.database, desk.settings, folder)
+    with _importing(desk):
+        inspection = releases.inspect(folder)
+        added = releases.add(desk.workplace.database, desk.settings, folder)
     sentence = f"Release {inspection.name} ({added.digest[:12]}) with {len(inspection.definitions)} definitions."
     if added.known:
         sentence += " It was known already; new processings take it again."
@@ -47,7 +49,13 @@ def add(desk: Desk, folder: Path) -> None:
 @pass_desk
 def check(desk: Desk, folder: Path) -> None:
     """Check a folder of scripts without keeping anything."""
-    inspection = releases.inspect(folder)
+    with _importing(desk):
+        inspection = releases.inspect(folder)
     if inspection.problems:
         raise releases.ReleaseRefused(str(folder), inspection.problems, "Correct the scripts and check again.")
     desk.done(f"{len(inspection.definitions)} definitions, nothing to complain about.", flags=list(inspection.flags))
+
+
+def _importing(desk: Desk) -> Status:
+    """What a terminal shows meanwhile: a script that does not come to its end takes the whole time."""
+    return desk.errors.status(f"Importing the scripts, for {releases.TIME_LIMIT_S:.0f} s at most ...")

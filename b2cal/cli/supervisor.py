@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 ROUND_S = 0.2
 LISTEN_EVERY_S = 2.0
 END_WITHIN_S = 5.0
+FORGOTTEN_AFTER_S = 60.0
+"""A trouble that was not met for so long is told again; before, it would fill the log round by round."""
+
 LOG_BYTES = 20_000_000
 KEPT_LOGS = 5
 
@@ -44,8 +47,7 @@ class Supervisor:
         self._thread = Thread(target=self._rounds, name="supervisor")
         self._listened_at = monotonic()
         self._told = ""
-        self._troubles: set[str] = set()
-        self._old_troubles: set[str] = set()
+        self._troubles: dict[str, float] = {}
 
     @property
     def status(self) -> tuple[ComponentStatus, ...]:
@@ -86,7 +88,6 @@ class Supervisor:
 
     def _rounds(self) -> None:
         while not self._stopping.wait(ROUND_S):
-            self._old_troubles, self._troubles = self._troubles, set()
             for watch in self._watches:
                 self._carefully(watch.round)
             if monotonic() - self._listened_at > LISTEN_EVERY_S:
@@ -98,8 +99,10 @@ class Supervisor:
         try:
             act()
         except Exception as error:  # a full disk, a process that does not die: no reason to leave the others alone
-            self._troubles.add(str(error))
-            if str(error) not in self._old_troubles:  # not again in every round
+            at = monotonic()
+            recent = {trouble: met for trouble, met in self._troubles.items() if at - met < FORGOTTEN_AFTER_S}
+            self._troubles = recent | {str(error): at}
+            if str(error) not in recent:
                 log.exception("The supervisor could not do all of its round")
 
     def _listen(self) -> None:

@@ -33,6 +33,11 @@ class ScanReport:
     files_changed: int = 0
     files_restored: int = 0
 
+    @property
+    def n_usable(self) -> int:
+        """How many files of the folder can be read, whether they were known before or not."""
+        return self.files_unchanged + self.files_added + self.files_moved + self.files_changed
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -43,7 +48,9 @@ class ScanReport:
             f" {self.files_moved} moved, {self.files_changed} changed, {self.files_unchanged} as before,"
             f" {len(self.unreadable)} not usable."
         )
-        return "\n".join([counts, *(f"  {path}: {reason}" for path, reason in self.unreadable.items())])
+        left_out = [f"  {path}: {reason}" for path, reason in self.unreadable.items()]
+        to_do = ["Files that are not usable are left out until they are corrected and scanned again."] * bool(left_out)
+        return "\n".join([counts, *left_out, *to_do])
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from b2cal import loop
+from b2cal.cli.data import NothingUsable
 from b2cal.cli.main import group
 from tests import factories
 from tests.data.catalogues import registry_entry, root_file, write_registry
@@ -54,3 +55,20 @@ def test_a_scan_tells_of_files_that_were_moved_and_of_folders_that_are_gone(tmp_
     assert "0 new, 1 moved" in scan(moved)
     shutil.rmtree(moved)
     assert "it is not there any more" in scan(moved)
+
+
+def test_a_scan_that_finds_no_file_that_can_be_used_says_so_and_ends_with_1(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "runs.json").write_text("[]")
+    (raw / "bhabha_e0026_r00100.root").touch()
+    environment = {"B2CAL_HOME": str(world.workplace.settings.home)}
+    ended = CliRunner().invoke(group, ["data", "scan", str(raw)], env=environment)
+    assert ended.exit_code == 1
+    assert "left out until they are corrected" in ended.output
+    assert isinstance(ended.exception, NothingUsable)
+    assert str(ended.exception) == f"None of the 1 files below {raw} can be used."
+    (raw / "bhabha_e0026_r00100.root").unlink()
+    assert CliRunner().invoke(group, ["data", "scan", str(raw)], env=environment).exit_code == 0
+    world.database.dispose()

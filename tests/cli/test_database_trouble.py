@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from b2cal.cli.desk import DatabaseTrouble
 from b2cal.cli.main import group, main
 from b2cal.model.database import UnusableUrl
+from b2cal.model.migrate import NewerSchema
 from tests import factories
 from tests.small_loop import free_ports
 
@@ -123,6 +124,20 @@ def test_an_older_schema_says_to_run_init(home: Path) -> None:
     assert sentence.endswith("no such column: person.full_name.")
     assert hint.startswith("Its schema is 0012, this b2cal needs ")
     assert hint.endswith("run `b2cal init`.")
+
+
+def test_the_database_of_a_newer_b2cal_says_that_this_one_is_older(home: Path) -> None:
+    database = factories.database(home)
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("ALTER TABLE person RENAME COLUMN full_name TO name"))
+    _, hint = told(["person", "list"])
+    assert "this b2cal is older" in hint
+    assert "b2cal init" not in hint
+    assert "This b2cal is older" in " ".join(run(["doctor"]).output.split())
+    refused = run(["init"]).exception
+    assert isinstance(refused, NewerSchema)
+    assert "older" in str(refused)
 
 
 def test_the_shell_sees_no_traceback(

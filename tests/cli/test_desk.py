@@ -34,3 +34,22 @@ def test_a_database_in_the_home_is_not_taken_for_the_one_that_the_settings_name(
     with pytest.raises(NotReady, match=r"missing\.db"):
         _ = Desk(None, as_json=False).workplace
     assert not Path(missing.database or "").exists()
+
+
+PATH = "/a/long/home/attempts/" + "0123456789/" * 12
+
+
+def test_a_table_that_is_piped_has_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    Desk(None, as_json=False).table("Jobs", ("Job", "Folder"), [(1, PATH)])
+    assert PATH in capsys.readouterr().out
+
+
+def test_in_a_narrow_terminal_nothing_of_a_table_is_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    Desk(None, as_json=False).table("Jobs", ("Job", "Folder"), [(1, PATH)])
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) < 200
+    assert PATH in "".join(line.strip("│ ").split("│")[-1].strip() for line in told.splitlines())

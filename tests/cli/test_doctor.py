@@ -69,7 +69,7 @@ def two_payloads_for_one_run(db: Session) -> None:
 @pytest.mark.parametrize(
     ("damage", "what", "says", "do"),
     [
-        (an_old_schema, "schema", "is 0001, this b2cal needs", "Run `b2cal init`."),
+        (an_old_schema, "schema", "is 0001, this b2cal needs", "run `b2cal init`."),
         (a_lost_payload, "payloads", "1 of 1 payload files are missing, ffffffffffff first", "from the backup."),
         (two_payloads_for_one_run, "tags", "Gains in main has two payloads for e26r2", "Report this"),
     ],

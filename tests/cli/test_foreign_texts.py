@@ -77,9 +77,10 @@ def test_the_demo_shows_them(home: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert HOSTILE in capsys.readouterr().out
 
 
-def test_a_sentence_says_what_was_done_with_them() -> None:
-    added = CliRunner().invoke(group, ["person", "add", HOSTILE, "--password", "secret"])
-    assert said(added).startswith(f"✓ {HOSTILE} may log in")
+def test_a_sentence_says_what_was_done_with_them(capsys: pytest.CaptureFixture[str]) -> None:
+    Desk(None, as_json=False).done(f"{HOSTILE} is done.")
+    assert capsys.readouterr().out == f"✓ {HOSTILE} is done.\n"
+    said(CliRunner().invoke(group, ["person", "add", "ruth", "--name", HOSTILE, "--password", "secret"]))
     assert HOSTILE in said(CliRunner().invoke(group, ["person", "list"]))
 
 

@@ -406,6 +406,18 @@ def test_in_a_home_that_becomes_read_only_what_died_is_started_again_and_told_wh
     assert told_once  # not in every round
 
 
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_the_same_trouble_is_not_told_each_time_the_supervisor_listens(
+    start: Callable[..., Supervisor], caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as asked:
+        address = Address("127.0.0.1", asked.getsockname()[1], "site.port")
+        start(replace(python("site", WAITS), address=address), replace(python("agent", WAITS), lease_in="nonsense"))
+        for _ in range(5):
+            asked.accept()[0].close()
+    assert caplog.text.count("The supervisor could not do all of its round") == 1
+
+
 # --- stop -------------------------------------------------------------------------------------------------------------
 
 
