@@ -85,7 +85,16 @@ def submit(
         choice = Choice(dict(changes), json.loads(selection) if selection else None)
     except ValueError as error:
         raise click.BadParameter(f"not JSON: {error}", param_hint="--selection") from error
-    _act(desk, processing, name, reason, lambda db, c, act: loop.submit(db, c.id, choice, act), done="submitted")
+
+    def unit(db: Session) -> str:
+        calibration = ProcessingView.of(db, processing).calibration(name)
+        act = Act(loop.actor(db, desk.username, calibration), calibration.version, reason)
+        submission = loop.submit(db, calibration.id, choice, act)
+        return loop.repeats_rejected(ProcessingView.of(db, processing), submission)
+
+    sentence = f"{name} in {processing}: submitted."
+    warning = desk.write(unit)
+    desk.done(f"{sentence} {warning}".rstrip(), processing=processing, calibration=name, warning=warning)
 
 
 def _plain(command: str, verb: Callable[[Session, int, Act], None], does: str, done: str) -> None:

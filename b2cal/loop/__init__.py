@@ -8,11 +8,13 @@ from .calendar import spoken_days
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
+from .inputs import inputs_of, lacks_selection, selection_by_default
 from .jobs import Jobs, NextTry, StageJobs, by_attempt, next_try, stages_of, together
 from .named import person_named, release_named, without_password
 from .outages import SIGN_EVERY, site_is_there, site_seen_at
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release
 from .publication import Preview, advance_processing, publication_preview, publish
+from .rejections import defaults_were_rejected, last_rejection, rejected_by, repeats_rejected
 from .rules import FINISHED, GOING, OVER, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Rule, Verb
 from .signals import signals
 from .tags import add_to_tag, create_tag, set_tag_state
@@ -37,7 +39,7 @@ from .verbs import (
 )
 from .vetoes import Subsystem, begin_standing_veto, end_standing_veto, standing_vetoes, subsystems, veto_subsystem
 from .view import Freshness, ProcessingView, Standing
-from .waiting import Why, inputs_of, lacks_selection, selection_by_default, why
+from .waiting import Why, why
 from .windows_and_reminders import asks_for_inputs, asks_to_be_submitted, inputs_asked_at, spoken
 from .words import job_in_words, stage_in_words, state_in_words
 from .workplace import Workplace, open_workplace
@@ -98,6 +100,7 @@ __all__ = [
     "create_tag",
     "data_arrived",
     "default_config",
+    "defaults_were_rejected",
     "end_standing_veto",
     "extend",
     "go_on",
@@ -107,6 +110,7 @@ __all__ = [
     "job_in_words",
     "keep",
     "lacks_selection",
+    "last_rejection",
     "lift",
     "manager",
     "name_deputy",
@@ -118,8 +122,10 @@ __all__ = [
     "publish",
     "reassign",
     "reject",
+    "rejected_by",
     "release",
     "release_named",
+    "repeats_rejected",
     "replace",
     "restart",
     "select_data",

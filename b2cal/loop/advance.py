@@ -9,16 +9,18 @@ from sqlalchemy.orm import Session
 from b2cal.model import Calibration, Grade, Outcome, State, now
 
 from .actors import THE_LOOP
-from .attempts import automatic_was_rejected, begin, defaults_were_rejected
+from .attempts import begin
 from .errors import Conflict, InvalidChoice, InvalidConfig
+from .inputs import lacks_selection
 from .judging import judge_attempt
 from .outages import give_back, gives_up_site_at, site_awaited_since
+from .rejections import automatic_was_rejected, defaults_were_rejected
 from .results import bring_back
 from .rules import FINISHED, GOING, OVER, Verb
 from .transition import Act, say, transition
 from .verbs import Choice, restart, sign_off, submit, withdraw
 from .view import Freshness, ProcessingView
-from .waiting import Lack, all_green, always_asks, lacking, lacks_selection, obstacle, put_to_manager
+from .waiting import Lack, all_green, always_asks, lacking, obstacle, put_to_manager
 from .windows_and_reminders import asks_for_inputs, next_due, next_reminder, spoken
 from .workplace import Workplace
 
@@ -103,10 +105,16 @@ def _remind_or_submit(workplace: Workplace, processing: str, calibration: str) -
         it.reminders_sent += 1
         left = spoken(it.window_ends_at - now(db))
         key = f"reminder:{it.id}:{it.window_ends_at.isoformat()}:{it.reminders_sent}"
-        say(db, key, it, it.expert, f"Submitted with the defaults in {left} unless you change something.")
+        say(db, key, it, it.expert, _reminder(view, it, left))
         return True
 
     return workplace.database.write(unit)
+
+
+def _reminder(view: ProcessingView, it: Calibration, left: str) -> str:
+    if defaults_were_rejected(view, it):
+        return f"Nothing is submitted unless you change something ({left} left): the defaults were rejected."
+    return f"Submitted with the defaults in {left} unless you change something."
 
 
 def _submit_defaults(db: Session, view: ProcessingView, it: Calibration) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
@@ -33,9 +32,9 @@ from b2cal.model import (
 from b2cal.runtime import OUTPUTS, Constants, InputFile, JobOutcome, StageOutcome, WantGroup, Work
 
 from .by_hand import ByHand
-from .defaults import default_config
+from .inputs import inputs_of
+from .rejections import seed_of
 from .view import ProcessingView
-from .waiting import inputs_of, selection_by_default
 from .workplace import Workplace
 
 
@@ -49,7 +48,7 @@ def begin(view: ProcessingView, calibration: Calibration, submission: Submission
         submission_id=submission.id,
         number=(db.scalar(select(func.max(Attempt.number)).where(Attempt.calibration_id == calibration.id)) or 0) + 1,
         live=True,
-        seed=_seed(db, calibration, submission.config, reads, inputs),
+        seed=seed_of(db, calibration, submission.config, reads, inputs),
         runs=_run_report(inputs),
         started_at=now(db),
         message="",
@@ -125,57 +124,6 @@ def _freeze(
         for entry, producer in reads
     )
     db.flush()
-
-
-def defaults_were_rejected(view: ProcessingView, calibration: Calibration) -> bool:
-    """Whether the defaults on today's inputs and constants are a combination that was rejected."""
-    return _was_rejected(view, calibration, default_config(calibration), selection_by_default(calibration))
-
-
-def automatic_was_rejected(view: ProcessingView, calibration: Calibration, submission: Submission) -> bool:
-    """The same for a submission, if it was automatic: a person may submit again what was rejected."""
-    return submission.automatic and _was_rejected(view, calibration, submission.config, submission.selection)
-
-
-def _was_rejected(
-    view: ProcessingView, calibration: Calibration, config: dict[str, Any], selection: dict[str, Any]
-) -> bool:
-    rejected = view.db.scalars(
-        select(Attempt.seed).where(Attempt.calibration_id == calibration.id, Attempt.rejected)
-    ).all()
-    if not rejected:
-        return False
-    inputs = None if calibration.kind is Kind.COPY else inputs_of(view, calibration, selection)
-    return _seed(view.db, calibration, config, view.would_read(calibration.name, config), inputs) in rejected
-
-
-def _seed(
-    db: Session,
-    calibration: Calibration,
-    config: dict[str, Any],
-    reads: list[tuple[Entry, str | None]],
-    inputs: Inputs | None,
-) -> str:
-    """One hash over everything that determines the result, free of database ids: equal inputs, equal seed.
-
-    A ROOT file written twice differs in its bytes, so a produced file counts by the seed of its production.
-    """
-    files = [(chosen.data_name, chosen.file) for chosen in inputs.files] if inputs else []
-    productions = {file.attempt_id for _, file in files if file.attempt_id is not None}
-    rows = db.execute(select(Attempt.id, Attempt.seed).where(Attempt.id.in_(productions)))
-    seeds = {row.id: row.seed for row in rows}
-    return digest(
-        {
-            "release": calibration.definition.release.digest,
-            "module": calibration.definition.module,
-            "config": config,
-            "files": sorted(
-                [file.exprun, data_name, file.sha256 if file.attempt_id is None else seeds[file.attempt_id]]
-                for data_name, file in files
-            ),
-            "reads": [[entry.name, entry.first, entry.last, entry.identity] for entry, _ in reads],
-        }
-    )
 
 
 def _run_report(inputs: Inputs | None) -> list[dict[str, object]]:

@@ -19,12 +19,12 @@ from .by_hand import ByHand, entries_of_tag, refuse_in_doubt
 from .calendar import after
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig
+from .inputs import lacks_selection, selection_by_default
 from .named import person_named
 from .outages import give_back, site_awaited_since
 from .rules import Verb
 from .transition import Act, Transition, raise_signals, refuse_early, transition
 from .view import Freshness, ProcessingView
-from .waiting import lacks_selection, selection_by_default
 from .windows_and_reminders import open_window
 
 

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
 
-from b2cal.data import Completeness, Inputs, default_selection
-from b2cal.data import select as select_inputs
+from b2cal.data import Completeness
 from b2cal.model import (
     Attempt,
     Calibration,
@@ -24,8 +22,10 @@ from b2cal.model import (
 )
 from b2cal.validation import judged
 
+from .inputs import inputs_of, lacks_selection
 from .jobs import next_try, stages_of
 from .outages import site_awaited_since
+from .rejections import defaults_were_rejected, last_rejection, rejected_by
 from .rules import FINISHED, GOING
 from .view import Freshness, ProcessingView
 from .windows_and_reminders import asks_for_inputs, spoken
@@ -38,40 +38,6 @@ class Why:
 
     sentence: str
     calibration: str | None = None
-
-
-def inputs_of(view: ProcessingView, calibration: Calibration, selection: dict[str, Any]) -> Inputs:
-    """Runs and files that this selection would give now, with the reasons."""
-    settings = calibration.definition.settings
-    productions = [
-        view.attempts[other.name].id
-        for other in view.upstream(calibration.name)
-        if other.kind is Kind.PRODUCE and other.name in view.attempts
-    ]
-    return select_inputs(
-        view.db,
-        view.processing.release.vocabulary,
-        settings["input_data_formats"],
-        settings["input_data_names"],
-        selection,
-        view.processing.run_first,
-        view.processing.run_last,
-        produced_by=productions,
-    )
-
-
-def selection_by_default(calibration: Calibration) -> dict[str, Any]:
-    """What is read if nobody says otherwise with a submission: the manager's selection, else the script's."""
-    return calibration.selection or default_selection(calibration.definition.settings)
-
-
-def lacks_selection(calibration: Calibration) -> bool:
-    """Neither its script nor the manager says which data it reads: it cannot be submitted automatically."""
-    return (
-        calibration.kind is not Kind.COPY
-        and calibration.selection is None
-        and not calibration.definition.settings["input_data_filters"]
-    )
 
 
 @dataclass(frozen=True)
@@ -198,12 +164,22 @@ def _is_by_hand(view: ProcessingView, calibration: Calibration) -> bool:
 
 
 def _open(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
+    rejection = last_rejection(view, calibration)
+    told = f"{rejected_by(rejection)} " if rejection is not None else ""
+    return Why(f"{told}{_what_comes(view, calibration, at)}")
+
+
+def _what_comes(view: ProcessingView, calibration: Calibration, at: datetime) -> str:
+    """How it goes on with an open calibration if nobody does anything."""
     if calibration.window_ends_at is None or calibration.window_ends_at <= at:
-        return Why(calibration.problem or _at_the_end(view, calibration, at))
+        return calibration.problem or _at_the_end(view, calibration, at)
     left = spoken(calibration.window_ends_at - at)
     if lacks_selection(calibration):
-        return Why(f"Has no selection of data: {view.processing.manager} gives one ({left} left).")
-    return Why(f"Submitted with the defaults in {left} unless {calibration.expert} changes something.")
+        return f"Has no selection of data: {view.processing.manager} gives one ({left} left)."
+    if defaults_were_rejected(view, calibration):
+        expert = calibration.expert
+        return f"Nothing is submitted unless {expert} changes something ({left} left): the defaults were rejected."
+    return f"Submitted with the defaults in {left} unless {calibration.expert} changes something."
 
 
 def _at_the_end(view: ProcessingView, calibration: Calibration, at: datetime) -> str:

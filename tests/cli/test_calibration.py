@@ -67,3 +67,15 @@ def test_a_command_takes_the_names_first_and_then_what_its_verb_wants(world: Wor
     world.database.write(lambda db: factories.person(db, "second"))
     assert "now of second" in command(world, "reassign", "bucket1", "B", "second").output
     assert "2 h longer" in command(world, "extend", "bucket1", "C", "2").output
+
+
+def test_who_submits_what_was_rejected_is_told(world: World) -> None:
+    world.do("reject", "A", reason="too few hits")
+    told = " ".join(command(world, "submit", "bucket1", "A").output.split())
+    assert told == (
+        "✓ A in bucket1: submitted. The same configuration on the same inputs and constants was rejected before."
+    )
+    assert world.state("A") == "submitted"
+    world.do("withdraw", "A")
+    told = " ".join(command(world, "submit", "bucket1", "A", "--set", "events=11").output.split())
+    assert told == "✓ A in bucket1: submitted."

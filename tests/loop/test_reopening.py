@@ -37,9 +37,34 @@ def test_in_doubt_jobs_go_on_and_nothing_is_signed_off(reopened: World) -> None:
 
 
 def test_the_rejected_one_is_open_for_its_expert_with_a_new_window(reopened: World) -> None:
-    with reopened.database.read() as db:
-        why = loop.why(reopened.view(db), reopened.view(db).calibration("A"), reopened.clock.now())
-    assert why.sentence == "Submitted with the defaults in 50 s unless tracking changes something."
+    assert why(reopened) == (
+        "Rejected by manager: too few hits."
+        " Nothing is submitted unless tracking changes something (50 s left): the defaults were rejected."
+    )
+
+
+def test_who_rejected_and_why_is_said_until_the_next_attempt_starts(reopened: World) -> None:
+    reopened.do("submit", "A", Choice({"events": 11}))
+    reopened.do("withdraw", "A")
+    assert why(reopened).startswith("Rejected by manager: too few hits.")
+    reopened.do("submit", "A", Choice({"events": 11}))
+    up_to_review(reopened, "A", 2)
+    reopened.do("reject", "A", reason="still too few hits.")
+    assert why(reopened).startswith("Rejected by manager: still too few hits. Nothing is submitted unless")
+
+
+def test_defaults_that_were_not_what_was_rejected_are_submitted_after_the_reject(world: World) -> None:
+    world.do("submit", "A", Choice({"events": 11}))
+    up_to_review(world, "A", 1)
+    world.do("reject", "A", reason="too few hits")
+    assert why(world) == (
+        "Rejected by manager: too few hits. Submitted with the defaults in 50 s unless tracking changes something."
+    )
+
+
+def why(world: World) -> str:
+    with world.database.read() as db:
+        return loop.why(world.view(db), world.view(db).calibration("A"), world.clock.now()).sentence
 
 
 def test_with_another_identity_what_read_it_starts_again_by_itself(reopened: World) -> None:

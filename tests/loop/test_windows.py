@@ -116,8 +116,8 @@ def test_an_automatic_submission_that_turns_out_to_be_the_rejected_combination_i
     with world.database.read() as db:
         asks = db.scalars(select(Outbox).where(Outbox.key.startswith("asks:"))).all()
         why = loop.why(world.view(db), world.view(db).calibration("B"), world.clock.now()).sentence
-    assert [message.body["text"] for message in asks] == [why]
-    assert why.startswith("Not submitted: the same configuration on the same inputs and constants was rejected")
+    assert [f"Rejected by manager: wrong. {message.body['text']}" for message in asks] == [why]
+    assert "Not submitted: the same configuration on the same inputs and constants was rejected" in why
 
     world.do("submit", "B")
     assert world.advance("B").state == "running"

@@ -8,8 +8,10 @@ from html import unescape
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from b2cal import loop
 from b2cal.core.clock import ManualClock
-from b2cal.model import Calibration, Database, State, Submission
+from b2cal.loop.rejections import seed_of
+from b2cal.model import Attempt, Calibration, Database, State, Submission
 from tests import factories
 
 from .conftest import Browser
@@ -92,6 +94,32 @@ def test_the_pages_say_which_defaults_were_carried_over_and_from_where(
     fields = fields_of(expert.get(f"/calibrations/{it.id}/submit").text)
     expert.post(f"/calibrations/{it.id}/submit", **(fields | {"config.min_events": "5000"}))
     assert submission(database, it.id).config == {"min_events": 5000, "iterations": 5}
+
+
+def test_who_rejected_and_why_is_said_where_it_is_submitted_again(
+    expert: Browser, find: Find, database: Database
+) -> None:
+    it = reopened(expert, find)
+    for page in ("/", f"/calibrations/{it.id}"):
+        assert "Rejected by tracking: again." in expert.get(page).text
+    form = expert.get(f"/calibrations/{it.id}/submit").text
+    assert re.search(r'id="rejected">.*Rejected by .*</b> again</p>', form)
+    assert "The fields hold what was rejected" not in form
+
+    def as_the_fields_are(db: Session) -> None:
+        """The combination that was rejected is what the fields hold, and nothing of its inputs has changed."""
+        view = loop.ProcessingView(db, it.processing_id)
+        mine = view.calibrations[it.name]
+        last = db.scalars(select(Submission).where(Submission.calibration_id == it.id)).all()[-1]
+        inputs, reads = loop.inputs_of(view, mine, last.selection), view.would_read(it.name, last.config)
+        seed = seed_of(db, mine, last.config, reads, inputs)
+        db.execute(update(Attempt).where(Attempt.calibration_id == it.id, Attempt.rejected).values(seed=seed))
+
+    database.write(as_the_fields_are)
+    form = expert.get(f"/calibrations/{it.id}/submit").text
+    assert "The fields hold what was rejected" in form
+    answer = expert.post(f"/calibrations/{it.id}/submit", **fields_of(form))
+    assert "on the same inputs and constants was rejected before" in expert.get(answer.location).text
 
 
 def test_changed_keys_and_a_changed_selection_are_submitted(expert: Browser, find: Find, database: Database) -> None:

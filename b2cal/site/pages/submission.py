@@ -11,7 +11,7 @@ from b2cal import loop
 from b2cal.core.errors import B2calError, listed
 from b2cal.data import Inputs, selection_problems
 from b2cal.loop import Act, Choice
-from b2cal.model import Calibration, Kind, Submission
+from b2cal.model import Calibration, Kind
 from b2cal.releases import ConfigProblem
 from b2cal.site import acts
 from b2cal.site.config_form import PREFIX, Entered, entered, fields, origins, texts_of
@@ -20,6 +20,7 @@ from b2cal.site.desk import desk, reading, stop_reading, visitor
 from b2cal.site.failures import status_of
 from b2cal.site.pages.acting import done
 from b2cal.site.queries.dossier import calibration_of, last_submission, previous
+from b2cal.site.queries.people import full_names
 from b2cal.site.queries.runs import Report, report
 
 pages = Blueprint("submission", __name__)
@@ -58,25 +59,28 @@ def submit(number: int) -> Answer:
         return _form(it, texts, read.problems, loop.InvalidConfig(problems))
     stop_reading()  # nobody writes while he reads
     try:
-        _submit(number, me, sent, read)
+        warning = _submit(number, me, sent, read)
     except loop.Repeated as error:
         return done(str(error), url_for("calibration.page", number=number))
     except B2calError as error:
         wrong = {p.key: p.message for p in error.problems} if isinstance(error, loop.InvalidConfig) else {}
         return _form(calibration_of(reading(), number), texts, wrong, error)
     changed = ", ".join(facts({"changes": read.changes}, {}))
-    return done(f"{it.name} is submitted with {changed or 'the defaults'}.", url_for("calibration.page", number=number))
+    sentence = f"{it.name} is submitted with {changed or 'the defaults'}. {warning}"
+    return done(sentence.rstrip(), url_for("calibration.page", number=number))
 
 
-def _submit(number: int, username: str, sent: dict[str, str], read: Entered) -> Submission:
+def _submit(number: int, username: str, sent: dict[str, str], read: Entered) -> str:
+    """Submit; the answer is what the person must be told about it."""
     seen = acts.seen_version(sent)
 
-    def unit(db: Session) -> Submission:
+    def unit(db: Session) -> str:
         it = calibration_of(db, number)
         choice = Choice(read.changes, _selection(it, sent))
         key = acts.request_key("submit", number, username, sent)
         act = Act(loop.actor(db, username, it), seen, sent.get("reason", "").strip(), key)
-        return loop.submit(db, number, choice, act)
+        submission = loop.submit(db, number, choice, act)
+        return loop.repeats_rejected(loop.ProcessingView(db, it.processing_id), submission)
 
     return desk().database.write(unit)
 
@@ -113,12 +117,17 @@ def _form(
     form_fields = fields(it.definition.config_schema, loop.default_config(it), before.config, texts, wrong, told)
     button = next((b for b in loop.buttons(db, it, visitor().username) if b.verb is loop.Verb.SUBMIT), None)
     last = last_submission(db, it.id)
+    view = loop.ProcessingView(db, it.processing_id)
     page = render_template(
         "submission.html",
         it=it,
         fields=form_fields,
         previous_name=before.processing,
         last=last,
+        names=full_names(db),
+        rejection=loop.last_rejection(view, it),
+        repeats_rejected=loop.repeats_rejected(view, last) if last is not None else "",
+        defaults_were_rejected=loop.defaults_were_rejected(view, it),
         filters={} if it.kind is Kind.COPY else acts.default_filters(it),
         chosen=last.selection if last is not None else {},
         vocabulary=it.processing.release.vocabulary,

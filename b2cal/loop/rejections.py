@@ -1,0 +1,88 @@
+"""What was rejected, by whom and why: b2cal does not submit it again by itself, and tells a person who does."""
+
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from b2cal.conditions import Entry
+from b2cal.core.checksums import digest
+from b2cal.data import Inputs
+from b2cal.model import Attempt, Calibration, Decision, Kind, Submission
+
+from .defaults import default_config
+from .inputs import inputs_of, selection_by_default
+from .rules import Verb
+from .view import ProcessingView
+
+
+def last_rejection(view: ProcessingView, calibration: Calibration) -> Decision | None:
+    """The decision that rejected the latest attempt; None if there is none, or a later one has started."""
+    latest = select(func.max(Decision.id)).where(
+        Decision.calibration_id == calibration.id, Decision.verb.in_([Verb.REJECT, Verb.START])
+    )
+    return view.db.scalar(select(Decision).where(Decision.id == latest.scalar_subquery(), Decision.verb == Verb.REJECT))
+
+
+def rejected_by(rejection: Decision) -> str:
+    """Who rejected and why, as a sentence."""
+    return f"Rejected by {rejection.actor}: {rejection.reason.rstrip('.')}."
+
+
+def repeats_rejected(view: ProcessingView, submission: Submission) -> str:
+    """That a submission is what was rejected before, as a sentence; empty if it is not."""
+    calibration = view.calibration(submission.calibration.name)
+    if not _was_rejected(view, calibration, submission.config, submission.selection):
+        return ""
+    return "The same configuration on the same inputs and constants was rejected before."
+
+
+def defaults_were_rejected(view: ProcessingView, calibration: Calibration) -> bool:
+    """Whether the defaults on today's inputs and constants are a combination that was rejected."""
+    return _was_rejected(view, calibration, default_config(calibration), selection_by_default(calibration))
+
+
+def automatic_was_rejected(view: ProcessingView, calibration: Calibration, submission: Submission) -> bool:
+    """The same for a submission, if it was automatic: a person may submit again what was rejected."""
+    return submission.automatic and _was_rejected(view, calibration, submission.config, submission.selection)
+
+
+def _was_rejected(
+    view: ProcessingView, calibration: Calibration, config: dict[str, Any], selection: dict[str, Any]
+) -> bool:
+    rejected = view.db.scalars(
+        select(Attempt.seed).where(Attempt.calibration_id == calibration.id, Attempt.rejected)
+    ).all()
+    if not rejected:
+        return False
+    inputs = None if calibration.kind is Kind.COPY else inputs_of(view, calibration, selection)
+    return seed_of(view.db, calibration, config, view.would_read(calibration.name, config), inputs) in rejected
+
+
+def seed_of(
+    db: Session,
+    calibration: Calibration,
+    config: dict[str, Any],
+    reads: list[tuple[Entry, str | None]],
+    inputs: Inputs | None,
+) -> str:
+    """One hash over everything that determines the result, free of database ids: equal inputs, equal seed.
+
+    A ROOT file written twice differs in its bytes, so a produced file counts by the seed of its production.
+    """
+    files = [(chosen.data_name, chosen.file) for chosen in inputs.files] if inputs else []
+    productions = {file.attempt_id for _, file in files if file.attempt_id is not None}
+    rows = db.execute(select(Attempt.id, Attempt.seed).where(Attempt.id.in_(productions)))
+    seeds = {row.id: row.seed for row in rows}
+    return digest(
+        {
+            "release": calibration.definition.release.digest,
+            "module": calibration.definition.module,
+            "config": config,
+            "files": sorted(
+                [file.exprun, data_name, file.sha256 if file.attempt_id is None else seeds[file.attempt_id]]
+                for data_name, file in files
+            ),
+            "reads": [[entry.name, entry.first, entry.last, entry.identity] for entry, _ in reads],
+        }
+    )
