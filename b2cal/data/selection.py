@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from b2cal import releases
 from b2cal.core.errors import B2calError
-from b2cal.core.iov import ExpRun, InvalidIoV
+from b2cal.core.iov import ExpRun, InvalidIoV, IoV
 
 _KEYS = ("filters", "exclude", "only")
 
@@ -72,7 +72,7 @@ def default_selection(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def selection_problems(
-    vocabulary: releases.Vocabulary, settings: Mapping[str, Any], selection: Mapping[str, Any]
+    vocabulary: releases.Vocabulary, settings: Mapping[str, Any], selection: Mapping[str, Any], within: IoV
 ) -> list[str]:
     """What is wrong with a selection for a definition, one sentence each.
 
@@ -80,13 +80,14 @@ def selection_problems(
         vocabulary: of the release.
         settings: of the definition, as they stand in the database.
         selection: its JSON form.
+        within: the run range of the processing; a run outside of it is a slip of the pen.
     """
     unknown = sorted(set(selection) - set(_KEYS))
     if unknown:
         return [f"A selection has no {', '.join(unknown)}; it has {', '.join(_KEYS)}."]
     return [
         *_filter_problems(vocabulary, sorted(settings["input_data_names"]), selection.get("filters", {})),
-        *_run_problems(selection),
+        *_run_problems(selection, within),
     ]
 
 
@@ -131,7 +132,7 @@ def _filter_problems(vocabulary: releases.Vocabulary, names: list[str], filters:
     return [f"{name} {problem}" for name in names for problem in releases.filter_problems(vocabulary, filters[name])]
 
 
-def _run_problems(selection: Mapping[str, Any]) -> list[str]:
+def _run_problems(selection: Mapping[str, Any], within: IoV) -> list[str]:
     chosen: dict[str, set[int]] = {}
     for key in ("exclude", "only"):
         texts = selection.get(key)
@@ -143,6 +144,10 @@ def _run_problems(selection: Mapping[str, Any]) -> list[str]:
             chosen[key] = set(_runs(texts))
         except InvalidIoV as error:
             return [f"{key}: {error} {error.hint}"]
+    named = map(ExpRun.from_number, sorted(set().union(*chosen.values())))
+    outside = [run for run in named if not within.contains(run)]
+    if outside:
+        return [f"The runs of the processing are {within}; not among them: {', '.join(map(str, outside))}."]
     if "only" not in chosen:
         return []
     if not chosen["only"] - chosen.get("exclude", set()):

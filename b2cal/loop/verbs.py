@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from b2cal.conditions import tag_named
 from b2cal.core.errors import listed
+from b2cal.core.iov import IoV
 from b2cal.data import selection_problems
 from b2cal.model import Attempt, Calibration, GroupState, JobGroup, Kind, Role, State, Submission
 from b2cal.releases import config_problems
@@ -61,6 +62,8 @@ def submit(db: Session, calibration_id: int, choice: Choice, act: Act) -> Submis
         it.calibration.problem = ""
         carried = {key: of["of"] for key, of in it.calibration.carried_over.items() if key not in choice.changes}
         it.detail(changes=choice.changes, submission=submission.number)
+        if submission.selection not in ({}, selection_by_default(it.calibration)):
+            it.detail(selection=submission.selection)
         if carried:
             it.detail(carried_over=carried)
         return submission
@@ -326,7 +329,9 @@ def _checked_selection(calibration: Calibration, selection: dict[str, Any] | Non
         )
     if calibration.kind is Kind.COPY:
         return {}
-    problems = selection_problems(calibration.processing.release.vocabulary, definition.settings, chosen)
+    processing = calibration.processing
+    within = IoV.from_numbers(processing.run_first, processing.run_last)
+    problems = selection_problems(processing.release.vocabulary, definition.settings, chosen, within)
     if problems:
         raise InvalidChoice(f"The selection cannot be used: {listed(problems)}.", hint="Correct it and submit again.")
     return chosen

@@ -34,6 +34,13 @@ def _until(value: Any, _names: Mapping[str, str]) -> list[str]:
     return [f"until {reader().plain(datetime.fromisoformat(value))}"]
 
 
+def _selection(value: Any, _names: Mapping[str, str]) -> list[str]:
+    words = {"exclude": "without", "only": "only"}
+    runs = [f"{word} {', '.join(value[key])}" for key, word in words.items() if value.get(key)]
+    filters = [f"{name}: {', '.join(asked) or 'everything'}" for name, asked in value["filters"].items()]
+    return [*runs, *filters]
+
+
 def _counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
@@ -44,6 +51,7 @@ def _json(value: Any) -> str:
 
 _WORDS: dict[str, Callable[[Any, Mapping[str, str]], list[str]]] = {
     "changes": _changes,
+    "selection": _selection,
     "expert": _expert,
     "deputy": lambda change, names: [f"deputy {names.get(change[1], change[1]) or 'nobody'}"],
     "origin": lambda origin, _names: [f"from {origin}"],

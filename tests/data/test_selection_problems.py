@@ -2,10 +2,12 @@
 
 import pytest
 
+from b2cal.core.iov import ExpRun, IoV
 from b2cal.data import default_selection, selection_problems
 from tests.data.catalogues import VOCABULARY
 
 SETTINGS = {"input_data_names": ["bhabha", "cosmic"], "input_data_filters": {"bhabha": ["Good"], "cosmic": ["On"]}}
+RUNS = IoV(ExpRun(26, 180), ExpRun(26, 190))
 GOOD = {"bhabha": ["Good", "NOT beam"], "cosmic": []}
 
 
@@ -19,12 +21,16 @@ GOOD = {"bhabha": ["Good", "NOT beam"], "cosmic": []}
     ],
 )
 def test_a_good_selection_has_no_problems(selection):
-    assert selection_problems(VOCABULARY, SETTINGS, selection) == []
+    assert selection_problems(VOCABULARY, SETTINGS, selection, RUNS) == []
 
 
 @pytest.mark.parametrize(
     ("selection", "sentence"),
     [
+        (
+            {"filters": GOOD, "exclude": ["e26r99", "e26r185"], "only": ["e26r191"]},
+            "The runs of the processing are e26r180 - e26r190; not among them: e26r99, e26r191.",
+        ),
         ({"filter": GOOD}, "A selection has no filter; it has filters, exclude, only."),
         ({"filters": {}}, "No filters are given for bhabha, cosmic: the manager must give a selection."),
         ({}, "No filters are given for bhabha, cosmic: the manager must give a selection."),
@@ -40,15 +46,15 @@ def test_a_good_selection_has_no_problems(selection):
         ({"filters": GOOD, "exclude": ["180"]}, "exclude: '180' is not a run. Write it as e26r180, 26/180 or 26:180."),
         ({"filters": GOOD, "only": []}, "No run is left: those in only are none, or all of them stand in exclude."),
         (
-            {"filters": GOOD, "only": ["e1r1"], "exclude": ["1/1"]},
+            {"filters": GOOD, "only": ["e26r181"], "exclude": ["26/181"]},
             "No run is left: those in only are none, or all of them stand in exclude.",
         ),
     ],
 )
 def test_each_problem_is_a_sentence(selection, sentence):
-    assert selection_problems(VOCABULARY, SETTINGS, selection) == [sentence]
+    assert selection_problems(VOCABULARY, SETTINGS, selection, RUNS) == [sentence]
 
 
 def test_all_problems_are_told_at_once():
     selection = {"filters": {"bhabha": ["x", "y"], "cosmic": []}, "only": []}
-    assert len(selection_problems(VOCABULARY, SETTINGS, selection)) == 3
+    assert len(selection_problems(VOCABULARY, SETTINGS, selection, RUNS)) == 3

@@ -143,7 +143,21 @@ def test_changed_keys_and_a_changed_selection_are_submitted(expert: Browser, fin
     assert made.config["min_hits"] == 20
     assert made.selection["exclude"] == ["e26r200", "e26r204"]
     assert made.comment == "all of it"
-    assert "max_events_hadron" in expert.get(f"/calibrations/{it.id}").text
+    page = expert.get(answer.location).text
+    assert "changed and another selection of data." in page
+    assert "max_events_hadron" in page
+    assert "without e26r200, e26r204" in page  # the history
+
+
+def test_a_run_outside_of_the_processing_is_refused_with_the_range_named(expert: Browser, find: Find) -> None:
+    it = find("dE/dx gain")
+    fields = fields_of(expert.get(f"/calibrations/{it.id}/submit").text) | {"exclude": "e26r99999"}
+    for button in ({}, {"preview": "yes"}):
+        answer = expert.post(f"/calibrations/{it.id}/submit", **fields, **button)
+        assert answer.status_code == 422
+        assert re.search(r"The runs of the processing are e26r\d+ - e26r\d+; not among them: e26r99999\.", answer.text)
+        assert fields_of(answer.text)["exclude"] == "e26r99999"
+    assert find("dE/dx gain").state is State.OPEN
 
 
 def test_a_value_of_the_wrong_type_is_explained_at_its_key_and_everything_is_kept(

@@ -65,8 +65,9 @@ def submit(number: int) -> Answer:
     except B2calError as error:
         wrong = {p.key: p.message for p in error.problems} if isinstance(error, loop.InvalidConfig) else {}
         return _form(calibration_of(reading(), number), texts, wrong, error)
-    changed = ", ".join(facts({"changes": read.changes}, {}))
-    sentence = f"{it.name} is submitted with {changed or 'the defaults'}. {warning}"
+    others = [*facts({"changes": read.changes}, {})]
+    others += ["another selection of data"] if _selection(it, sent) is not None else []
+    sentence = f"{it.name} is submitted with {', '.join(others) or 'the defaults'}. {warning}"
     return done(sentence.rstrip(), url_for("calibration.page", number=number))
 
 
@@ -88,10 +89,11 @@ def _submit(number: int, username: str, sent: dict[str, str], read: Entered) -> 
 def _preview(it: Calibration, texts: dict[str, str], sent: dict[str, str]) -> Answer:
     """The form as it was typed, with what its selection would take now."""
     chosen = _selection(it, sent) or {"filters": acts.default_filters(it)}
-    problems = selection_problems(it.processing.release.vocabulary, it.definition.settings, chosen)
+    view = loop.ProcessingView(reading(), it.processing_id)
+    problems = selection_problems(it.processing.release.vocabulary, it.definition.settings, chosen, view.runs)
     if problems:
         return _form(it, texts, {}, loop.InvalidChoice(f"The selection cannot be used: {listed(problems)}."))
-    found = loop.inputs_of(loop.ProcessingView(reading(), it.processing_id), it, chosen)
+    found = loop.inputs_of(view, it, chosen)
     return _form(it, texts, {}, would_take=Would(report([run.to_json() for run in found.runs]), found))
 
 
