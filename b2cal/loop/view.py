@@ -203,6 +203,8 @@ class ProcessingView:
         done: set[str] = set()
         while len(done) < len(self.calibrations):
             ready = [c for name, c in self.calibrations.items() if name not in done and self._needs[name] <= done]
+            if not ready:
+                raise RuntimeError(f"{self.processing.name}: nobody can be next after {sorted(done)}; see upstream")
             yield from ready
             done |= {calibration.name for calibration in ready}
 

@@ -113,3 +113,12 @@ def test_a_release_in_which_something_depends_on_a_later_step_cannot_have_barrie
     world.process()
     loop.write_graph(world.workplace, world.processing().id)
     assert json.loads((tmp_path / "dags" / "bucket1.json").read_text())["state"] == "active"
+
+
+def test_an_upstream_that_is_not_in_the_processing_is_an_error_and_no_endless_loop(world: World) -> None:
+    with world.database.read() as db:
+        view = world.view(db)
+        view.calibration("A").upstream = ["Z"]
+        with pytest.raises(RuntimeError, match="bucket1: nobody can be next"):
+            view.downstream("A")
+        db.rollback()
