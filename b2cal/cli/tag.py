@@ -70,6 +70,23 @@ def add(desk: Desk, name: str, files: tuple[Path, ...], *, runs: IoV, open_end: 
 
 
 @tag.command()
+@click.argument("source")
+@click.argument("name")
+@REASON
+@pass_desk
+def copy(desk: Desk, source: str, name: str, *, reason: str) -> None:
+    """Make an open tag NAME that holds what SOURCE holds now."""
+
+    def unit(db: Session) -> None:
+        by = loop.manager(db, desk.username)
+        it = conditions.tag_named(db, source)
+        loop.copy_tag(db, it, name, Act(by, it.version, reason))
+
+    desk.write(unit)
+    desk.done(f"The tag {name} is there, open, with what {source} holds.")
+
+
+@tag.command()
 @click.argument("name", required=False)
 @pass_desk
 def show(desk: Desk, name: str | None) -> None:
@@ -95,7 +112,7 @@ def show(desk: Desk, name: str | None) -> None:
 @REASON
 @pass_desk
 def set_state(desk: Desk, name: str, state: str, *, reason: str) -> None:
-    """Change the state of a tag, where the rules allow it."""
+    """Change the state of a tag, where the rules allow it. Running and published are final."""
 
     def unit(db: Session) -> None:
         by = loop.manager(db, desk.username)

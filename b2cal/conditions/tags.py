@@ -78,7 +78,9 @@ def set_tag_state(db: Session, tag_id: int, state: TagState) -> None:
         choices = " or ".join(sorted(allowed)) or "nothing else any more"
         raise TagRefused(
             f"Global tag {tag.name} is {tag.state} and cannot become {state}: it may become {choices}.",
-            hint="Copy it into a new tag to change what is fixed." if not allowed else "Go there step by step.",
+            hint=f"Go on with a copy, which is open: b2cal tag copy {tag.name} NEW"
+            if not allowed
+            else "Go there step by step.",
         )
     tag.state = state
     tag.version += 1

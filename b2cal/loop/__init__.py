@@ -3,7 +3,7 @@
 from .actors import THE_LOOP, Actor, actor, manager
 from .advance import Progress, advance
 from .buttons import Button, buttons, processing_buttons
-from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, brought_by_hand
+from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, brought_by_hand, fitting_tags
 from .calendar import spoken_days
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
@@ -17,7 +17,7 @@ from .publication import Preview, advance_processing, publication_preview, publi
 from .rejections import defaults_were_rejected, last_rejection, rejected_by, repeats_rejected
 from .rules import FINISHED, GOING, OVER, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Rule, Verb
 from .signals import signals
-from .tags import add_to_tag, create_tag, set_tag_state
+from .tags import add_to_tag, copy_tag, create_tag, set_tag_state
 from .transition import Act
 from .verbs import (
     Choice,
@@ -96,6 +96,7 @@ __all__ = [
     "by_attempt",
     "cancel",
     "consequences",
+    "copy_tag",
     "create_processing",
     "create_tag",
     "data_arrived",
@@ -103,6 +104,7 @@ __all__ = [
     "defaults_were_rejected",
     "end_standing_veto",
     "extend",
+    "fitting_tags",
     "go_on",
     "hold",
     "inputs_asked_at",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from b2cal.conditions import (
@@ -21,7 +22,7 @@ from b2cal.conditions import (
 )
 from b2cal.core.errors import listed
 from b2cal.core.iov import IoV
-from b2cal.model import Calibration
+from b2cal.model import Calibration, GlobalTag, TagIov
 
 from .errors import Conflict, InvalidChoice
 from .rules import Verb
@@ -143,6 +144,21 @@ def entries_of_tag(view: ProcessingView, calibration: Calibration, tag_id: int) 
     names = {payload.payload_name for payload in calibration.definition.payloads}
     entries = view.fitted_in(entry for entry in tag_entries(view.db, tag_id) if entry.name in names)
     return entries, coverage_problems(entries, view.requested, names)
+
+
+def fitting_tags(view: ProcessingView, calibrations: Sequence[Calibration]) -> list[str]:
+    """Global tags that hold all payloads of these calibrations for all runs, the base first; without payloads none."""
+    names = {payload.payload_name for it in calibrations for payload in it.definition.payloads}
+    tags = view.db.execute(
+        select(GlobalTag.id, GlobalTag.name)
+        .join(TagIov, TagIov.tag_id == GlobalTag.id)
+        .where(TagIov.name.in_(names))
+        .group_by(GlobalTag.id)
+        .having(func.count(TagIov.name.distinct()) == len(names))
+        .order_by(GlobalTag.name)
+    ).all()
+    fitting = [name for tag_id, name in tags if not any(entries_of_tag(view, it, tag_id)[1] for it in calibrations)]
+    return sorted(fitting, key=lambda name: name != view.processing.base_tag.name)
 
 
 def refuse_in_doubt(view: ProcessingView, calibration: Calibration) -> None:

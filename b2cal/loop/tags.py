@@ -20,6 +20,7 @@ class TagVerb(StrEnum):
 
     CREATE = "create"
     ADD = "add"
+    COPY = "copy"
     SET_STATE = "set_state"
 
 
@@ -51,6 +52,21 @@ def add_to_tag(db: Session, tag: GlobalTag, entries: Iterable[Entry], act: Act) 
     _keep_decision(db, tag, TagVerb.ADD, act, tag.state, payloads=put)
     tag_changed(db, tag)
     return changes
+
+
+def copy_tag(db: Session, source: GlobalTag, name: str, act: Act) -> GlobalTag:
+    """Make an open tag that holds what another holds now: the way on from one whose state is final.
+
+    Raises:
+        TagRefused: there is one of this name already, or the name cannot be one.
+        NotAllowed, Conflict, Repeated: as in `transition`.
+    """
+    _refuse_others(db, act, source)
+    tag = db.get_one(GlobalTag, conditions.create_tag(db, name))
+    conditions.publish(db, tag.id, conditions.tag_entries(db, source.id))
+    _keep_decision(db, tag, TagVerb.COPY, act, tag.state, origin=source.name)
+    tag_changed(db, tag)
+    return tag
 
 
 def set_tag_state(db: Session, tag: GlobalTag, state: TagState, act: Act) -> None:

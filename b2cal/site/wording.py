@@ -63,6 +63,7 @@ _DONE = {
     "release": "Released",
     "create": "Created",
     "add": "Constants added",
+    "copy": "Copied",
     "set_state": "State changed",
     "begin": "Standing veto begun",
     "end": "Standing veto ended",

@@ -40,12 +40,23 @@ def test_an_expert_may_not(run: Run, tmp_path: Path) -> None:
     Payload("Gains", IoV(ExpRun(0, 0), None), {"gain": [1.0]}).write(tmp_path / "gains.root")
     for words in (
         ("create", "other"),
+        ("copy", "main", "other"),
         ("set-state", "main", "running"),
         ("add", "main", "gains.root", "--runs", "e1r1-e1r2"),
     ):
         assert isinstance(run(*words, by="tracking").exception, loop.NotAllowed)
     assert decisions(tmp_path) == []
     assert list(tmp_path.rglob("*.root")) == [tmp_path / "gains.root"]
+
+
+def test_who_may_not_go_back_is_told_of_the_copy_which_works(run: Run, tmp_path: Path) -> None:
+    run("set-state", "main", "running")
+    refused = run("set-state", "main", "open").exception
+    assert isinstance(refused, TagRefused)
+    words = refused.hint.partition("b2cal tag ")[2].split()
+    assert words == ["copy", "main", "NEW"]
+    assert "The tag NEW is there, open, with what main holds." in " ".join(run(*words, "-m", "a slip").output.split())
+    assert decisions(tmp_path)[-1] == ("manager", "copy", "a slip")
 
 
 def test_a_forbidden_change_is_refused_with_the_rule(run: Run, tmp_path: Path) -> None:

@@ -169,6 +169,7 @@ def test_a_manager_vetoes_with_a_fallback_after_seeing_who_is_affected(manager: 
     form = manager.get(f"/calibrations/{it.id}/do/veto").text
     assert "x-t relation (in review)" in form
     assert "its payloads from prompt" in form
+    assert "its payloads from local-23" not in form  # it holds others
     answer = manager.post(f"/calibrations/{it.id}/do/veto", seen=str(it.version), reason="crate off", fallback="prompt")
     assert answer.status_code == 303
     now = find("Time offsets")

@@ -45,7 +45,8 @@ def test_the_form_names_the_payloads_and_who_is_put_in_doubt(expert: Browser, fi
     assert "SpaceResolutions, XtRelations: one ROOT file each" in text
     assert 'enctype="multipart/form-data"' in text
     assert "Up to 200 MB" in text
-    assert "its payloads from local-23, clipped to the runs" in text
+    assert "its payloads from prompt, clipped to the runs" in text
+    assert "its payloads from local-23" not in text  # it holds others
     upstream = find("Time offsets")
     assert (
         "Put in doubt by it:</b> x-t relation (in review)" in expert.get(f"/calibrations/{upstream.id}/do/replace").text

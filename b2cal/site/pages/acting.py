@@ -9,7 +9,7 @@ from b2cal import loop
 from b2cal.core.errors import B2calError
 from b2cal.core.ids import new_token
 from b2cal.loop import Act, ProcessingVerb, Verb
-from b2cal.model import Calibration, GlobalTag, Person
+from b2cal.model import Person
 from b2cal.site import acts
 from b2cal.site.desk import at, desk, reading, stop_reading, visitor
 from b2cal.site.failures import status_of
@@ -129,7 +129,7 @@ def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
         people=db.scalars(select(Person).order_by(Person.full_name)).all()
         if verb in (Verb.NAME_DEPUTY, Verb.REASSIGN)
         else [],
-        tags=_tags(db, it) if verb in (Verb.REPLACE, Verb.VETO) else [],
+        tags=loop.fitting_tags(view, [view.calibrations[it.name]]) if verb in (Verb.REPLACE, Verb.VETO) else [],
         filters=acts.default_filters(it) if verb is Verb.SELECT else {},
         most_bytes=desk().settings.loop.by_hand_bytes,
         vocabulary=it.processing.release.vocabulary,
@@ -158,7 +158,7 @@ def _processing_form(name: str, verb: str, error: B2calError | None = None) -> A
         once=new_token(),
         needs_reason=vetoes or (verb in buttons and buttons[verb].needs_reason),
         subsystems=loop.subsystems(view) if vetoes else [],
-        tags=db.scalars(select(GlobalTag.name).order_by(GlobalTag.name)).all() if vetoes else [],
+        tags=_tags_for_subsystems(view) if vetoes else [],
         sent=request.form,
         error=error,
     )
@@ -181,7 +181,10 @@ def _processing_wording(verb: str) -> acts.Wording:
     return acts.PROCESSING_WORDING[ProcessingVerb(verb)]
 
 
-def _tags(db: Session, it: Calibration) -> list[str]:
-    """Global tags that constants may come from, the base first."""
-    base = it.processing.base_tag.name
-    return [base, *(name for name in db.scalars(select(GlobalTag.name).order_by(GlobalTag.name)) if name != base)]
+def _tags_for_subsystems(view: loop.ProcessingView) -> list[str]:
+    """Global tags that can stand in for all of a subsystem; which one is chosen in the same form."""
+    of_each = [
+        loop.fitting_tags(view, [view.calibrations[name] for name in subsystem.calibrations])
+        for subsystem in loop.subsystems(view)
+    ]
+    return list(dict.fromkeys(name for tags in of_each for name in tags))
