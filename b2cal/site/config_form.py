@@ -101,7 +101,7 @@ def entered(schema: Mapping[str, Any], defaults: Mapping[str, Any], texts: Mappi
         if key not in texts:
             continue
         try:
-            value = _value(texts[key], _types(schema.get("properties", {}).get(key, {}), default))
+            value = _value(texts[key], _types(schema.get("properties", {}).get(key, {}), default), default)
         except ValueError as error:
             problems[key] = str(error)
         else:
@@ -158,7 +158,7 @@ def _shape(schema: Mapping[str, Any], types: Sequence[str]) -> str:
     return "text" if types == ("string",) else "json"
 
 
-def _value(text: str, types: Sequence[str]) -> Any:
+def _value(text: str, types: Sequence[str], default: Any) -> Any:
     if types == ("string",):
         return text.replace("\r\n", "\n")
     try:
@@ -166,24 +166,29 @@ def _value(text: str, types: Sequence[str]) -> Any:
     except ValueError:
         if "string" in types or not types:
             return text
-        raise ValueError(_expected(text, types)) from None
+        raise ValueError(_expected(text, types, default)) from None
 
 
-def _expected(text: str, types: Sequence[str]) -> str:
+def _expected(text: str, types: Sequence[str], default: Any) -> str:
     words = {
-        "integer": "a whole number such as 20000",
-        "number": "a number such as 0.25",
+        "integer": "a whole number",
+        "number": "a number",
         "boolean": "true or false",
-        "array": "a list such as [1, 2]",
-        "object": 'an object such as {"a": 1}',
+        "array": "a list",
+        "object": "an object",
     }
-    said = text.strip() if len(text.strip()) <= 40 else f"{text.strip()[:37]}..."
-    return f"must be {' or '.join(words.get(name, name) for name in types)}, not {said!r}"
+    wanted = " or ".join(words.get(name, name) for name in types)
+    example = "" if isinstance(default, bool) else f" such as {_shortened(shown(default))}"
+    return f"must be {wanted}{example}, not {_shortened(text.strip())!r}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _means(text: str, types: Sequence[str], default: Any) -> bool:
     try:
-        return _same(_value(text, types), default)
+        return _same(_value(text, types, default), default)
     except ValueError:
         return False
 

@@ -79,3 +79,13 @@ def test_a_boolean_and_an_enumeration_are_choices() -> None:
         "quick": True,
         "mode": "b",
     }
+
+
+def test_the_example_for_a_wrong_type_is_the_default_of_the_key() -> None:
+    defaults = {"min_pulses": 5, "window": [10.08, 11.08], "unchanged": False}
+    texts = {"min_pulses": "many", "window": "wide", "unchanged": "perhaps"}
+    assert entered(schema_of(defaults), defaults, texts).problems == {
+        "min_pulses": "must be a whole number such as 5, not 'many'",
+        "window": "must be a list such as [10.08, 11.08], not 'wide'",
+        "unchanged": "must be true or false, not 'perhaps'",
+    }

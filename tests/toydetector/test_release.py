@@ -56,3 +56,20 @@ def test_every_limit_can_be_broken_by_a_planted_deviation(definitions):
 def test_scripts_import_nothing_that_slows_down_the_start_of_a_job():
     for script in Path(RELEASE).glob("*.py"):
         assert "scipy" not in script.read_text()
+
+
+def test_the_form_explains_every_key_and_refuses_numbers_that_make_no_sense(definitions):
+    """A crystal without pulses has no mean: `min_pulses = -5` would end in constants that are no numbers."""
+    for definition in definitions.values():
+        if definition.kind is not Kind.COPY:
+            config, properties = definition.settings["expert_config"], definition.config_schema["properties"]
+            assert {key for key, schema in properties.items() if schema.get("description")} == config.keys()
+            for key, value in config.items():
+                if isinstance(value, int | float):
+                    (problem,) = releases.config_problems(definition, {**config, key: -5})
+                    assert problem.key == key
+    scale = definitions["energy_scale"]
+    (problem,) = releases.config_problems(scale, {**scale.settings["expert_config"], "min_pulses": -5})
+    assert str(problem) == "min_pulses must be at least 1, not -5."
+    (problem,) = releases.config_problems(scale, {**scale.settings["expert_config"], "min_pulse": 5})
+    assert problem.key == "min_pulse"

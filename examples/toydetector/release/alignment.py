@@ -28,6 +28,20 @@ settings = CalibrationSettings(
     depends_on=[channel_mask.settings],
     expert_config={"min_tracks": 2000, "min_hits_per_ladder": 30, "converged_in_sigma": 0.1},
 )
+expert_config_schema = {
+    "type": "object",
+    "properties": {
+        "min_tracks": {"type": "integer", "minimum": 1, "description": "tracks; fewer are too few data"},
+        "min_hits_per_ladder": {"type": "integer", "minimum": 1, "description": "hits that a ladder needs to be moved"},
+        "converged_in_sigma": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "description": "largest move of any ladder in the last iteration, in units of its error",
+        },
+    },
+    "additionalProperties": False,
+}
+
 
 UNSEEN = np.zeros((2, 2 * N_LADDERS))
 UNSEEN[0, :N_LADDERS] = LADDER_RADIUS  # rotation about the beam

@@ -26,6 +26,18 @@ settings = CalibrationSettings(
     expert_config={"time_window_ns": 5.0},
 )
 
+expert_config_schema = {
+    "type": "object",
+    "properties": {
+        "time_window_ns": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "description": "a cluster counts if its seed is nearer to the collision, in ns",
+        },
+    },
+    "additionalProperties": False,
+}
+
 
 class Cdst(Production):
     branches = ("hit_channel", "hit_u", "hit_z", "cell_crystal", "cell_adc", "cell_time")

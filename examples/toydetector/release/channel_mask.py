@@ -25,6 +25,31 @@ settings = CalibrationSettings(
     expert_config={"min_events": 300, "pulse_in_sigma": 6.0, "hot_crystal_rate": 0.05, "hot_channel_rate": 0.3},
 )
 
+expert_config_schema = {
+    "type": "object",
+    "properties": {
+        "min_events": {"type": "integer", "minimum": 1, "description": "random events; fewer are too few data"},
+        "pulse_in_sigma": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "description": "what counts as a pulse, in units of the crystal's noise",
+        },
+        "hot_crystal_rate": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "share of events with a pulse above which a crystal is hot",
+        },
+        "hot_channel_rate": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "share of events with a hit above which a tracker channel is hot",
+        },
+    },
+    "additionalProperties": False,
+}
+
 
 class ChannelMask(Calibration):
     branches = ("crystal_adc", "channel_hit")

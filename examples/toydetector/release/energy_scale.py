@@ -42,6 +42,29 @@ settings = CalibrationSettings(
     },
 )
 
+expert_config_schema = {
+    "type": "object",
+    "properties": {
+        "min_share": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "share of the beam energy that a crystal must be expected to see",
+        },
+        "min_pulses": {"type": "integer", "minimum": 1, "description": "pulses that a crystal needs for a gain"},
+        "min_crystals": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "fewer crystals are too few data",
+        },
+        "payload_boundaries": {
+            "type": "array",
+            "description": "runs, as [experiment, run], from each of which on there are new constants",
+        },
+    },
+    "additionalProperties": False,
+}
+
 
 class CrystalGains(Calibration):
     branches = ("helix", "cell_crystal", "cell_amplitude", "cluster_status")

@@ -31,6 +31,25 @@ settings = CalibrationSettings(
     },
 )
 
+expert_config_schema = {
+    "type": "object",
+    "properties": {
+        "mass_window_gev": {
+            "type": "array",
+            "items": {"type": "number", "exclusiveMinimum": 0},
+            "minItems": 2,
+            "maxItems": 2,
+            "description": "lowest and highest mass of a pair, in GeV",
+        },
+        "min_pairs": {"type": "integer", "minimum": 2, "description": "muon pairs; fewer are too few data"},
+        "payload_boundaries": {
+            "type": "array",
+            "description": "runs, as [experiment, run], from each of which on there are new constants",
+        },
+    },
+    "additionalProperties": False,
+}
+
 
 class MomentumScale(Calibration):
     branches = ("helix", "curvature_sigma", "cell_crystal", "cell_amplitude", "cluster_status")

@@ -26,6 +26,24 @@ settings = CalibrationSettings(
     expert_config={"min_amplitude": 100.0, "min_pulses": 5, "min_crystals": 1000, "payload_boundaries": [[26, 8]]},
 )
 
+expert_config_schema = {
+    "type": "object",
+    "properties": {
+        "min_amplitude": {"type": "number", "minimum": 0, "description": "ADC counts of a pulse whose time is used"},
+        "min_pulses": {"type": "integer", "minimum": 1, "description": "pulses that a crystal needs for an offset"},
+        "min_crystals": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "fewer crystals are too few data",
+        },
+        "payload_boundaries": {
+            "type": "array",
+            "description": "runs, as [experiment, run], from each of which on there are new constants",
+        },
+    },
+    "additionalProperties": False,
+}
+
 
 class TimeOffsets(Calibration):
     branches = ("cell_crystal", "cell_adc", "cell_time")
