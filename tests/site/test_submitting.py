@@ -144,7 +144,7 @@ def test_changed_keys_and_a_changed_selection_are_submitted(expert: Browser, fin
     assert made.selection["exclude"] == ["e26r200", "e26r204"]
     assert made.comment == "all of it"
     page = expert.get(answer.location).text
-    assert "changed and another selection of data." in page
+    assert ", another selection of data." in page
     assert "max_events_hadron" in page
     assert "without e26r200, e26r204" in page  # the history
 
