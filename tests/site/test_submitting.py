@@ -136,7 +136,9 @@ def test_changed_keys_and_a_changed_selection_are_submitted(expert: Browser, fin
     answer = expert.post(f"/calibrations/{it.id}/submit", **fields)
     assert answer.status_code == 303
     told = unescape(expert.get(answer.location).text)
-    assert "max_events_hadron = 20000, mode = full, another selection of data." in told
+    assert "is submitted with " in told
+    assert "max_events_hadron = 20000, mode = full, " in told
+    assert ", another selection of data." in told
     made = submission(database, it.id)
     assert made.config["max_events_hadron"] == 20000
     assert made.config["mode"] == "full"
