@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
-SLOW = ("processes", "contract", "service", "browser", "end_to_end", "kill", "physics", "proof")
+SLOW = ("pages", "processes", "contract", "service", "browser", "end_to_end", "kill", "physics", "proof")
 
 Command = Sequence[str | Path]
 
@@ -31,6 +31,7 @@ GROUPS: dict[str, list[Command]] = {
     ],
     "unit": pytest(UNIT, "-n", "2", "--dist", "worksteal"),
     **{group: pytest(f"{group} and not proof") for group in SLOW if group != "proof"},
+    "pages": pytest("pages and not processes and not browser and not proof", "-n", "2", "--dist", "worksteal"),
     "processes": pytest("processes and not proof", "-n", "2"),
     "physics": pytest("physics and not proof", "-n", "2", "--dist", "loadfile"),
 }

@@ -260,6 +260,6 @@ def test_whoever_may_not_replace_is_told_before_anything_is_looked_at(refusing: 
         loop.brought_by_hand(
             refusing.workplace, it.id, PayloadFiles([tmp_path / "none.root"]), Act(MANAGER, it.version, "x")
         )
-    with pytest.raises(loop.Conflict, match="signed_off now"):
+    with pytest.raises(loop.Conflict, match="signed off now"):
         loop.brought_by_hand(refusing.workplace, 1, PayloadFiles([tmp_path / "none.root"]), Act(MANAGER, 1, "x"))
     assert everything(refusing) == before

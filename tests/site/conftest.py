@@ -21,6 +21,8 @@ from b2cal.settings import Settings
 from b2cal.site import create_app
 from tests.site import sample
 
+HERE = Path(__file__).parent
+
 PAGES = (
     "/",
     "/processings",
@@ -51,6 +53,13 @@ OF_A_CALIBRATION = (
     "/do/select",
     "/do/extend",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What asks for pages; what a page is made from is tested here too, without the mark."""
+    for item in items:
+        if HERE in item.path.parents and "app" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.pages)
 
 
 @pytest.fixture(scope="session")
