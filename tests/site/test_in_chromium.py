@@ -138,7 +138,7 @@ def test_a_manager_vetoes_after_reading_what_it_does(visit: Open, find: Find) ->
     page = visit("manager")
     page.get_by_role("link", name="Processings", exact=True).click()
     page.get_by_role("link", name="bucket23", exact=True).click()
-    page.get_by_label("x-t relation: review").click()  # in the graph
+    page.get_by_label("x-t relation: in review").click()  # in the graph
     page.get_by_role("link", name="Veto…").click()
     page.get_by_role("button", name="Veto").click()
     expect(page.get_by_label("Reason")).to_be_focused()  # the browser asks for the reason
@@ -207,7 +207,7 @@ def test_a_stale_window_is_told_what_changed_and_may_go_on_with_what_was_typed(v
     expect(page.get_by_role("alert")).to_contain_text("extend by manager")
     expect(page.get_by_label("iterations", exact=True)).to_have_value("9")
     page.get_by_role("button", name="Submit", exact=True).click()
-    expect(page.get_by_role("status").first).to_contain_text("submitted with 1 changed")
+    expect(page.get_by_role("status").first).to_contain_text("is submitted with iterations = 9.")
 
 
 def test_what_a_selection_would_take_is_told_in_place(visit: Open, find: Find) -> None:
@@ -260,7 +260,7 @@ def test_a_page_follows_what_others_do_and_tells_its_age(visit: Open) -> None:
     watching, acting = visit("second"), visit("tracking")
     watching.goto("/processings/bucket23")
     expect(watching.locator("#age")).to_contain_text("live · data")
-    expect(watching.get_by_role("row", name="x-t relation review")).to_be_visible()
+    expect(watching.get_by_role("row", name="x-t relation in review")).to_be_visible()
     acting.goto("/processings/bucket23")
     acting.get_by_role("link", name="x-t relation", exact=True).first.click()
     acting.get_by_role("button", name="Sign off").click()
@@ -318,7 +318,7 @@ def test_everything_can_be_reached_and_done_with_the_keyboard(visit: Open, find:
     page.goto("/processings/bucket23")
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to the content")).to_be_focused()
-    node = page.get_by_label("x-t relation: review")
+    node = page.get_by_label("x-t relation: in review")
     node.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="x-t relation")).to_be_visible()
