@@ -1,6 +1,7 @@
 """The page that leads from an empty folder to published constants, done as it says."""
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -24,11 +25,12 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        login = pwd.getpwuid(os.getuid()).pw_name
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("B2CAL_")},
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "USER": "reader",
-            "LOGNAME": "reader",
+            "USER": login,
+            "LOGNAME": login,
             "COLUMNS": "200",
         }
         self.second_terminal: list[subprocess.Popen[bytes]] = []
