@@ -181,7 +181,7 @@ def test_start_at_the_deadline_waits_for_the_end_of_the_window(tmp_path: Path) -
     assert world.advance("A").state == "running"
 
 
-@pytest.mark.parametrize("tries", [12, pytest.param(1000, marks=[pytest.mark.proof, pytest.mark.timeout(1800)])])
+@pytest.mark.parametrize("tries", [20, pytest.param(1000, marks=[pytest.mark.proof, pytest.mark.timeout(1800)])])
 def test_a_click_in_the_second_of_the_automatic_submission_gives_exactly_one(world: World, tries: int) -> None:
     """Both at once from two threads, the click from earlier to later; the loser is told and leaves nothing."""
     world.tick(100)
