@@ -93,10 +93,13 @@ def collect_events(desk: Desk, backend: Backend, since: Cursor) -> Cursor:
         if job is None or not group.accepts(event.handle):
             continue
         try:
-            changes += _changes(job, event)
+            change = _change(job, event)
         except OSError as error:
             log.warning("a job cannot be looked at, others go on", folder=str(job.folder), error=str(error))
             unread.append(event)
+            continue
+        if change is not None:
+            changes.append(change)
     if any(change.is_end for change in changes):
         crashpoint("end-to-record")
     if changes:
@@ -141,13 +144,12 @@ def _remove_strays(backend: Backend, groups: dict[str, _Group], events: Sequence
         backend.cancel(strays)
 
 
-def _changes(job: _OpenJob, event: JobEvent) -> list[_Change]:
-    """What an event changes: one thing, or nothing."""
+def _change(job: _OpenJob, event: JobEvent) -> _Change | None:
     if event.handle.state.ended:
-        return [_Change(job, ending(job.folder, job.stage, event.at))]
+        return _Change(job, ending(job.folder, job.stage, event.at))
     if event.handle.state is JobState.RUNNING and job.state is JobState.QUEUED:
-        return [_Change(job, {"state": JobState.RUNNING, "started_at": event.at})]
-    return []
+        return _Change(job, {"state": JobState.RUNNING, "started_at": event.at})
+    return None
 
 
 def ending(folder: Path, stage: Stage, at: datetime) -> dict[str, Any]:
