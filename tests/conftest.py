@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 if TYPE_CHECKING:
     from tests.services.mariadb import Emptied, MariaDb
@@ -18,6 +21,20 @@ hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=Non
 hypothesis.settings.load_profile("everyday")
 
 NEEDS_LOOPBACK = ("service", "contract", "browser", "end_to_end", "kill", "proof")
+
+
+_compiled: dict[object, object] = {}
+
+
+@event.listens_for(Engine, "engine_connect")
+def _share_compiled_statements(connection: Connection) -> None:
+    """Nearly every test has a database of its own; what was compiled for the first of a kind serves the others."""
+    connection.execution_options(compiled_cache=_compiled)
+
+
+for kind in (SQLiteDialect_pysqlite, MySQLDialect_pymysql):  # the key of a compiled statement holds the dialect
+    kind.__hash__ = lambda self: hash(type(self))  # type: ignore[method-assign]
+    kind.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[method-assign]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -160,6 +160,8 @@ class ProcessingView:
             )
             .distinct()
         ).all()
+        if not rows:
+            return {}
         made_by = {producer for _, producer in rows if producer is not None}
         seeds = {a.id: a for a in self.db.scalars(select(Attempt).where(Attempt.id.in_(made_by)))}
         names = {attempt.id: name for name, attempt in self.attempts.items()}
