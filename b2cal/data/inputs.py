@@ -87,6 +87,24 @@ class Inputs:
             return Completeness.MISSING
         return Completeness.OUTDATED if self.surplus else Completeness.COMPLETE
 
+    @property
+    def shortage(self) -> dict[str, Any]:
+        """Where events are not as many as expected, to be kept by whoever accepts that."""
+        return {
+            "events": [[it.exprun, it.data_name, it.found_events] for it in (*self.missing, *self.surplus)],
+            "newest_run": self.to_come[0].number if self.to_come else None,
+        }
+
+    def is_accepted_with(self, shortage: Mapping[str, Any]) -> bool:
+        """Whether nothing lacks but what a shortage names: of that there may be less left, and not more."""
+        found = {(exprun, name): n_events for exprun, name, n_events in shortage.get("events", ())}
+        known = all(
+            it.found_events >= found.get((it.exprun, it.data_name), float("inf"))
+            for it in (*self.missing, *self.surplus)
+        )
+        newest = shortage.get("newest_run")
+        return known and (self.to_come is None or (newest is not None and self.to_come[0].number >= newest))
+
     def __str__(self) -> str:
         """One sentence for people: what is there, or what it waits for."""
         if self.to_come and not self.missing:

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from sqlalchemy import select
+
 from b2cal.data import Inputs, default_selection
 from b2cal.data import select as select_inputs
-from b2cal.model import Calibration, Kind
+from b2cal.model import Calibration, Decision, Kind
 
+from .rules import Verb
 from .view import ProcessingView
 
 
@@ -27,6 +30,19 @@ def inputs_of(view: ProcessingView, calibration: Calibration, selection: dict[st
         view.processing.run_last,
         produced_by=productions,
     )
+
+
+def accepted(view: ProcessingView, calibration: Calibration, inputs: Inputs) -> bool:
+    """Whether somebody decided to go on although exactly this, or more, was missing."""
+    if not calibration.accept_incomplete:
+        return False
+    details = view.db.scalar(
+        select(Decision.details)
+        .where(Decision.calibration_id == calibration.id, Decision.verb == Verb.GO_ON)
+        .order_by(Decision.id.desc())
+        .limit(1)
+    )
+    return inputs.is_accepted_with((details or {}).get("shortage", {}))
 
 
 def selection_by_default(calibration: Calibration) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from .by_hand import ByHand, entries_of_tag, refuse_in_doubt
 from .calendar import after
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig
-from .inputs import lacks_selection, selection_by_default
+from .inputs import inputs_of, lacks_selection, selection_by_default
 from .named import person_named
 from .outages import give_back, site_awaited_since
 from .rules import Verb
@@ -193,8 +193,11 @@ def keep(db: Session, calibration_id: int, act: Act) -> None:
 
 
 def go_on(db: Session, calibration_id: int, act: Act) -> None:
-    """Start with the inputs that are there."""
+    """Start with the inputs that are there; when more should be missing later, at a restart, it is asked again."""
     with transition(db, calibration_id, Verb.GO_ON, act) as it:
+        assert it.calibration.submission is not None, "a submitted calibration has a submission"
+        view = ProcessingView(db, it.calibration.processing_id)
+        it.detail(shortage=inputs_of(view, it.calibration, it.calibration.submission.selection).shortage)
         it.calibration.accept_incomplete = True
         it.calibration.incomplete_since = None
 

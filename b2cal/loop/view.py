@@ -3,7 +3,7 @@
 Freshness is derived here and never stored.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -249,10 +249,13 @@ class ProcessingView:
         return clipped((entry for entry in tag_entries(self.db, tag_id) if entry.name in names), self.runs)
 
     def reads_digest(self, name: str) -> str:
-        """Hash of what `name` would read now; a manager keeps a stale result against exactly this."""
-        productions = [(c.name, self.attempts[c.name].seed) for c in self._finished_productions(name)]
-        reads = self.would_read(name, self.attempts[name].submission.config)
-        return digest([[[e.name, e.first, e.last, e.identity] for e, _ in reads], productions])
+        """Hash of what would count for `name` if it read now; a manager keeps a stale result against exactly this."""
+        calibration, attempt = self.calibrations[name], self.attempts[name]
+        counts = _counting(calibration, attempt)
+        reads = [e for e, _ in self.would_read(name, attempt.submission.config) if counts(e.name)]
+        read = self._read_productions.get(name, {})
+        productions = [(c.name, self.attempts[c.name].seed) for c in self._finished_productions(name) if c.id in read]
+        return digest([[[e.name, e.first, e.last, e.identity] for e in reads], productions])
 
     def standing(self, name: str) -> Standing:
         """Whether the live attempt of `name` is fresh, in doubt or stale, and because of what."""
@@ -278,17 +281,13 @@ class ProcessingView:
         return FRESH
 
     def _changed_read(self, calibration: Calibration, attempt: Attempt) -> str:
-        """Name of what the attempt read and would read otherwise now; what its jobs did not use does not count.
-
-        While they run, and when they failed, they have not told: then all that they may read counts.
-        """
+        """Name of what the attempt read and would read otherwise now."""
         known = [(read.name, read.first, read.last, read.payload.identity, read.producer) for read in attempt.reads]
         would_read = self.would_read(calibration.name, attempt.submission.config)
         present = [(e.name, e.first, e.last, e.identity, who) for e, who in would_read]
-        used = {read.name for read in attempt.reads if read.used}
-        all_count = calibration.kind is Kind.COPY or calibration.state in (State.RUNNING, State.FAILED)
-        then = {row[:4]: row[4] for row in known if all_count or row[0] in used}
-        today = {row[:4]: row[4] for row in present if all_count or row[0] in used}
+        counts = _counting(calibration, attempt)
+        then = {row[:4]: row[4] for row in known if counts(row[0])}
+        today = {row[:4]: row[4] for row in present if counts(row[0])}
         differing = sorted(then.keys() ^ today.keys())
         if not differing:
             return ""
@@ -305,3 +304,13 @@ class ProcessingView:
 
     def _finished_productions(self, name: str) -> list[Calibration]:
         return [c for c in self.upstream(name) if c.kind is Kind.PRODUCE and c.name in self.attempts]
+
+
+def _counting(calibration: Calibration, attempt: Attempt) -> Callable[[str], bool]:
+    """Whether a payload that an attempt may read counts: what its jobs did not use does not.
+
+    While they run, and when they failed, they have not told: then all that they may read counts.
+    """
+    if calibration.kind is Kind.COPY or calibration.state in (State.RUNNING, State.FAILED):
+        return lambda _: True
+    return {read.name for read in attempt.reads if read.used}.__contains__

@@ -22,7 +22,7 @@ from b2cal.model import (
 )
 from b2cal.validation import judged
 
-from .inputs import inputs_of, lacks_selection
+from .inputs import accepted, inputs_of, lacks_selection
 from .jobs import next_try, stages_of
 from .outages import site_awaited_since
 from .rejections import defaults_were_rejected, last_rejection, rejected_by
@@ -86,7 +86,7 @@ def lacking(view: ProcessingView, calibration: Calibration) -> Lack | None:
     inputs = inputs_of(view, calibration, calibration.submission.selection)
     if not inputs.files:
         return Lack("No file of its inputs has arrived: it never starts on nothing.")
-    if inputs.completeness is Completeness.COMPLETE or calibration.accept_incomplete:
+    if inputs.completeness is Completeness.COMPLETE or accepted(view, calibration, inputs):
         return None
     return Lack(f"Waits for its inputs. {inputs}", dispensable=True)
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from b2cal.core.iov import ExpRun
+
 from .desk import reader
 
 _LONGEST = 120
@@ -41,6 +43,16 @@ def _selection(value: Any, _names: Mapping[str, str]) -> list[str]:
     return [*runs, *filters]
 
 
+def _shortage(value: Any, _names: Mapping[str, str]) -> list[str]:
+    places = [f"{name} in {ExpRun.from_number(run)}" for run, name, _ in value["events"]]
+    more = f" and {len(places) - 1:,} more" if len(places) > 1 else ""
+    newest = value["newest_run"]
+    return [
+        *([f"not all events of {places[0]}{more}"] if places else []),
+        *([f"no run known after {ExpRun.from_number(newest)}"] if newest else []),
+    ]
+
+
 def _counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
@@ -58,6 +70,7 @@ _WORDS: dict[str, Callable[[Any, Mapping[str, str]], list[str]]] = {
     "instead_of": lambda number, _names: [f"in the place of attempt {number}"],
     "payloads": lambda payloads, _names: [_counted(len(payloads), "payload")],
     "window_ends_at": _until,
+    "shortage": _shortage,
     "outage": lambda _period, _names: [],  # the reason tells it
     "carried_over": lambda value, _names: [f"{key} as in {of}" for key, of in value.items()],
     "fallback_tag": lambda tag, _names: [f"constants of {tag} stand in"],

@@ -32,6 +32,7 @@ class Model:
         self.state = dict.fromkeys(upstream, State.OPEN)
         self.made: dict[str, object] = dict.fromkeys(upstream, "old")
         self.read: dict[str, Reads] = {}
+        self.used: dict[str, AbstractSet[str]] = {}
         self.kept: dict[str, Reads] = {}
         self.by_hand: set[str] = set()
         self.without_attempt: set[str] = set()
@@ -88,8 +89,15 @@ class Model:
             return "fresh"
         if not all(self.settled(other) for other in self.upstream[name]):
             return "in doubt"
-        now = self.reads_now(name)
-        return "fresh" if now in (self.read[name], self.kept.get(name)) else "stale"
+        now = self.counting(name, self.reads_now(name))
+        return "fresh" if now in (self.counting(name, self.read[name]), self.kept.get(name)) else "stale"
+
+    def counting(self, name: str, reads: Reads) -> Reads:
+        """Without the constants that its jobs did not use, as soon as they have told."""
+        if self.kinds[name] is Kind.COPY or self.state[name] in (State.RUNNING, State.FAILED):
+            return reads
+        counts = {other for other in reads if other in self.used[name] or self.kinds[other] is Kind.PRODUCE}
+        return {other: reads[other] for other in counts}
 
     @property
     def all_settled(self) -> bool:
@@ -221,6 +229,7 @@ class Model:
             self.go(name, State.OPEN)
             return
         self.read[name] = self.reads_now(name)
+        self.used[name] = set()
         self.ran[name] = [told, self.read[name]]
         self.kept.pop(name, None)
         self.by_hand.discard(name)

@@ -111,6 +111,24 @@ def test_only_what_is_stale_can_be_kept(world: World) -> None:
     assert (world.freshness("B"), has_a_button()) == ("fresh", False)
 
 
+def test_what_was_kept_stays_fresh_when_something_changes_that_its_jobs_did_not_read(world: World) -> None:
+    for name in "ABC":
+        world.do("submit", name)
+        world.finish(name, 1)
+    world.do("submit", "D")
+    world.advance("D")
+    world.jobs_end("D", 1, names_read={"PB"})
+    world.judged("D")
+    world.advance("D")
+    for name, seen in (("B", "stale"), ("C", "fresh")):
+        world.do("reject", name)
+        world.do("submit", name, Choice({"events": 11}))
+        world.finish(name, 2)
+        assert world.freshness("D") == seen
+        if seen == "stale":
+            world.do("keep", "D")
+
+
 def test_the_manager_has_a_signed_off_submission_run_again_and_its_readers_are_in_doubt(world: World) -> None:
     world.do("submit", "A", Choice({"events": 11}))
     world.finish("A", 1)

@@ -1,5 +1,6 @@
 """Any sequence of acts: the loop does what a small model of it says, and what it refuses changes nothing."""
 
+from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -132,7 +133,7 @@ class LoopAgainstModel(RuleBasedStateMachine):
         if not self.attempt(verb, name, by):
             return
         if verb is Verb.KEEP:
-            model.kept[name] = model.reads_now(name)
+            model.kept[name] = model.counting(name, model.reads_now(name))
             model.acts += 1
             return
         model.kept.pop(name, None)
@@ -159,6 +160,8 @@ class LoopAgainstModel(RuleBasedStateMachine):
         self.value += 1
         self.model.made[name] = value
         self.model.read[name] = self.model.reads_now(name)
+        if self.model.state[name] is State.FAILED:
+            self.model.used[name] = self.upstream[name]
         self.model.kept.pop(name, None)
         self.model.ran.pop(name, None)
         self.model.by_hand.add(name)
@@ -240,13 +243,16 @@ class LoopAgainstModel(RuleBasedStateMachine):
     @precondition(lambda self: self.model.moves and self.running())
     @rule(data=st.data(), same=st.booleans(), passes=st.booleans())
     def jobs_end(self, data: st.DataObject, same: bool, passes: bool) -> None:
-        self.ended(data.draw(st.sampled_from(self.running())), same, passes)
+        name = data.draw(st.sampled_from(self.running()))
+        used = data.draw(st.sets(st.sampled_from(sorted(self.upstream[name])))) if self.upstream[name] else set()
+        self.ended(name, same, passes, used)
 
     def running(self) -> list[str]:
         return sorted(name for name, state in self.model.state.items() if state is State.RUNNING)
 
-    def ended(self, name: str, same: bool, passes: bool) -> None:
-        names_read = {f"P{other}" for other in self.upstream[name]}
+    def ended(self, name: str, same: bool, passes: bool, used: AbstractSet[str]) -> None:
+        names_read = {f"P{other}" for other in used}
+        self.model.used[name] = used
         if self.model.kinds[name] is Kind.PRODUCE:
             self.world.files_made(name, names_read)
             self.model.files[name] = self.model.ran[name]
@@ -281,7 +287,7 @@ class LoopAgainstModel(RuleBasedStateMachine):
                     self.submitted(each, MANAGER, self.model.defaults[each])
                 self.advanced(each)
                 if self.model.state[each] is State.RUNNING:
-                    self.ended(each, same=True, passes=True)
+                    self.ended(each, same=True, passes=True, used=self.upstream[each])
                 self.advanced(each)
                 if self.model.state[each] is State.REVIEW:
                     self.done_by_hand(each, MANAGER, Verb.SIGN_OFF)

@@ -230,6 +230,30 @@ def test_what_a_manager_accepted_for_one_submission_is_not_accepted_for_the_next
         assert not world.view(db).calibration("B").accept_incomplete
 
 
+def test_who_accepted_that_some_is_missing_is_asked_again_when_more_is(world: World) -> None:
+    """At a restart what was accepted starts by itself; what nobody has seen does not."""
+
+    def events_are(run: int, n_events: int) -> None:
+        at = DataFile.exprun == ExpRun(26, run).number
+        world.database.write(lambda db: db.execute(update(DataFile).where(at).values(n_events=n_events)))
+
+    events_are(100, 500)
+    world.do("submit", "A")
+    assert world.advance("A").state == "submitted"
+    world.do("go_on", "A")
+    assert world.advance("A").state == "running"
+    events_are(100, 600)
+    world.do("restart", "A")
+    assert world.advance("A").state == "running"
+    for run, n_events in ((100, 400), (101, 999)):
+        events_are(run, n_events)
+        world.do("restart", "A")
+        assert world.advance("A").state == "submitted"
+        assert sentence(world).startswith("Waits for its inputs. Missing:")
+        world.do("go_on", "A")
+        assert world.advance("A").state == "running"
+
+
 def test_a_fallback_without_the_payloads_is_refused(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.process(kind=ProcessingKind.REPROCESSING)
