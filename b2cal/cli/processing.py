@@ -245,6 +245,16 @@ def release(desk: Desk, name: str) -> None:
 @click.argument("name")
 @REASON
 @pass_desk
+def take_over(desk: Desk, name: str, reason: str) -> None:
+    """Become its manager: what it asks of its manager is asked of you."""
+    desk.write(lambda db: loop.take_over(db, *_managed(db, desk, name, reason)))
+    desk.done(f"{name} is yours.")
+
+
+@processing.command()
+@click.argument("name")
+@REASON
+@pass_desk
 def cancel(desk: Desk, name: str, reason: str) -> None:
     """Give a processing up; nothing is published."""
     desk.write(lambda db: loop.cancel(db, *_managed(db, desk, name, reason)))

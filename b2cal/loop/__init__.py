@@ -8,11 +8,11 @@ from .calendar import spoken_days
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
-from .inputs import inputs_of, lacks_selection, selection_by_default
+from .inputs import inputs_of, lacks_selection, productions, selection_by_default
 from .jobs import Jobs, NextTry, StageJobs, by_attempt, next_try, stages_of, together
-from .named import person_named, release_named, without_password
+from .named import managers, person_named, release_named, without_password
 from .outages import SIGN_EVERY, site_is_there, site_seen_at
-from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release
+from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release, take_over
 from .publication import Preview, advance_processing, publication_preview, publish
 from .rejections import defaults_were_rejected, last_rejection, rejected_by, repeats_rejected
 from .rules import FINISHED, GOING, OVER, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Rule, Verb
@@ -115,11 +115,13 @@ __all__ = [
     "last_rejection",
     "lift",
     "manager",
+    "managers",
     "name_deputy",
     "next_try",
     "open_workplace",
     "person_named",
     "processing_buttons",
+    "productions",
     "publication_preview",
     "publish",
     "reassign",
@@ -145,6 +147,7 @@ __all__ = [
     "state_in_words",
     "submit",
     "subsystems",
+    "take_over",
     "together",
     "veto",
     "veto_subsystem",

@@ -41,17 +41,17 @@ def buttons(db: Session, calibration: Calibration, username: str) -> Sequence[Bu
 
 
 def processing_buttons(db: Session, processing: Processing, username: str) -> Sequence[Button]:
-    """The same for a processing; hold and release exclude each other."""
+    """The same for a processing; hold and release exclude each other, and nobody takes over what is theirs."""
     someone = db.get(Person, username)
     if someone is None or someone.role is not Role.MANAGER:
         return ()
-    senseless = ProcessingVerb.HOLD if processing.held else ProcessingVerb.RELEASE
+    senseless = {ProcessingVerb.REOPEN, ProcessingVerb.HOLD if processing.held else ProcessingVerb.RELEASE}
+    if processing.manager == username:
+        senseless.add(ProcessingVerb.TAKE_OVER)
     return [
         Button(rule.verb, rule.label, rule.reason is Reason.NEEDED)
         for rule in PROCESSING_RULES
-        if processing.state in rule.at
-        and Role.MANAGER in rule.who
-        and rule.verb not in (senseless, ProcessingVerb.REOPEN)
+        if processing.state in rule.at and Role.MANAGER in rule.who and rule.verb not in senseless
     ]
 
 

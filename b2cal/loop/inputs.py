@@ -15,11 +15,6 @@ from .view import ProcessingView
 def inputs_of(view: ProcessingView, calibration: Calibration, selection: dict[str, Any]) -> Inputs:
     """Runs and files that this selection would give now, with the reasons."""
     settings = calibration.definition.settings
-    productions = [
-        view.attempts[other.name].id
-        for other in view.upstream(calibration.name)
-        if other.kind is Kind.PRODUCE and other.name in view.attempts
-    ]
     return select_inputs(
         view.db,
         view.processing.release.vocabulary,
@@ -28,8 +23,14 @@ def inputs_of(view: ProcessingView, calibration: Calibration, selection: dict[st
         selection,
         view.processing.run_first,
         view.processing.run_last,
-        produced_by=productions,
+        produced_by=productions(view, calibration.name),
     )
+
+
+def productions(view: ProcessingView, name: str) -> list[int]:
+    """The attempts upstream whose files a calibration reads."""
+    produce = [other.name for other in view.upstream(name) if other.kind is Kind.PRODUCE]
+    return [view.attempts[other].id for other in produce if other in view.attempts]
 
 
 def accepted(view: ProcessingView, calibration: Calibration, inputs: Inputs) -> bool:

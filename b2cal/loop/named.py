@@ -4,7 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from b2cal import releases
-from b2cal.model import Person, Release
+from b2cal.model import Person, Release, Role
 
 from .errors import NotAllowed, NotFound
 
@@ -52,6 +52,12 @@ def _others(db: Session) -> str:
 def without_password(db: Session) -> set[str]:
     """Login names of those who cannot log in, such as experts that only a release has named so far."""
     return set(db.scalars(select(Person.username).where(Person.password_hash == "")))
+
+
+def managers(db: Session) -> set[str]:
+    """Login names of those who can log in and decide as managers."""
+    rows = select(Person.username).where(Person.role == Role.MANAGER, Person.password_hash != "")
+    return set(db.scalars(rows))
 
 
 def release_named(db: Session, name: str) -> Release:

@@ -174,6 +174,20 @@ def hold(db: Session, processing_id: int, act: Act) -> None:
     processing.held = True
 
 
+def take_over(db: Session, processing_id: int, act: Act) -> None:
+    """Whoever asks becomes the manager of this processing: what it asks of its manager is asked of that person.
+
+    Raises:
+        Conflict: besides those of `transition`: it is theirs already.
+    """
+    before = db.get(Processing, processing_id)
+    change = [before.manager, act.by.username] if before is not None else []
+    processing = processing_transition(db, processing_id, ProcessingVerb.TAKE_OVER, act, manager=change)
+    if processing.manager == act.by.username:
+        raise Conflict(f"{processing.name} is yours already.", hint="Nothing is to be done.")
+    processing.manager = act.by.username
+
+
 def release(db: Session, processing_id: int, act: Act) -> None:
     """End a hold: everything that became due meanwhile is done.
 

@@ -104,6 +104,7 @@ class ProcessingVerb(StrEnum):
     CANCEL = "cancel"
     HOLD = "hold"
     RELEASE = "release"
+    TAKE_OVER = "take_over"
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ PROCESSING_RULES = (
     ProcessingRule(ProcessingVerb.CANCEL,   {PLANNED, *GOING},      CANCELLED, {MANAGER},       "Cancel", NEEDED),
     ProcessingRule(ProcessingVerb.HOLD,     GOING,                  None,      {MANAGER},       "Hold", NEEDED),
     ProcessingRule(ProcessingVerb.RELEASE,  GOING,                  None,      {MANAGER},       "Release"),
+    ProcessingRule(ProcessingVerb.TAKE_OVER, {PLANNED, *GOING},     None,      {MANAGER},       "Take over", NEEDED),
 )  # fmt: skip
 
 

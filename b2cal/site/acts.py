@@ -68,6 +68,7 @@ PROCESSING_WORDING = {
     ProcessingVerb.PUBLISH: Wording("All its constants go into the tag in one step, all or nothing.", "is published"),
     ProcessingVerb.HOLD: Wording("Jobs that run go on; nothing new starts.", "is held"),
     ProcessingVerb.RELEASE: Wording("Everything that became due meanwhile is done now.", "goes on"),
+    ProcessingVerb.TAKE_OVER: Wording("What it asks of its manager is asked of you from now on.", "is yours"),
     ProcessingVerb.CANCEL: Wording("Its jobs are cancelled and nothing is published.", "is cancelled", is_grave=True),
 }
 EXTEND_ALL = "extend"
@@ -202,4 +203,5 @@ _ON_PROCESSING: dict[ProcessingVerb, Callable[[Session, int, Act], object]] = {
     ProcessingVerb.HOLD: loop.hold,
     ProcessingVerb.RELEASE: loop.release,
     ProcessingVerb.CANCEL: loop.cancel,
+    ProcessingVerb.TAKE_OVER: loop.take_over,
 }

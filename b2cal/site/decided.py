@@ -28,7 +28,7 @@ def _changes(value: Any, _names: Mapping[str, str]) -> list[str]:
     return [_counted(len(value), "payload")]
 
 
-def _expert(value: Any, names: Mapping[str, str]) -> list[str]:
+def _people(value: Any, names: Mapping[str, str]) -> list[str]:
     return [" → ".join(names.get(name, name) for name in value)]
 
 
@@ -64,7 +64,8 @@ def _json(value: Any) -> str:
 _WORDS: dict[str, Callable[[Any, Mapping[str, str]], list[str]]] = {
     "changes": _changes,
     "selection": _selection,
-    "expert": _expert,
+    "expert": _people,
+    "manager": _people,
     "deputy": lambda change, names: [f"deputy {names.get(change[1], change[1]) or 'nobody'}"],
     "origin": lambda origin, _names: [f"from {origin}"],
     "instead_of": lambda number, _names: [f"in the place of attempt {number}"],

@@ -61,6 +61,7 @@ _DONE = {
     "cancel": "Cancelled",
     "hold": "Held",
     "release": "Released",
+    "take_over": "Taken over",
     "create": "Created",
     "add": "Constants added",
     "copy": "Copied",

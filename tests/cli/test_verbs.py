@@ -11,6 +11,7 @@ from b2cal import loop
 from b2cal.cli.main import group
 from b2cal.loop import Act
 from b2cal.model import Role
+from tests import factories
 from tests.loop.everywhere import in_every_state
 from tests.loop.world import MANAGER, World
 
@@ -85,3 +86,18 @@ def test_a_processing_is_held_released_and_cancelled(
     answer(world, "processing", *words)
     it = world.processing()
     assert (world.decisions()[-1].verb, it.state.value, it.held) == (verb, state, held)
+
+
+def test_another_manager_takes_a_processing_over(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.process()
+    world.database.write(lambda db: factories.person(db, "second", role=Role.MANAGER))
+    home = {"B2CAL_HOME": str(tmp_path)}
+    words = ["processing", "take-over", "bucket1", "-m", "she has left"]
+    assert CliRunner().invoke(group, ["--as", "second", *words], env=home).exit_code == 0
+    last = world.decisions()[-1]
+    assert (last.verb, last.actor, last.details) == ("take_over", "second", {"manager": ["manager", "second"]})
+    assert world.processing().manager == "second"
+    again = CliRunner().invoke(group, ["--as", "second", *words], env=home)
+    assert "is yours already" in str(again.exception)
+    assert len(world.decisions()) == last.id

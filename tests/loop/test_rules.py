@@ -46,6 +46,7 @@ PROCESSINGS = (
     ("cancel",   "planned active complete", "cancelled", "manager",        "reason"),
     ("hold",     "active complete",         "",          "manager",        "reason"),
     ("release",  "active complete",         "",          "manager",        ""),
+    ("take_over", "planned active complete", "",         "manager",        "reason"),
 )  # fmt: skip
 
 KINDS = {"replace": {"calibrate", "copy"}, "go_on": {"calibrate", "produce"}, "select": {"calibrate", "produce"}}

@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from werkzeug.security import generate_password_hash
 
 from b2cal import conditions, loop
-from b2cal.model import Database, Person, PublishPolicy, TagState
+from b2cal.model import Database, Person, PublishPolicy, Role, TagState
+from tests import factories
 from tests.loop.world import Defined, World
 from tests.site import sample
 from tests.site.conftest import Browser, site_of
@@ -136,3 +137,27 @@ def test_what_must_not_be_published_is_put_to_the_manager_whatever_the_policy(
     assert "cannot be published: main is invalid" in inbox
     assert "publishing waits" not in inbox
     assert "publishing asks <b>Manager</b>" in manager.get(PAGE).text
+
+
+def test_what_waits_for_a_manager_who_has_left_waits_for_every_manager_until_one_takes_over(
+    world: World, sign_in: Desks
+) -> None:
+    def left(db: Session) -> None:
+        db.get_one(Person, "manager").password_hash = ""
+        for name in ("second", "third"):
+            factories.person(db, name, full_name=name.capitalize(), role=Role.MANAGER)
+
+    rejected_and_over(world)
+    world.database.write(left)
+    second, third = sign_in("second"), sign_in("third")
+    for browser in (second, third):
+        assert "not submitted</span>" in browser.get("/").text
+    form = {"seen": str(world.processing().version), "reason": "she has left"}
+    assert second.post(f"{PAGE}/do/take_over", **form).status_code == 303
+    assert world.processing().manager == "second"
+    assert "not submitted</span>" in second.get("/").text
+    assert "Nothing needs you" in third.get("/").text
+    assert "Take over" not in second.get(PAGE).text
+    assert "Take over" in third.get(PAGE).text
+    again = {"seen": str(world.processing().version), "reason": "to be sure"}
+    assert "bucket1 is yours already." in second.post(f"{PAGE}/do/take_over", **again).text

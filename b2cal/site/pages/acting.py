@@ -47,6 +47,7 @@ def act(number: int, verb: str) -> Answer:
                 acts.carry_out(db, number, wanted, asked, sent)
             return it.name
 
+        stop_reading()  # nobody writes while he reads
         name = desk().database.write(unit)
     except loop.Repeated as error:
         return done(str(error), url_for("calibration.page", number=number))
@@ -65,6 +66,7 @@ def processing_form(name: str, verb: str) -> Answer:
 def processing_act(name: str, verb: str) -> Answer:
     me, sent = visitor().username, request.form.to_dict()
     wording = _processing_wording(verb)
+    stop_reading()  # nobody writes while he reads
     try:
         seen = acts.seen_version(sent)
 
@@ -149,7 +151,7 @@ def _processing_form(name: str, verb: str, error: B2calError | None = None) -> A
         "act_processing.html",
         it=it,
         verb=verb,
-        label=_OF_MANY.get(verb) or ProcessingVerb(verb).value.capitalize(),
+        label=_OF_MANY.get(verb) or next(rule.label for rule in loop.PROCESSING_RULES if rule.verb == verb),
         wording=wording,
         n_finished=sum(one.state in loop.FINISHED for one in view.calibrations.values()),
         n_calibrations=len(view.calibrations),

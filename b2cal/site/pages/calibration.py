@@ -12,7 +12,7 @@ from b2cal.model import Calibration, State
 from b2cal.site.acts import DIRECT, WORDING
 from b2cal.site.desk import at, desk, reading, visitor
 from b2cal.site.live import live
-from b2cal.site.queries.dossier import Dossier, calibration_of, dossier, late, verdict_of
+from b2cal.site.queries.dossier import Dossier, calibration_of, dossier, last_attempt, late, verdict_of
 from b2cal.site.queries.evidence import pictures, series, table
 from b2cal.site.queries.people import full_names
 from b2cal.site.queries.runs import report
@@ -68,7 +68,8 @@ def validation(number: int, attempt: int) -> Response:
 @pages.get("/calibrations/<int:number>/plots/<file>")
 def plot(number: int, file: str) -> Response:
     """A plot of the report, by the name that its index gives."""
-    attempt = dossier(reading(), number, desk().settings).attempt
+    db = reading()
+    attempt = last_attempt(db, calibration_of(db, number).id)
     known = {picture.file for picture in pictures(attempt, desk().settings.reports, ())}
     if attempt is None or attempt.verdict is None or file not in known:
         raise loop.NotFound("There is no such plot.", hint="Look at the page of the calibration again.")
@@ -81,7 +82,8 @@ def plot(number: int, file: str) -> Response:
 @pages.get("/calibrations/<int:number>/numbers.csv")
 def numbers(number: int) -> Response:
     """What was measured, channel by channel."""
-    attempt = dossier(reading(), number, desk().settings).attempt
+    db = reading()
+    attempt = last_attempt(db, calibration_of(db, number).id)
     rows = table(series(attempt, desk().settings.reports))
     text = StringIO()
     csv.writer(text).writerows(rows)

@@ -62,13 +62,11 @@ class BoardRow:
 
 
 def board(db: Session) -> list[BoardRow]:
-    """The latest processings, those that are going on first."""
-    processings = db.scalars(
-        select(Processing)
-        .options(joinedload(Processing.release), joinedload(Processing.target_tag))
-        .order_by(Processing.id.desc())
-        .limit(MOST)
-    ).all()
+    """All processings that are not over, then the latest of the others."""
+    latest = select(Processing).options(joinedload(Processing.release), joinedload(Processing.target_tag))
+    latest = latest.order_by(Processing.id.desc())
+    ended = db.scalars(latest.where(Processing.state.in_(OVER)).limit(MOST)).all()
+    processings = [*db.scalars(latest.where(Processing.state.not_in(OVER))), *ended]
     of_these = Calibration.processing_id.in_([processing.id for processing in processings])
     counts: dict[int, dict[Step, dict[State, int]]] = {}
     for processing_id, step, state, count in db.execute(
@@ -91,11 +89,10 @@ def board(db: Session) -> list[BoardRow]:
         for p in processings
         if p.id in counts and p.state in loop.GOING
     }
-    rows = [
+    return [
         BoardRow(p, step_counts(counts.get(p.id, {}), p.state), ends.get(p.id), deciding.get(p.id, 0))
         for p in processings
     ]
-    return sorted(rows, key=lambda row: row.processing.state in OVER)
 
 
 def step_counts(counts: dict[Step, dict[State, int]], processing: ProcessingState) -> tuple[StepCount, ...]:

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from b2cal import loop, releases
+from b2cal.conditions import clipped
+from b2cal.core.iov import IoV, gaps
 from b2cal.data import late_files
 from b2cal.model import (
     Attempt,
@@ -20,6 +22,7 @@ from b2cal.model import (
     Grade,
     Job,
     JobGroup,
+    JobState,
     Kind,
     Processing,
     Submission,
@@ -147,7 +150,7 @@ def dossier(db: Session, number: int, settings: Settings) -> Dossier:
     it = calibration_of(db, number)
     view = loop.ProcessingView(db, it.processing_id)
     it = view.calibrations[it.name]
-    attempt = view.attempts.get(it.name) or _last_attempt(db, it.id)
+    attempt = view.attempts.get(it.name) or last_attempt(db, it.id)
     submission = last_submission(db, it.id)
     measured = series(attempt, settings.reports)
     before = previous(db, it)
@@ -160,8 +163,8 @@ def dossier(db: Session, number: int, settings: Settings) -> Dossier:
         jobs=loop.by_attempt(loop.stages_of(db, [attempt.id])).get(attempt.id) if attempt is not None else None,
         failures=_failures(db, attempt, settings.attempts) if attempt is not None else (),
         inputs=_inputs(db, attempt.id) if attempt is not None else (),
-        n_later=_n_later(db, it, attempt) if attempt is not None and attempt.live else 0,
-        made=_made(view, attempt) if attempt is not None else (),
+        n_later=_n_later(view, it, attempt) if attempt is not None and attempt.live else 0,
+        made=[Made(made, _is_of_base(view, made)) for made in attempt.payloads] if attempt is not None else (),
         produced=_produced(db, attempt.id) if attempt is not None and it.kind is Kind.PRODUCE else (),
         config=_config(it, before, submission),
         previous=before,
@@ -228,7 +231,8 @@ def previous(db: Session, it: Calibration) -> Previous:
     return Previous(found.name, found.config) if found is not None else Previous()
 
 
-def _last_attempt(db: Session, calibration_id: int) -> Attempt | None:
+def last_attempt(db: Session, calibration_id: int) -> Attempt | None:
+    """The live attempt, else the last that there was, with its verdict and payloads."""
     return db.scalar(
         select(Attempt)
         .where(Attempt.calibration_id == calibration_id)
@@ -275,7 +279,7 @@ def _streams(db: Session, query: Select[str, int, int, int]) -> list[Stream]:
     return [Stream(name, n_files, int(n_events), int(size)) for name, n_files, n_events, size in rows]
 
 
-def _n_later(db: Session, it: Calibration, attempt: Attempt) -> int:
+def _n_later(view: loop.ProcessingView, it: Calibration, attempt: Attempt) -> int:
     within = DataFile.exprun.between(it.processing.run_first, it.processing.run_last)
     vocabulary, filters = it.processing.release.vocabulary, attempt.submission.selection.get("filters", {})
     names = it.definition.settings["input_data_names"]
@@ -283,17 +287,18 @@ def _n_later(db: Session, it: Calibration, attempt: Attempt) -> int:
     query = select(func.count()).where(
         DataFile.data_name.in_(streams),
         DataFile.format.in_(it.definition.settings["input_data_formats"]),
+        or_(DataFile.attempt_id.is_(None), DataFile.attempt_id.in_(loop.productions(view, it.name))),
         DataFile.registered_at > attempt.started_at,
         within,
     )
-    return db.scalar(query) or 0
+    return view.db.scalar(query) or 0
 
 
 def _failures(db: Session, attempt: Attempt, folder: Path) -> list[Failure]:
     rows = db.scalars(
         select(Job)
         .join(JobGroup, JobGroup.id == Job.group_id)
-        .where(JobGroup.attempt_id == attempt.id, Job.error != "")
+        .where(JobGroup.attempt_id == attempt.id, Job.state == JobState.FAILED)
         .order_by(Job.id)
         .options(joinedload(Job.group))
     ).all()
@@ -318,6 +323,8 @@ def log_of(attempts_folder: Path, job: Job, stream: str = "stderr") -> Path:
     return attempts_folder / job.folder / stream if job.folder else attempts_folder / "none"
 
 
-def _made(view: loop.ProcessingView, attempt: Attempt) -> list[Made]:
-    base = {(entry.name, entry.identity) for entry in view.base}
-    return [Made(made, (made.name, made.payload.identity) in base) for made in attempt.payloads]
+def _is_of_base(view: loop.ProcessingView, made: AttemptPayload) -> bool:
+    iov = IoV.from_numbers(made.first, made.last)
+    base = clipped((entry for entry in view.base if entry.name == made.name), iov)
+    equal = [IoV.from_numbers(entry.first, entry.last) for entry in base if entry.identity == made.payload.identity]
+    return not gaps(equal, within=iov)

@@ -33,11 +33,12 @@ def time_spent(view: loop.ProcessingView, now: datetime) -> list[Share]:
 
 
 def durations(db: Session, names: Sequence[str]) -> dict[str, list[timedelta]]:
-    """How long attempts of definitions of these names took lately, in any processing."""
+    """How long attempts of definitions of these names took lately in any processing, if they came to their end."""
+    other_ends = (Outcome.REPLACED, Outcome.FAILED)
     rows = db.execute(
         select(Calibration.name, Attempt.started_at, Attempt.ended_at)
         .join(Calibration, Calibration.id == Attempt.calibration_id)
-        .where(Calibration.name.in_(names), Attempt.ended_at.is_not(None), Attempt.outcome != Outcome.REPLACED)
+        .where(Calibration.name.in_(names), Attempt.ended_at.is_not(None), Attempt.outcome.not_in(other_ends))
         .order_by(Attempt.id.desc())
         .limit(_REMEMBERED * max(1, len(names)))
     )

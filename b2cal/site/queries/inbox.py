@@ -54,7 +54,10 @@ class Item:
 
 
 def inbox(db: Session, username: str, *, is_manager: bool, at: datetime) -> list[Item]:
-    """All that waits for this person, the most urgent first."""
+    """All that waits for this person, the most urgent first.
+
+    What waits for the manager of a processing who is none any more, or cannot log in, waits for every manager.
+    """
     found = _tasks(db, username, is_manager=is_manager)
     return sorted((_item(view, it, task, at) for view, it, task in found), key=_urgency)
 
@@ -67,10 +70,10 @@ def n_waiting(db: Session, username: str, *, is_manager: bool) -> int:
 def _tasks(
     db: Session, username: str, *, is_manager: bool
 ) -> Iterator[tuple[loop.ProcessingView, Calibration | Asked, Task]]:
-    absent, at = loop.without_password(db), now(db)
+    absent, managers, at = loop.without_password(db), loop.managers(db), now(db)
     for processing_id in _concerned(db, username, is_manager=is_manager):
         view = loop.ProcessingView(db, processing_id)
-        manages = is_manager and view.processing.manager == username
+        manages = is_manager and (view.processing.manager == username or view.processing.manager not in managers)
         for it in view.calibrations.values():
             task = _task_of_manager(view, it, absent, at) if manages else None
             if task is None and username in (it.expert, it.deputy):

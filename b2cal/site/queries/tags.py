@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from b2cal.model import Attempt, AttemptPayload, GlobalTag, Processing, TagIov
+from b2cal.model import Attempt, AttemptPayload, Calibration, GlobalTag, Processing, ProcessingState, TagIov
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,13 @@ def processings_into(db: Session, tag: GlobalTag) -> Sequence[Processing]:
 
 
 def makers(db: Session) -> dict[str, int]:
-    """Payload -> the calibration that made its constants last."""
+    """Payload -> the calibration that made the constants of it that were published last."""
     rows = db.execute(
         select(AttemptPayload.name, func.max(Attempt.calibration_id).label("maker"))
         .join(Attempt, Attempt.id == AttemptPayload.attempt_id)
-        .where(Attempt.live.is_(True))
+        .join(Calibration, Calibration.id == Attempt.calibration_id)
+        .join(Processing, Processing.id == Calibration.processing_id)
+        .where(Attempt.live.is_(True), Processing.state == ProcessingState.PUBLISHED)
         .group_by(AttemptPayload.name)
     )
     return {row.name: row.maker for row in rows}
