@@ -32,6 +32,7 @@ from b2cal.model import (
     JobGroup,
     JobState,
     Kind,
+    Lease,
     NoVerdictPolicy,
     Person,
     Processing,
@@ -226,6 +227,12 @@ def group(db: Session, attempt: Attempt | None = None, jobs: int = 1, **columns:
 def job(db: Session, group: JobGroup, number: int = 0, **columns: Any) -> Job:
     columns = {"label": f"part {number}", "spec": {}, "state": JobState.QUEUED, **columns}
     return _added(db, Job(group=group, number=number, **columns))
+
+
+def agent(db: Session, **columns: Any) -> Lease:
+    """Somebody is the agent, for years to come: b2cal runs."""
+    lease = {"name": "agent", "holder": "host 7", "epoch": 1, "expires_at": now(db) + timedelta(days=3650), **columns}
+    return _added(db, Lease(**lease))
 
 
 def _added(db: Session, row: Row) -> Row:

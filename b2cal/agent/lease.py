@@ -11,9 +11,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from b2cal.core.processes import ProcessIdentity
+from b2cal.loop import AGENT
 from b2cal.model import Database, Lease, now
 
-NAME = "agent"
 DURATION = timedelta(seconds=15)
 RENEWAL = DURATION / 3
 
@@ -55,7 +55,7 @@ class AgentLease:
     def give_back(self) -> None:
         """Let the next agent begin at once."""
         if self._epoch is not None:
-            mine = update(Lease).where(Lease.name == NAME, Lease.epoch == self._epoch)
+            mine = update(Lease).where(Lease.name == AGENT, Lease.epoch == self._epoch)
             self._database.write(lambda db: db.execute(mine.values(expires_at=now(db))))
         self.forget()
 
@@ -71,18 +71,18 @@ class AgentLease:
         """
         if (
             self._epoch is None
-            or db.scalar(select(Lease.epoch).where(Lease.name == NAME).with_for_update()) != self._epoch
+            or db.scalar(select(Lease.epoch).where(Lease.name == AGENT).with_for_update()) != self._epoch
         ):
             raise LeaseLost
 
     def _renew(self, db: Session) -> None:
         self.fence(db)
-        db.execute(update(Lease).where(Lease.name == NAME).values(expires_at=now(db) + DURATION))
+        db.execute(update(Lease).where(Lease.name == AGENT).values(expires_at=now(db) + DURATION))
 
     def _take(self) -> bool:
         with self._database.read() as db:
             row = db.execute(
-                select(Lease.epoch, Lease.holder, Lease.expires_at).where(Lease.name == NAME)
+                select(Lease.epoch, Lease.holder, Lease.expires_at).where(Lease.name == AGENT)
             ).one_or_none()
             free = row is None or row.expires_at <= now(db) or _is_gone(row.holder)
         if not free:
@@ -90,10 +90,10 @@ class AgentLease:
         seen = row.epoch if row else None
 
         def unit(db: Session) -> int | None:
-            lease = db.get(Lease, NAME, with_for_update=True)
+            lease = db.get(Lease, AGENT, with_for_update=True)
             if (lease.epoch if lease else None) != seen:
                 return None
-            lease = lease or Lease(name=NAME, epoch=0)
+            lease = lease or Lease(name=AGENT, epoch=0)
             lease.holder, lease.epoch, lease.expires_at = self._holder, lease.epoch + 1, now(db) + DURATION
             db.add(lease)
             return lease.epoch

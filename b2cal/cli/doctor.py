@@ -17,7 +17,7 @@ from b2cal import loop
 from b2cal.conditions import PayloadStore, tag_entries
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import overlaps
-from b2cal.model import Database, GlobalTag, Lease, Outbox, Payload, now, schema
+from b2cal.model import Database, GlobalTag, Outbox, Payload, now, schema
 from b2cal.settings import Settings, SettingsRefused
 
 from .components import Address, components
@@ -145,11 +145,10 @@ def _tags(_settings: Settings, database: Database) -> Finding:
 
 def _agent(_settings: Settings, database: Database) -> Finding:
     with database.read() as db:
-        lease = db.get(Lease, "agent")
-        at = now(db)
-    if lease is None or lease.expires_at < at:
+        holder = loop.agent_at_work(db)
+    if holder is None:
         return Finding("agent", Health.WARNING, "does not run: no job is started", "`b2cal up` starts it.")
-    return Finding("agent", Health.WELL, f"runs as {lease.holder}")
+    return Finding("agent", Health.WELL, f"runs as {holder}")
 
 
 def _presence(_settings: Settings, database: Database) -> Finding:

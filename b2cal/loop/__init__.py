@@ -2,6 +2,7 @@
 
 from .actors import THE_LOOP, Actor, actor, manager
 from .advance import Progress, advance
+from .agents import AGENT, agent_at_work
 from .buttons import Button, buttons, processing_buttons
 from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, brought_by_hand, fitting_tags
 from .calendar import spoken_days
@@ -45,6 +46,7 @@ from .words import job_in_words, stage_in_words, state_in_words
 from .workplace import Workplace, open_workplace
 
 __all__ = [
+    "AGENT",
     "FINISHED",
     "GOING",
     "OVER",
@@ -88,6 +90,7 @@ __all__ = [
     "add_to_tag",
     "advance",
     "advance_processing",
+    "agent_at_work",
     "asks_for_inputs",
     "asks_to_be_submitted",
     "begin_standing_veto",

@@ -31,6 +31,7 @@ from b2cal.model import (
     State,
 )
 
+from .agents import agent_at_work
 from .errors import NotFound
 from .order import Place, all_after, all_before, directly_before
 from .rules import FINISHED
@@ -107,6 +108,11 @@ class ProcessingView:
         """When the last of the windows ends that are open now; None if none is."""
         ends = (it.window_ends_at for it in self.calibrations.values() if it.state is State.OPEN)
         return max((end for end in ends if end is not None and end > at), default=None)
+
+    @cached_property
+    def goes_on_by_itself(self) -> bool:
+        """Whether somebody is there to do what is due: b2cal runs."""
+        return agent_at_work(self.db) is not None
 
     @property
     def runs(self) -> IoV:

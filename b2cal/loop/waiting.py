@@ -147,6 +147,11 @@ def why(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
     return sentence
 
 
+def _when_due(view: ProcessingView) -> str:
+    """When happens what b2cal does as soon as it is due; the end of a sentence."""
+    return "now" if view.goes_on_by_itself else "when b2cal runs again (`b2cal up`)"
+
+
 def _held(view: ProcessingView, calibration: Calibration, otherwise: Why) -> Why:
     """Nothing goes on by itself; what a person may decide is said all the same."""
     held = f"{view.processing.name} is held: nothing goes on by itself until {view.processing.manager} releases it."
@@ -185,7 +190,7 @@ def _what_comes(view: ProcessingView, calibration: Calibration, at: datetime) ->
 def _at_the_end(view: ProcessingView, calibration: Calibration, at: datetime) -> str:
     away_since = site_awaited_since(view.db, calibration)
     if away_since is None:
-        return "The window is over: it is submitted now."
+        return f"The window is over: it is submitted {_when_due(view)}."
     return f"The window is over, but nobody could reach the site for {spoken(at - away_since)}: it waits for the site."
 
 
@@ -195,7 +200,7 @@ def _submitted(view: ProcessingView, calibration: Calibration, at: datetime) -> 
         return before
     lack = lacking(view, calibration)
     if lack is None:
-        return Why("Starts now.")
+        return Why(f"Starts {_when_due(view)}.")
     asks = asks_for_inputs(view.processing, calibration, at)
     return Why(put_to_manager(view, calibration, lack) if asks else lack.sentence)
 
@@ -205,8 +210,10 @@ def _running(view: ProcessingView, calibration: Calibration, at: datetime) -> Wh
     stages = stages_of(view.db, [attempt.id]) if attempt is not None else []
     it = next((stage for stage in stages if stage.goes_on), None)
     if it is None:
-        return Why("The next step begins.")
+        return Why(f"The next step begins {_when_due(view)}.")
     done = f"Runs: {stage_in_words(it.stage, it.iteration)}, {it.jobs.done} of {it.jobs.total} jobs done"
+    if not view.goes_on_by_itself:
+        return Why(f"{done}. It goes on {_when_due(view)}.")
     if it.hindrance:
         return Why(f"{done}. {it.hindrance.rstrip('.')}.")
     later = next_try([it], at)
@@ -224,7 +231,7 @@ def _review(view: ProcessingView, calibration: Calibration, _at: datetime) -> Wh
     worst = next((check for check in verdict.checks if check["grade"] == verdict.grade.value), None)
     if verdict.grade is Grade.PASS:
         reason = always_asks(view.processing, calibration, attempt)
-        decides = f"{calibration.expert} decides, {reason}" if reason else "it is signed off now"
+        decides = f"{calibration.expert} decides, {reason}" if reason else f"it is signed off {_when_due(view)}"
         return Why(f"{all_green(verdict)}; {decides}.")
     where = f" ({worst['where']})" if worst and worst["where"] else ""
     return Why(f"{worst['name'] if worst else 'A check'} is beyond its limit{where}; {calibration.expert} decides.")
@@ -259,7 +266,7 @@ _SENTENCES = {
     State.OPEN: _open,
     State.SUBMITTED: _submitted,
     State.RUNNING: _running,
-    State.VALIDATING: lambda *_: Why("The new constants are being judged."),
+    State.VALIDATING: lambda view, *_: Why(f"The new constants are judged {_when_due(view)}."),
     State.REVIEW: _review,
     State.FAILED: lambda _view, calibration, _at: Why(
         f"Failed: {calibration.problem.rstrip('.')}. {calibration.expert} decides."

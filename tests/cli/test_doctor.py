@@ -5,7 +5,6 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from sqlalchemy.orm import Session
 from b2cal import conditions
 from b2cal.cli.main import group
 from b2cal.core.iov import ExpRun
-from b2cal.model import Database, Lease, TagIov, now
+from b2cal.model import Database, TagIov
 from tests import factories
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])  # doctor looks whether ports are free
@@ -43,10 +42,7 @@ def test_a_new_home_is_well_but_nothing_runs_in_it(database: Database) -> None:
 
 
 def test_an_agent_that_runs_is_named(database: Database) -> None:
-    def unit(db: Session) -> None:
-        db.add(Lease(name="agent", holder="host 7", epoch=1, expires_at=now(db) + timedelta(hours=1)))
-
-    database.write(unit)
+    database.write(factories.agent)
     assert findings()[1]["agent"] == {"what": "agent", "health": "well", "says": "runs as host 7", "do": ""}
 
 

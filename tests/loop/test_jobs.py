@@ -89,7 +89,7 @@ def test_a_job_that_succeeds_at_its_second_try_is_done(running: World) -> None:
 
     running.database.write(succeeds)
     assert counted(running) == (10, 10, 1)
-    assert sentence(running) == "The next step begins."
+    assert sentence(running) == "The next step begins now."
 
 
 def test_jobs_that_cannot_be_submitted_say_why(running: World) -> None:

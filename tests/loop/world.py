@@ -127,6 +127,7 @@ class World:
     @classmethod
     def fill(cls, db: Session, definitions: Definitions) -> None:
         """What every world begins with."""
+        factories.agent(db)
         factories.person(db, "manager", role=Role.MANAGER)
         release = factories.release(db, name="toy", vocabulary={"Data Quality Tag": ["Good"], "Data Tag": ["bhabha"]})
         for defined in definitions:

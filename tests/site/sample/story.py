@@ -43,6 +43,7 @@ class Story(Rows):
     """Writes all of it."""
 
     def write(self) -> None:
+        factories.agent(self.db)
         self._people()
         self.release = self._release()
         self.tags = {
