@@ -10,7 +10,7 @@ from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
 from .inputs import inputs_of, lacks_selection, productions, selection_by_default
-from .jobs import Jobs, NextTry, StageJobs, by_attempt, next_try, stages_of, together
+from .jobs import Jobs, NextTry, StageJobs, by_attempt, next_try, stages_of, together, tried_again_at
 from .named import managers, person_named, release_named, without_password
 from .outages import SIGN_EVERY, site_is_there, site_seen_at
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release, take_over
@@ -152,6 +152,7 @@ __all__ = [
     "subsystems",
     "take_over",
     "together",
+    "tried_again_at",
     "veto",
     "veto_subsystem",
     "why",

@@ -122,6 +122,12 @@ def together(parts: Iterable[Jobs]) -> Jobs:
     return Jobs(total, done, running, queued, failed, retried, sums[6])
 
 
+def tried_again_at(group: JobGroup, at: datetime) -> datetime | None:
+    """When the jobs of a group, which failed in the round before, are tried again; None if that is not to come."""
+    waits = group.state is GroupState.WANTED and group.round > 0 and group.not_before > at
+    return group.not_before if waits else None
+
+
 def next_try(stages: Iterable[StageJobs], at: datetime) -> NextTry | None:
     """The jobs that are tried again later, and when the first of them is."""
     later = [stage.again for stage in stages if stage.again is not None and stage.again.at > at]

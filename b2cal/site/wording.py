@@ -361,6 +361,7 @@ GLOBALS: dict[str, object] = {
     "spoken": loop.spoken,
     "strip_text": strip_text,
     "task_look": task_look,
+    "tried_again_at": loop.tried_again_at,
     "verb_done": verb_done,
     "zones": zones,
 }
