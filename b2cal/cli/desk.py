@@ -30,6 +30,10 @@ class NotReady(B2calError):
     """b2cal was not set up here."""
 
 
+class NotConfirmed(B2calError):
+    """What cannot be taken back was not agreed to."""
+
+
 class DatabaseTrouble(B2calError):
     """The calibration database does not answer, is damaged, or has the schema of another b2cal."""
 
@@ -110,6 +114,21 @@ class Desk:
             table.add_row(*map(str, row))
         self.console.print(table)
 
+    def ask(self, change: str) -> None:
+        """Say what will change, and ask whether it shall.
+
+        Raises:
+            NotConfirmed: it shall not, or there is no terminal to ask at.
+        """
+        if not sys.stdin.isatty():
+            raise NotConfirmed(
+                f"{change} Nothing was changed: there is no terminal to ask whether it shall.",
+                "If it shall, give the command again with `--yes`.",
+            )
+        click.echo(change, err=True)  # the answer of a command is all that stands on its standard output
+        if not click.confirm("Shall it be so?", err=True):
+            raise NotConfirmed("Nothing was changed.")
+
     def done(self, sentence: str, **facts: object) -> None:
         """Say what was done."""
         self.show({"done": sentence, **facts}, lambda: self.marked("✓", "green", sentence))
@@ -142,6 +161,7 @@ def schema_remedy(present: str | None, newest: str | None) -> str:
 
 
 REASON = click.option("--reason", "-m", default="", help="Why; kept with the decision.")
+YES = click.option("--yes", "-y", is_flag=True, help="Do not ask first: for scripts.")
 
 
 def local(moment: datetime) -> str:

@@ -13,7 +13,7 @@ from b2cal.core.iov import IoV
 from b2cal.loop import Act
 from b2cal.model import GlobalTag, TagIov, TagState
 
-from .desk import REASON, Desk, pass_desk
+from .desk import REASON, YES, Desk, pass_desk
 from .ranges import Runs
 
 
@@ -110,14 +110,19 @@ def show(desk: Desk, name: str | None) -> None:
 @click.argument("name")
 @click.argument("state", type=click.Choice([state.value for state in TagState]))
 @REASON
+@YES
 @pass_desk
-def set_state(desk: Desk, name: str, state: str, *, reason: str) -> None:
+def set_state(desk: Desk, name: str, state: str, *, reason: str, yes: bool) -> None:
     """Change the state of a tag, where the rules allow it. Running and published are final."""
-
-    def unit(db: Session) -> None:
+    with desk.workplace.database.read() as db:
         by = loop.manager(db, desk.username)
         it = conditions.tag_named(db, name)
-        loop.set_tag_state(db, it, TagState(state), Act(by, it.version, reason))
+        seen, change = it.version, conditions.state_change(it, TagState(state))
+    if change and not yes:
+        desk.ask(change)
+
+    def unit(db: Session) -> None:
+        loop.set_tag_state(db, conditions.tag_named(db, name), TagState(state), Act(by, seen, reason))
 
     desk.write(unit)
     desk.done(f"The tag {name} is {state}.")

@@ -5,7 +5,7 @@ from .entries import Entry, clipped, coverage_problems, effective
 from .local_database import DATABASE, InvalidLocalDatabase, parse_database, read_local_database, unpacked
 from .publication import Change, PublicationRefused, preview, publish
 from .store import PayloadChanged, PayloadStore, StoredFile
-from .tags import TagRefused, UnknownTag, create_tag, set_tag_state, store_payload, tag_entries, tag_named
+from .tags import TagRefused, UnknownTag, create_tag, set_tag_state, state_change, store_payload, tag_entries, tag_named
 
 __all__ = [
     "DATABASE",
@@ -29,6 +29,7 @@ __all__ = [
     "publish",
     "read_local_database",
     "set_tag_state",
+    "state_change",
     "store_payload",
     "tag_entries",
     "tag_named",

@@ -22,6 +22,11 @@ MAY_BECOME: dict[TagState, frozenset[TagState]] = {
 }
 """The rules of the Belle II conditions database. Its rules for invalid are not known to b2cal: nothing leads there."""
 
+_PUBLISHING = {
+    TagState.OPEN: "Processings may publish into it.",
+    TagState.RUNNING: "Processings may publish into it for later runs only: it grows forwards.",
+}
+
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
 
 
@@ -64,6 +69,21 @@ def tag_named(db: Session, name: str) -> GlobalTag:
     return tag
 
 
+def state_change(tag: GlobalTag, state: TagState) -> str:
+    """What another state means for a tag, for whoever is about to change it; empty if the tag is in it already.
+
+    Raises:
+        TagRefused: the rules do not allow it; says what they do allow.
+    """
+    if tag.state is state:
+        return ""
+    _refuse_forbidden(tag, state)
+    ways = " or ".join(sorted(MAY_BECOME[state]))
+    publishing = _PUBLISHING.get(state, "No processing can publish into it.")
+    onwards = f"From there it may become {ways}." if ways else "That is final: it can never be changed again."
+    return f"The tag {tag.name} is {tag.state} and becomes {state}. {publishing} {onwards}"
+
+
 def set_tag_state(db: Session, tag_id: int, state: TagState) -> None:
     """Change the state of a tag; a tag that is in it already stays as it is.
 
@@ -73,6 +93,12 @@ def set_tag_state(db: Session, tag_id: int, state: TagState) -> None:
     tag = locked(db, tag_id)
     if tag.state is state:
         return
+    _refuse_forbidden(tag, state)
+    tag.state = state
+    tag.version += 1
+
+
+def _refuse_forbidden(tag: GlobalTag, state: TagState) -> None:
     allowed = MAY_BECOME[tag.state]
     if state not in allowed:
         choices = " or ".join(sorted(allowed)) or "nothing else any more"
@@ -82,8 +108,6 @@ def set_tag_state(db: Session, tag_id: int, state: TagState) -> None:
             if not allowed
             else "Go there step by step.",
         )
-    tag.state = state
-    tag.version += 1
 
 
 def tag_entries(db: Session, tag_id: int, overlapping: IoV | None = None) -> list[Entry]:

@@ -1,4 +1,9 @@
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -6,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from b2cal import loop
 from b2cal.calibration import Payload
+from b2cal.cli.desk import NotConfirmed
 from b2cal.cli.main import group
 from b2cal.conditions import TagRefused
 from b2cal.core.iov import ExpRun, IoV
@@ -32,7 +38,7 @@ def decisions(tmp_path: Path) -> list[tuple[str, str, str]]:
 
 
 def test_a_manager_changes_the_state_of_a_tag_and_the_reason_is_kept(run: Run, tmp_path: Path) -> None:
-    assert "The tag main is running." in run("set-state", "main", "running", "-m", "from now on").output
+    assert "The tag main is running." in run("set-state", "main", "running", "-m", "from now on", "--yes").output
     assert decisions(tmp_path) == [("manager", "set_state", "from now on")]
 
 
@@ -50,7 +56,7 @@ def test_an_expert_may_not(run: Run, tmp_path: Path) -> None:
 
 
 def test_who_may_not_go_back_is_told_of_the_copy_which_works(run: Run, tmp_path: Path) -> None:
-    run("set-state", "main", "running")
+    run("set-state", "main", "running", "--yes")
     refused = run("set-state", "main", "open").exception
     assert isinstance(refused, TagRefused)
     words = refused.hint.partition("b2cal tag ")[2].split()
@@ -63,6 +69,48 @@ def test_a_forbidden_change_is_refused_with_the_rule(run: Run, tmp_path: Path) -
     refused = run("set-state", "main", "published").exception
     assert isinstance(refused, TagRefused)
     assert "it may become running or testing" in str(refused)
+    assert decisions(tmp_path) == []
+
+
+def test_without_a_terminal_it_is_said_what_would_change_and_how_to_agree(run: Run, tmp_path: Path) -> None:
+    refused = run("set-state", "main", "running").exception
+    assert isinstance(refused, NotConfirmed)
+    assert str(refused).startswith("The tag main is open and becomes running.")
+    assert "That is final" in str(refused)
+    assert "--yes" in refused.hint
+    assert decisions(tmp_path) == []
+
+
+def at_a_terminal(tmp_path: Path, answer: str) -> str:
+    """Give the command at a terminal and answer its question; what stood on it."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "b2cal", "--as", "manager", "tag", "set-state", "main", "testing"]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path):
+        os.close(theirs)
+        shown = ""
+        while "[y/N]" not in shown:
+            shown += os.read(ours, 4096).decode()
+        os.write(ours, f"{answer}\n".encode())
+        with suppress(OSError):  # the kernel's word for: the other side has closed it
+            while told := os.read(ours, 4096):
+                shown += told.decode()
+    os.close(ours)
+    return " ".join(shown.split())
+
+
+@pytest.mark.processes
+def test_at_a_terminal_nothing_changes_before_the_answer_is_yes(run: Run, tmp_path: Path) -> None:
+    shown = at_a_terminal(tmp_path, "n")
+    assert "The tag main is open and becomes testing. No processing can publish into it." in shown
+    assert "From there it may become open or validated." in shown
+    assert "Nothing was changed." in shown
+    assert decisions(tmp_path) == []
+    assert "The tag main is testing." in at_a_terminal(tmp_path, "y")
+    assert decisions(tmp_path) == [("manager", "set_state", "")]
+
+
+def test_a_tag_that_is_in_the_state_already_asks_nothing(run: Run, tmp_path: Path) -> None:
+    assert "The tag main is open." in run("set-state", "main", "open").output
     assert decisions(tmp_path) == []
 
 
