@@ -1,4 +1,4 @@
-"""Why something that a person wrote is refused, in words for people."""
+"""Why something that a person wrote is refused, in words for people: the one translation of what pydantic says."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,6 +7,10 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+Place = tuple[int | str, ...]
+"""Where in a document: keys and, counted from 0, numbers of entries."""
+
+_MOMENT = "must be a point in time with its zone, like '2026-11-02T06:00:00Z'"
 _WANTED = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
@@ -22,6 +26,13 @@ _WANTED = {
     "dict_type": "must be a table",
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",
+    "int_parsing_size": "must be a number that a computer can count to",
+    "finite_number": "must be a finite number",
+    "datetime_type": _MOMENT,
+    "datetime_parsing": _MOMENT,
+    "datetime_from_date_parsing": _MOMENT,
+    "datetime_object_invalid": _MOMENT,
+    "timezone_aware": _MOMENT,
     "enum": "must be {expected}",
     "greater_than": "must be more than {gt}",
     "greater_than_equal": "must be at least {ge}",
@@ -37,13 +48,22 @@ _LENGTH = {
 }
 
 
+_SHOWN = 60
+"""Characters of what stands there; more would hide what is wrong with it."""
+
+
 def suggestion(word: str, known: Sequence[str]) -> str:
     """The end of a sentence about a word that nobody knows, without its full stop: `did you mean 'window'?`."""
     close = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
 
 
-def explained(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[tuple[int | str, ...], str]]:
+def spelled(place: Place) -> str:
+    """A place as people count: `definition.2.script`."""
+    return ".".join(str(part + 1) if isinstance(part, int) else part for part in place)
+
+
+def explained(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Place, str]]:
     """The place of each thing that a model refuses, and what is wrong there, without its full stop.
 
     Unknown keys come first: as a rule something else is missing because of them.
@@ -63,8 +83,16 @@ def _explained(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
     if kind in _LENGTH:
         return _LENGTH[kind].format(**context)
     if kind in _WANTED:
-        return f"{_WANTED[kind].format(**context)}, not {detail['input']!r}"
+        return f"{_WANTED[kind].format(**context)}, not {_shown(detail['input'])}"
+    if kind == "json_invalid":
+        return f"is not valid JSON: {context['error']}"
     return f"cannot be used: {str(detail['msg']).removesuffix('.')}"
+
+
+def _shown(value: object) -> str:
+    """What stands there, cut where it is long."""
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _known(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:

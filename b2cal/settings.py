@@ -15,7 +15,7 @@ from pydantic_settings import (
 )
 
 from b2cal.core.errors import B2calError, listed, sentence
-from b2cal.refusal import explained, suggestion
+from b2cal.refusal import explained, spelled, suggestion
 
 PREFIX, FILE = "B2CAL_", "b2cal.toml"
 
@@ -175,7 +175,7 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, place))} {what}".lstrip() for place, what in explained(error, Settings)]
+        wrong = [f"{spelled(place)} {what}".lstrip() for place, what in explained(error, Settings)]
         raise SettingsRefused(
             sentence(f"The settings cannot be used: {listed(wrong)}"),
             f"Correct {FILE} in this folder, or the environment variables {PREFIX}*.",

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from b2cal.core.errors import B2calError
+from b2cal.core.errors import B2calError, sentence
 from b2cal.core.iov import END_OF_EXPERIMENT, ExpRun
+from b2cal.refusal import explained, spelled
 
 FILE = "runs.json"
 
@@ -57,7 +58,7 @@ def read_registry(folder: Path) -> list[RunEntry]:
         entries = TypeAdapter(list[RunEntry]).validate_json(text)
     except ValidationError as error:
         raise RegistryRefused(
-            f"{path}: {_first_problem(text, error)}.", hint="Correct this entry and scan again."
+            sentence(f"{path}{_first_problem(text, error)}"), hint="Correct it and scan again."
         ) from error
     _check_consistent(path, entries)
     return entries
@@ -80,13 +81,14 @@ def _check_consistent(path: Path, entries: list[RunEntry]) -> None:
 
 
 def _first_problem(text: bytes, error: ValidationError) -> str:
-    detail = error.errors(include_url=False)[0]
-    match detail["loc"]:
-        case (int(index), *place):
-            where = ".".join(map(str, place))
-            return f"entry {index + 1}{_run_of(text, index)}, {where}: {detail['msg']}"
+    (place, what), *more = explained(error, RunEntry)
+    others = f"; {len(more):,} more of the registry cannot be used" if more else ""
+    match place:
+        case (int(index), *inside):
+            where = f"entry {index + 1}{_run_of(text, index)}"
+            return f": {', '.join(filter(None, [where, spelled(tuple(inside))]))} {what}{others}"
         case _:
-            return detail["msg"]
+            return f" {what}"
 
 
 def _run_of(text: bytes, index: int) -> str:

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from b2cal.core import confined
-from b2cal.core.errors import B2calError
+from b2cal.core.errors import B2calError, sentence
 from b2cal.model import DataFormat, Kind
+from b2cal.refusal import explained, spelled
 
 from .manifest import Manifest
 
@@ -96,7 +97,7 @@ def describe(folder: Path, manifest: Manifest, time_limit_s: float) -> list[Desc
     try:
         described = _Document.model_validate_json(ended.output).scripts
     except ValidationError as error:
-        raise CannotDescribe(_why_no_description(ended, place, error), hint=_HINT) from error
+        raise _no_description(ended, place, error, manifest) from error
     if [script.script for script in described] != [entry.script for entry in manifest.definition]:
         raise CannotDescribe("The scripts that were described are not those of release.toml.", hint=_HINT)
     return described
@@ -131,13 +132,26 @@ def _place(errors: str, folder: Path) -> str:
     return ""
 
 
-def _why_no_description(ended: confined.Ended, place: str, error: ValidationError) -> str:
+def _no_description(ended: confined.Ended, place: str, error: ValidationError, manifest: Manifest) -> CannotDescribe:
     if ended.code < 0:
-        return f"The interpreter died of {signal.Signals(-ended.code).name}{place and f' in {place}'}."
-    if ended.code > 0:
+        says = f"The interpreter died of {signal.Signals(-ended.code).name}{place and f' in {place}'}."
+    elif ended.code > 0:
         last = ended.errors.strip().splitlines()[-1:] or ["no message"]
-        return f"The interpreter ended with exit code {ended.code}: {last[0]}."
-    if not ended.output:
-        return "A script ended its interpreter when it was imported."
-    detail = error.errors(include_url=False)[0]
-    return f"The description cannot be used: {'.'.join(map(str, detail['loc']))}: {detail['msg']}."
+        says = f"The interpreter ended with exit code {ended.code}: {last[0]}."
+    elif not ended.output:
+        says = "A script ended its interpreter when it was imported."
+    else:
+        return _unusable(error, manifest)
+    return CannotDescribe(says, hint=_HINT)
+
+
+def _unusable(error: ValidationError, manifest: Manifest) -> CannotDescribe:
+    (place, what), *_ = explained(error, _Document)
+    match place:
+        case ("scripts", int(index), *inside) if index < len(manifest.definition):
+            script = f"{manifest.definition[index].script}.py"
+            where = " ".join(filter(None, [spelled(tuple(inside)), what]))
+            return CannotDescribe(sentence(f"{script}: {where}"), hint=f"Correct it in {script}.")
+        case _:
+            where = " ".join(filter(None, [spelled(place), what]))
+            return CannotDescribe(sentence(f"What the scripts' process told cannot be used: {where}"), hint=_HINT)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from b2cal.core.errors import sentence
 from b2cal.model import Kind, Step
-from b2cal.refusal import explained
+from b2cal.refusal import explained, spelled
 
 from .errors import ReleaseRefused
 
@@ -55,7 +55,7 @@ def read_manifest(folder: Path) -> Manifest:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         problems = [f"{FILE} is not valid TOML: {error}."]
     except ValidationError as error:
-        problems = [_sentence(place, what) for place, what in explained(error, Manifest)]
+        problems = [sentence(f"{FILE}, {spelled(place)} {what}") for place, what in explained(error, Manifest)]
     else:
         problems = _problems(manifest, folder)
         if not problems:
@@ -77,9 +77,3 @@ def _problems(manifest: Manifest, folder: Path) -> list[str]:
         if count > 1:
             problems.append(f"{FILE} names the script {script!r} {count} times; keep one.")
     return problems
-
-
-def _sentence(place: tuple[int | str, ...], message: str) -> str:
-    # pydantic counts from 0, people from 1
-    path = ".".join(str(part + 1) if isinstance(part, int) else part for part in place)
-    return sentence(f"{FILE}, {path} {message}")

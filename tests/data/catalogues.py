@@ -81,5 +81,5 @@ def registry_entry(number: int, **fields: Any) -> dict[str, Any]:
     }
 
 
-def write_registry(folder: Path, entries: Sequence[Mapping[str, Any]]) -> None:
+def write_registry(folder: Path, entries: Sequence[object]) -> None:
     (folder / "runs.json").write_text(json.dumps(list(entries)))

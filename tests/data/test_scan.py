@@ -319,14 +319,27 @@ def test_files_of_a_folder_that_is_gone_are_not_usable(database, folder):
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ([registry_entry(1), {**registry_entry(2), "duration_s": None}], ["entry 2 (e26r2)", "duration_s"]),
-        ([{k: v for k, v in registry_entry(1).items() if k != "started"}], ["entry 1 (e26r1)", "started", "required"]),
-        ([registry_entry(1, started="2026-11-02T06:00:00")], ["entry 1 (e26r1)", "started", "timezone"]),
-        ([registry_entry(1, n_events=-5)], ["entry 1 (e26r1)", "n_events"]),
-        ([registry_entry(1, duration_s=float("nan"))], ["runs.json"]),
-        ([registry_entry("one")], ["entry 1, run"]),
-        ([registry_entry(1, attributes={"Magnet": "On"})], ["entry 1 (e26r1)", "attributes.Magnet", "array"]),
+        (
+            [registry_entry(1), {**registry_entry(2), "duration_s": None}],
+            ["entry 2 (e26r2), duration_s must be a number, not null."],
+        ),
+        ([{k: v for k, v in registry_entry(1).items() if k != "started"}], ["entry 1 (e26r1), started is missing."]),
+        (
+            [registry_entry(1, started="2026-11-02T06:00:00")],
+            ["entry 1 (e26r1), started must be a point in time with its zone"],
+        ),
+        ([registry_entry(1, n_events=-5)], ["entry 1 (e26r1), n_events must be at least 0, not -5."]),
+        (
+            [registry_entry(1, duration_s=float("nan"))],
+            ["runs.json: entry 1 (e26r1), duration_s must be a finite number"],
+        ),
+        ([registry_entry("one")], ["entry 1, run must be a whole number, not 'one'."]),
+        (
+            [registry_entry(1, attributes={"Magnet": "On"})],
+            ["entry 1 (e26r1), attributes.Magnet must be a list, not 'On'."],
+        ),
         ([registry_entry(1), registry_entry(2), registry_entry(1)], ["e26r1 stands there 2 times"]),
+        (["run", 7], ["entry 1 must be a table, not 'run'; 1 more of the registry cannot be used."]),
         ([registry_entry(1, expected={"bhabha": 2000})], ["e26r1 expects 2,000 events of bhabha", "only 1,000"]),
     ],
 )

@@ -49,6 +49,16 @@ REFUSED = {
             "offsets ('Offsets'): carried_over: min_event is no key of expert_config; did you mean 'min_events'?",
         ],
     ),
+    "a number that cannot be": (
+        {"mask": MASK, "offsets": script("Offsets", more="Offsets.max_iterations = 0\n")},
+        "",
+        ["offsets.py: max_iterations must be at least 1, not 0. Correct it in offsets.py."],
+    ),
+    "a name that is too long": (
+        {"mask": script("Mask", payloads=["x" * 200])},
+        "",
+        ["mask.py: settings.produced_payloads.1 may have at most 128 characters. Correct it in mask.py."],
+    ),
     "no settings": ({"mask": "x = 1"}, "", ["mask cannot be imported", "no settings"]),
     "wrong type of expert_config": (
         {"mask": MASK.replace("expert_config={}", "expert_config={'x': object()}")},
