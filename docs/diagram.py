@@ -114,7 +114,7 @@ def _straight(edge: Edge, x: float, y: float) -> str:
 
 
 def _box(name: str, x: float, y: float, width: float, height: float) -> str:
-    label = _text(name.replace("_", " "), x + width / 2, y + height / 2 + 4.5)
+    label = _text(name, x + width / 2, y + height / 2 + 4.5)
     return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="7" {_BOX}/>{label}'
 
 

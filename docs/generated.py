@@ -9,7 +9,7 @@ import ast
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from inspect import cleandoc
@@ -24,7 +24,7 @@ from sphinx.environment import BuildEnvironment
 
 from b2cal import batch
 from b2cal.cli.main import group
-from b2cal.loop import spoken
+from b2cal.loop import spoken, state_in_words
 from b2cal.loop.rules import FINISHED, PROCESSING_RULES, RULES, ProcessingRule, Reason, Rule
 from b2cal.model import Kind, ProcessingState, Role, State
 from b2cal.settings import Settings
@@ -40,16 +40,18 @@ LIFE_OF_A_CALIBRATION = (
 )  # fmt: skip
 
 AnyRule = Rule | ProcessingRule
+AnyState = State | ProcessingState
 
 
 def states_of_a_calibration() -> str:
     """The life of a calibration as a picture."""
-    return states(LIFE_OF_A_CALIBRATION, _edges(RULES), finished=FINISHED)
+    return states(_words(LIFE_OF_A_CALIBRATION), _edges(RULES), finished=_words(FINISHED))
 
 
 def states_of_a_processing() -> str:
     """The life of a processing as a picture."""
-    return states(tuple(ProcessingState), _edges(PROCESSING_RULES), finished={ProcessingState.PUBLISHED})
+    published = _words([ProcessingState.PUBLISHED])
+    return states(_words(ProcessingState), _edges(PROCESSING_RULES), finished=published)
 
 
 def rights_on_a_calibration() -> str:
@@ -146,14 +148,14 @@ def _edges(rules: tuple[AnyRule, ...]) -> list[Edge]:
     sources: dict[tuple[str, str], set[str]] = {}
     by_people: set[str] = set()
     for rule in rules:
-        for target in _targets(rule):
-            sources.setdefault((rule.label, target), set()).update(rule.at)
+        for target in _words(_targets(rule)):
+            sources.setdefault((rule.label, target), set()).update(_words(rule.at))
         if rule.who != {Role.LOOP}:
             by_people.add(rule.label)
     return [Edge(label, frozenset(at), target, by_people=label in by_people) for (label, target), at in sources.items()]
 
 
-def _targets(rule: AnyRule) -> tuple[str, ...]:
+def _targets(rule: AnyRule) -> tuple[AnyState, ...]:
     if isinstance(rule.to, tuple):
         return rule.to
     return () if rule.to is None else (rule.to,)
@@ -167,7 +169,7 @@ def _rights(rules: tuple[AnyRule, ...]) -> str:
             (
                 f"**{rule.label}**{', with a reason' if rule.reason is Reason.NEEDED else ''}{_of_kinds(rule)}",
                 _any_of(rule.at),
-                _words(" or ".join(_targets(rule))) or "as before",
+                " or ".join(_words(_targets(rule))) or "as before",
                 *("✓" if role in rule.who else "" for role in roles),
             )
             for rule in rules
@@ -186,12 +188,15 @@ def _any_of(at: AbstractSet[State] | AbstractSet[ProcessingState]) -> str:
     order = LIFE_OF_A_CALIBRATION if at <= set(LIFE_OF_A_CALIBRATION) else tuple(ProcessingState)
     others = [state for state in order if state not in at]
     if len(others) > 1:
-        return _words(", ".join(state for state in order if state in at))
-    return _words(f"anything but {others[0]}") if others else "anything"
+        return ", ".join(_words(state for state in order if state in at))
+    return f"anything but {_words(others)[0]}" if others else "anything"
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+def _words(these: Iterable[AnyState]) -> list[str]:
+    """States as pages and commands call them."""
+    return [
+        state_in_words(state, ProcessingState.ACTIVE) if isinstance(state, State) else state.value for state in these
+    ]
 
 
 def _settings_table(section: type[BaseModel], prefix: str) -> Iterator[str]:
