@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from sqlalchemy.orm import Session
@@ -15,7 +15,7 @@ from b2cal.model import Calibration, now
 from .desk import REASON, Desk, pass_desk
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
-Doing = Callable[[Session, Calibration, Act], object]
+Result = TypeVar("Result")
 
 
 class _Value(click.ParamType[tuple[str, Any]]):
@@ -35,16 +35,30 @@ class _Value(click.ParamType[tuple[str, Any]]):
             return key, text
 
 
-def _act(desk: Desk, processing: str, name: str, reason: str, doing: Doing, *, done: str) -> None:
+def _decide(
+    desk: Desk, processing: str, name: str, reason: str, doing: Callable[[Session, Calibration, Act], Result]
+) -> Result:
     """One verb in one transaction, with the version that this command has just seen."""
 
-    def unit(db: Session) -> None:
-        view = ProcessingView.of(db, processing)
-        calibration = view.calibration(name)
+    def unit(db: Session) -> Result:
+        calibration = ProcessingView.of(db, processing).calibration(name)
         by = loop.actor(db, desk.username, calibration)
-        doing(db, calibration, Act(by, calibration.version, reason))
+        return doing(db, calibration, Act(by, calibration.version, reason))
 
-    desk.write(unit)
+    return desk.write(unit)
+
+
+def _act(
+    desk: Desk,
+    processing: str,
+    name: str,
+    reason: str,
+    doing: Callable[[Session, Calibration, Act], object],
+    *,
+    done: str,
+) -> None:
+    """The same for a verb after which there is nothing to say but that it is done."""
+    _decide(desk, processing, name, reason, doing)
     desk.done(f"{name} in {processing}: {done}.", processing=processing, calibration=name)
 
 
@@ -86,15 +100,13 @@ def submit(
     except ValueError as error:
         raise click.BadParameter(f"not JSON: {error}", param_hint="--selection") from error
 
-    def unit(db: Session) -> str:
-        calibration = ProcessingView.of(db, processing).calibration(name)
-        act = Act(loop.actor(db, desk.username, calibration), calibration.version, reason)
+    def doing(db: Session, calibration: Calibration, act: Act) -> str:
         submission = loop.submit(db, calibration.id, choice, act)
         return loop.repeats_rejected(ProcessingView.of(db, processing), submission)
 
-    sentence = f"{name} in {processing}: submitted."
-    warning = desk.write(unit)
-    desk.done(f"{sentence} {warning}".rstrip(), processing=processing, calibration=name, warning=warning)
+    warning = _decide(desk, processing, name, reason, doing)
+    sentence = f"{name} in {processing}: submitted. {warning}".rstrip()
+    desk.done(sentence, processing=processing, calibration=name, warning=warning)
 
 
 def _plain(command: str, verb: Callable[[Session, int, Act], None], does: str, done: str) -> None:
