@@ -33,8 +33,8 @@ from simulate import nominal_constants
 from truth import EXPERIMENT, Truth, make_truth
 
 from b2cal.calibration import Events, Payload
-from b2cal.calibration.against_truth import AgainstTruth
 from b2cal.core.iov import ExpRun, IoV
+from b2cal.validation import AgainstTruth
 
 Floats = NDArray[np.float64]
 Values = Mapping[str, NDArray[Any]]

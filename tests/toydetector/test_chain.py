@@ -8,8 +8,8 @@ import pytest
 from release.time_offsets import largest_step
 
 from b2cal.calibration import Payload
-from b2cal.calibration.against_truth import WORST_P
 from b2cal.calibration.script import load
+from b2cal.validation import WORST_P
 
 pytestmark = pytest.mark.processes
 

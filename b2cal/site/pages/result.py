@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import Blueprint, render_template
 
-from b2cal.calibration.against_truth import WORST_P, AgainstTruth
 from b2cal.site.desk import desk, reading
 from b2cal.site.queries.tags import makers
+from b2cal.validation import WORST_P, AgainstTruth
 
 pages = Blueprint("result", __name__)
 
