@@ -15,7 +15,7 @@ from b2cal.core.files import write_atomically
 
 from .components import Component
 from .health import signs_of_life
-from .watch import ComponentStatus, Phase, Watch
+from .watch import ComponentStatus, Watch
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +53,6 @@ class Supervisor:
     def status(self) -> tuple[ComponentStatus, ...]:
         """What can be said of each component now."""
         return tuple(watch.status for watch in self._watches)
-
-    @property
-    def is_healthy(self) -> bool:
-        """Whether every component has shown that it works."""
-        return all(status.phase is Phase.RUNNING for status in self.status)
 
     def start(self) -> None:
         """Begin the rounds; the first of them starts the components."""
