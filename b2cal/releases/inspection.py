@@ -15,7 +15,7 @@ from .errors import ReleaseRefused
 from .filters import Vocabulary, filter_problems
 from .graph import PRODUCED_FORMATS, find_cycle, graph_problems, makes_for
 from .manifest import Entry, read_manifest
-from .schema import Schema, schema_from_defaults, schema_problem
+from .schema import Schema, schema_from_defaults, schema_problem, with_boundaries
 from .snapshot import copy_release, digest_of
 
 TIME_LIMIT_S = 30.0
@@ -125,9 +125,12 @@ def _definition(entry: Entry, script: Described) -> Definition:
 
 def _schema(script: Described) -> Schema:
     """The script's own schema if it gives one that can be used; if it cannot, the release is refused for that."""
+    from b2cal.calibration.strategy import Strategy  # here, because it brings numpy with it
+
     assert script.settings is not None
     own = script.expert_config_schema
-    return schema_from_defaults(script.settings.expert_config) if own is None or schema_problem(own) else own
+    schema = schema_from_defaults(script.settings.expert_config) if own is None or schema_problem(own) else own
+    return with_boundaries(schema) if script.strategy == Strategy.BOUNDARIES else schema
 
 
 def _script_problems(entry: Entry, script: Described, vocabulary: Vocabulary) -> Iterator[str]:

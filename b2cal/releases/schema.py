@@ -13,6 +13,11 @@ _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list:
 # Patterns may take exponential time on a text made for it; references may go in circles or to other machines.
 _NOT_EVALUATED = frozenset({"pattern", "patternProperties", "$ref", "$dynamicRef"})
 
+_BOUNDARIES = {
+    "type": "array",
+    "description": "runs, as [experiment, run], from each of which on there are new constants",
+}
+
 
 def schema_from_defaults(defaults: Mapping[str, Any]) -> Schema:
     """The same types as the defaults, no unknown keys, sane sizes.
@@ -21,6 +26,19 @@ def schema_from_defaults(defaults: Mapping[str, Any]) -> Schema:
     missing, which the script notices; misspelt at the top it would silently leave the default in force.
     """
     return {**_covering([dict(defaults)]), "additionalProperties": False}
+
+
+def with_boundaries(schema: Schema) -> Schema:
+    """A schema that also says what every class that divides its runs by boundaries has in its configuration.
+
+    The key is b2cal's, so no script needs to describe it; where one does, its own words count.
+    """
+    from b2cal.calibration.strategy import BOUNDARIES_KEY  # here, because it brings numpy with it
+
+    properties = schema.get("properties", {})
+    own = properties.get(BOUNDARIES_KEY, {})
+    described = {**_BOUNDARIES, **own} if isinstance(own, dict) else own  # true and false are schemas too
+    return {**schema, "properties": {**properties, BOUNDARIES_KEY: described}}
 
 
 def schema_problem(schema: Any) -> str | None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from b2cal.model import Definition
 from b2cal.releases import config_problems, merged_config
-from b2cal.releases.schema import schema_from_defaults, schema_problem
+from b2cal.releases.schema import schema_from_defaults, schema_problem, with_boundaries
 
 BELLE2 = json.loads(Path(__file__).with_name("belle2_prompt.json").read_text())["calibrations"]
 
@@ -197,6 +197,16 @@ def test_boundaries_are_runs_where_the_class_divides_by_them(boundaries, said):
         found = config_problems(it, merged_config(it, {"payload_boundaries": boundaries}))
         sentence = "payload_boundaries must be a list of runs such as [[26, 8], [26, 12]], not {}."
         assert [str(problem) for problem in found] == [sentence.format(value) for value in expected]
+
+
+def test_a_key_that_b2cal_knows_needs_no_words_of_the_script_and_its_own_words_count():
+    (key, known), *_ = with_boundaries({"additionalProperties": False})["properties"].items()
+    assert key == "payload_boundaries"
+    assert known["type"] == "array"
+    assert "[experiment, run]" in known["description"]
+    for own in ({"maxItems": 3, "description": "crates"}, True):
+        found = with_boundaries({"properties": {key: own, "degree": {}}})["properties"]
+        assert found == {key: {**known, **own} if own is not True else True, "degree": {}}
 
 
 def test_a_class_that_divides_by_boundaries_must_have_some_in_its_configuration():

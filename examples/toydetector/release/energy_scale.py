@@ -57,10 +57,6 @@ expert_config_schema = {
             "minimum": 1,
             "description": "fewer crystals are too few data",
         },
-        "payload_boundaries": {
-            "type": "array",
-            "description": "runs, as [experiment, run], from each of which on there are new constants",
-        },
     },
     "additionalProperties": False,
 }

@@ -42,10 +42,6 @@ expert_config_schema = {
             "description": "lowest and highest mass of a pair, in GeV",
         },
         "min_pairs": {"type": "integer", "minimum": 2, "description": "muon pairs; fewer are too few data"},
-        "payload_boundaries": {
-            "type": "array",
-            "description": "runs, as [experiment, run], from each of which on there are new constants",
-        },
     },
     "additionalProperties": False,
 }
