@@ -12,6 +12,8 @@ from b2cal.core.errors import B2calError
 from b2cal.loop import Act, ProcessingVerb, Verb
 from b2cal.model import Calibration, State
 
+from .typed import listed
+
 Form = Mapping[str, str]
 
 DIRECT = frozenset({Verb.SUBMIT, Verb.SIGN_OFF, Verb.WITHDRAW})
@@ -142,12 +144,12 @@ def selection(form: Form) -> dict[str, Any]:
     """The selection that the fields `filters.<data name>`, `exclude` and `only` describe, lists with commas."""
     chosen: dict[str, Any] = {
         "filters": {
-            name.removeprefix("filters."): _listed(text) for name, text in form.items() if name.startswith("filters.")
+            name.removeprefix("filters."): listed(text) for name, text in form.items() if name.startswith("filters.")
         }
     }
     for key in ("exclude", "only"):
-        if _listed(form.get(key, "")):
-            chosen[key] = _listed(form[key])
+        if runs := listed(form.get(key, "")):
+            chosen[key] = runs
     return chosen
 
 
@@ -183,10 +185,6 @@ def _hours(form: Form) -> float:
         raise loop.InvalidChoice(
             f"{form.get('hours', '')!r} is no number of hours.", hint="Write for instance 12 or 0.5."
         ) from None
-
-
-def _listed(text: str) -> list[str]:
-    return [part for part in (piece.strip() for piece in text.replace("\n", ",").split(",")) if part]
 
 
 _PLAIN: dict[Verb, Callable[[Session, int, Act], None]] = {

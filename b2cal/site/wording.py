@@ -34,6 +34,7 @@ from .queries.inbox import Item, Task, n_waiting
 from .queries.overview import Overview, Row
 from .timeline import Share
 from .times import ZONES
+from .typed import typed
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _DONE = {
@@ -336,7 +337,7 @@ def _n_waiting() -> int:
 
 FILTERS: dict[str, Callable[..., object]] = {
     "run": run, "size": size, "count": count, "events": events, "short": short, "figure": figure, "digits": digits,
-    "quote": quote,
+    "quote": quote, "typed": typed,
 }  # fmt: skip
 GLOBALS: dict[str, object] = {
     "cpu": cpu,

@@ -276,3 +276,26 @@ def test_the_column_of_earlier_values_bears_the_name_of_the_processing_that_they
         assert "<th>proc12-chunk3</th>" in text
         assert "<th>bucket23</th>" not in text
         assert re.search(r'data-label="proc12-chunk3">[^<]*4711', text)
+
+
+def test_a_form_that_is_sent_as_it_came_changes_no_filter_whatever_its_value_is(
+    expert: Browser, find: Find, database: Database
+) -> None:
+    """An empty text is a beam energy of Belle II."""
+    filters = {}
+
+    def with_odd_values(db: Session) -> None:
+        it = db.get_one(Calibration, find("dE/dx gain").id)
+        vocabulary = {**it.processing.release.vocabulary, "Beam Energy": ["", "4S, scan"]}
+        it.processing.release.vocabulary = vocabulary
+        given = it.definition.settings["input_data_filters"]
+        filters.update({name: [*values, "", "NOT 4S, scan"] for name, values in given.items()})
+        it.definition.settings = {**it.definition.settings, "input_data_filters": filters}
+
+    database.write(with_odd_values)
+    it = find("dE/dx gain")
+    page = expert.get(f"/calibrations/{it.id}/submit").text
+    answer = expert.post(f"/calibrations/{it.id}/submit", **fields_of(page))
+    assert "is submitted with the defaults" in expert.get(answer.location).text
+    assert submission(database, it.id).selection == {"filters": filters}
+    assert filters
