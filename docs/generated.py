@@ -9,8 +9,7 @@ import ast
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from inspect import cleandoc
 from pathlib import Path
@@ -24,8 +23,17 @@ from sphinx.environment import BuildEnvironment
 
 from b2cal import batch
 from b2cal.cli.main import group
-from b2cal.loop import spoken, state_in_words
-from b2cal.loop.rules import FINISHED, PROCESSING_RULES, RULES, ProcessingRule, Reason, Rule
+from b2cal.loop import (
+    FINISHED,
+    PROCESSING_MEANINGS,
+    PROCESSING_RULES,
+    RULES,
+    STATE_MEANINGS,
+    Reason,
+    spoken,
+    states_in_words,
+)
+from b2cal.loop.rules import ProcessingRule, Rule
 from b2cal.model import Kind, ProcessingState, Role, State
 from b2cal.settings import Settings
 
@@ -33,25 +41,21 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "b2cal"
 MARKER = re.compile(r"^<!-- generated: ([a-z ]+) -->\n\*.+\*$", re.MULTILINE)
 
-# The order in which life usually goes through them; those that end it badly come last.
-LIFE_OF_A_CALIBRATION = (
-    State.OPEN, State.SUBMITTED, State.RUNNING, State.VALIDATING, State.REVIEW, State.SIGNED_OFF, State.FAILED,
-    State.VETOED,
-)  # fmt: skip
-
 AnyRule = Rule | ProcessingRule
 AnyState = State | ProcessingState
 
 
 def states_of_a_calibration() -> str:
-    """The life of a calibration as a picture."""
-    return states(_words(LIFE_OF_A_CALIBRATION), _edges(RULES), finished=_words(FINISHED))
+    """The life of a calibration as a picture, and what its states mean."""
+    picture = states(_words(STATE_MEANINGS), _edges(RULES), finished=_words(FINISHED))
+    return f"{picture}\n\n{_meanings(STATE_MEANINGS)}"
 
 
 def states_of_a_processing() -> str:
-    """The life of a processing as a picture."""
+    """The life of a processing as a picture, and what its states mean."""
     published = _words([ProcessingState.PUBLISHED])
-    return states(_words(ProcessingState), _edges(PROCESSING_RULES), finished=published)
+    picture = states(_words(PROCESSING_MEANINGS), _edges(PROCESSING_RULES), finished=published)
+    return f"{picture}\n\n{_meanings(PROCESSING_MEANINGS)}"
 
 
 def rights_on_a_calibration() -> str:
@@ -168,13 +172,17 @@ def _rights(rules: tuple[AnyRule, ...]) -> str:
         (
             (
                 f"**{rule.label}**{', with a reason' if rule.reason is Reason.NEEDED else ''}{_of_kinds(rule)}",
-                _any_of(rule.at),
+                states_in_words(rule.at),
                 " or ".join(_words(_targets(rule))) or "as before",
                 *("✓" if role in rule.who else "" for role in roles),
             )
             for rule in rules
         ),
     )
+
+
+def _meanings(of: Mapping[State, str] | Mapping[ProcessingState, str]) -> str:
+    return _table(("State", "Meaning"), ((f"**{state.word}**", meaning) for state, meaning in of.items()))
 
 
 def _of_kinds(rule: AnyRule) -> str:
@@ -184,19 +192,9 @@ def _of_kinds(rule: AnyRule) -> str:
     return f" ({' and '.join(kind for kind in Kind if kind in rule.kinds)} only)"
 
 
-def _any_of(at: AbstractSet[State] | AbstractSet[ProcessingState]) -> str:
-    order = LIFE_OF_A_CALIBRATION if at <= set(LIFE_OF_A_CALIBRATION) else tuple(ProcessingState)
-    others = [state for state in order if state not in at]
-    if len(others) > 1:
-        return ", ".join(_words(state for state in order if state in at))
-    return f"anything but {_words(others)[0]}" if others else "anything"
-
-
 def _words(these: Iterable[AnyState]) -> list[str]:
     """States as pages and commands call them."""
-    return [
-        state_in_words(state, ProcessingState.ACTIVE) if isinstance(state, State) else state.value for state in these
-    ]
+    return [state.word for state in these]
 
 
 def _settings_table(section: type[BaseModel], prefix: str) -> Iterator[str]:

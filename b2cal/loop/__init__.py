@@ -42,17 +42,28 @@ from .vetoes import Subsystem, begin_standing_veto, end_standing_veto, standing_
 from .view import Freshness, ProcessingView, Standing
 from .waiting import Why, why
 from .windows_and_reminders import asks_for_inputs, asks_to_be_submitted, inputs_asked_at, spoken
-from .words import job_in_words, stage_in_words, state_in_words
+from .words import (
+    FRESHNESS_MEANINGS,
+    PROCESSING_MEANINGS,
+    STATE_MEANINGS,
+    job_in_words,
+    stage_in_words,
+    state_in_words,
+    states_in_words,
+)
 from .workplace import Workplace, open_workplace
 
 __all__ = [
     "AGENT",
     "FINISHED",
+    "FRESHNESS_MEANINGS",
     "GOING",
     "OVER",
+    "PROCESSING_MEANINGS",
     "PROCESSING_RULES",
     "RULES",
     "SIGN_EVERY",
+    "STATE_MEANINGS",
     "THE_LOOP",
     "Act",
     "Actor",
@@ -148,6 +159,7 @@ __all__ = [
     "stages_of",
     "standing_vetoes",
     "state_in_words",
+    "states_in_words",
     "submit",
     "subsystems",
     "take_over",

@@ -63,6 +63,11 @@ class ProcessingState(StrEnum):
     PUBLISHED = "published"
     CANCELLED = "cancelled"
 
+    @property
+    def word(self) -> str:
+        """As people read it after `it is`."""
+        return self.value
+
 
 class ProcessingKind(StrEnum):
     """Prompt: the last IoV stays open. Reprocessing: every IoV ends with the run range."""

@@ -21,6 +21,7 @@ POLICY = {
     "login.sign_in": Access.ANYONE,
     "login.sign_out": Access.SIGNED_IN,
     "preferences.change": Access.ANYONE,
+    "guide.page": Access.SIGNED_IN,
     "inbox.page": Access.SIGNED_IN,
     "processings.board": Access.SIGNED_IN,
     "processing.page": Access.SIGNED_IN,

@@ -12,7 +12,7 @@ import pytest
 from b2cal import batch
 from b2cal.cli.demo import DEMO, SMALL
 from b2cal.cli.main import group
-from b2cal.loop import PROCESSING_RULES, RULES, Reason, Verb, state_in_words
+from b2cal.loop import PROCESSING_RULES, RULES, Reason, Verb
 from b2cal.model import ProcessingState, Role, State
 from b2cal.settings import Settings
 from tests.docs.pages import DOCS, PAGES, ROOT, commands, spans
@@ -143,7 +143,7 @@ ROLES_OF_A_CALIBRATION = (Role.EXPERT, Role.DEPUTY, Role.MANAGER, Role.LOOP)
 def test_every_rule_has_its_row_with_a_tick_for_each_who_may(built, rule):
     ticks = ["✓" if role in rule.who else "" for role in ROLES_OF_A_CALIBRATION]
     targets = rule.to if isinstance(rule.to, tuple) else [rule.to] if rule.to else []
-    target = " or ".join(map(word, targets)) or "as before"
+    target = " or ".join((state.word for state in targets)) or "as before"
     what = f"{rule.label} , with a reason" if rule.reason is Reason.NEEDED else rule.label
     only = KINDS.get(rule.verb)
     what = f"{what} ({only} only)" if only else what
@@ -152,16 +152,11 @@ def test_every_rule_has_its_row_with_a_tick_for_each_who_may(built, rule):
     assert any({state for state in states if at_is(text, state)} == rule.at for text in found), found
 
 
-def word(state: State | ProcessingState) -> str:
-    """What a page calls it."""
-    return state_in_words(state, ProcessingState.ACTIVE) if isinstance(state, State) else state.value
-
-
 def at_is(text: str, state: State | ProcessingState) -> bool:
     """Whether the cell of a rule says that it holds in this state."""
     if text.startswith("anything"):
-        return word(state) != text.removeprefix("anything but ")
-    return word(state) in text.split(", ")
+        return state.word != text.removeprefix("anything but ")
+    return state.word in text.split(", ")
 
 
 @BUILDS
@@ -172,8 +167,8 @@ def test_every_change_of_state_is_drawn(built):
     drawn = {(edge[1], source, edge[3]) for edge in edges if edge for source in edge[2].split(", ")}
     for rule in (*RULES, *PROCESSING_RULES):
         targets = rule.to if isinstance(rule.to, tuple) else [rule.to] if rule.to else []
-        assert {(rule.label, word(source), word(target)) for source in rule.at for target in targets} <= drawn
-    assert all(f">{word(state)}</text>" in page for state in (*State, *ProcessingState))
+        assert {(rule.label, source.word, target.word) for source in rule.at for target in targets} <= drawn
+    assert all(f">{state.word}</text>" in page for state in (*State, *ProcessingState))
     assert page.count('marker-end="url(#arrow)"') == len(edges)
 
 

@@ -41,6 +41,7 @@ PAGES = (
     "/data/e26r180",
     "/decisions",
     "/result",
+    "/help",
     "/nothing-here",
 )
 OF_A_CALIBRATION = (
