@@ -4,12 +4,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
+from matplotlib.image import imread
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, expect, sync_playwright
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
@@ -408,3 +410,31 @@ def addresses(find: Find) -> list[str]:
 def unfold(page: Page) -> None:
     """Open everything that is folded up."""
     page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+
+
+SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll('.scroll svg text')].map(
+    it => parseFloat(getComputedStyle(it).fontSize) * it.getScreenCTM().a))"""
+
+
+def corners(box: Locator) -> tuple[float, float]:
+    """How bright the two lower corners of a box are, where nothing is drawn."""
+    picture = imread(BytesIO(box.screenshot()))[-3:-1, :, :3]
+    return float(picture[:, 1:4].mean()), float(picture[:, -4:-1].mean())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("where", ["/tags/prompt", "/processings/bucket23", "calibration"])
+def test_on_a_telephone_a_box_shows_at_which_edge_more_follows_and_its_text_can_be_read(
+    visit: Open, find: Find, where: str, scheme: str
+) -> None:
+    page = visit("manager", NARROW, color_scheme=scheme)
+    page.goto(f"/calibrations/{find('x-t relation').id}" if where == "calibration" else where)
+    assert page.evaluate(SMALLEST_TEXT) > 10.99
+    box = page.locator(".scroll").first
+    box.evaluate("it => it.scrollTo(0, 0)")  # the graph comes scrolled to what needs somebody
+    left_at_the_start, right_at_the_start = corners(box)
+    box.evaluate("it => it.scrollTo(it.scrollWidth, 0)")
+    left_at_the_end, right_at_the_end = corners(box)
+    assert left_at_the_start == pytest.approx(right_at_the_end, abs=0.01)  # nothing follows
+    assert abs(right_at_the_start - right_at_the_end) > 0.05
+    assert abs(left_at_the_end - left_at_the_start) > 0.05
