@@ -24,6 +24,9 @@ BEFORE_AS_LINE, WITHIN = ("_", GREY, "previous"), ("s", "#bfe0cc", "within the l
 WIDTH, LEFT, RIGHT = 4.7, 0.72, 0.08  # inches; on a telephone the plot is about as wide as it is on paper
 MANY_POINTS, WITH_ERRORS, WITH_DISTRIBUTION, LABELLED = 1200, 400, 40, 4
 
+_BESIDE = ((6, 0), (-6, 0), (0, 5), (0, -5), (5, 4), (5, -4), (-5, 4), (-5, -4), (6, 13), (-6, 13), (6, -13), (-6, -13))
+"""Where the number of a channel may stand, in points to the right of it and above it."""
+
 STYLE: dict[Any, Any] = {
     "font.size": 9.5,
     "font.family": "DejaVu Sans",
@@ -127,18 +130,34 @@ def _span(values: Array, edges: Edges) -> tuple[float, float]:
 
 
 def number_outside(axis: Axes, values: Array, outside: Array) -> None:
-    """The numbers of the channels that lie outside most, beside their points."""
-    chosen = np.flatnonzero(outside)
+    """The numbers of the channels that lie outside most, beside their points, the worst first.
+
+    One that finds no room without touching another is left out: the table of the worst channels has it. Where there is
+    room depends on the scales, so these must stand before.
+    """
+    chosen = np.flatnonzero(outside & np.isfinite(values))
+    taken: list[Bbox] = []
     for i in chosen[np.argsort(-np.abs(values[chosen]))][:LABELLED]:
-        axis.annotate(
-            str(i),
-            (float(i), float(values[i])),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=RED,
-        )
+        for right, up in _BESIDE:
+            label = axis.annotate(
+                str(i),
+                (float(i), float(values[i])),
+                xytext=(right, up),
+                textcoords="offset points",
+                ha=("center", "left", "right")[int(np.sign(right))],
+                va=("center", "bottom", "top")[int(np.sign(up))],
+                fontsize=8.5,
+                color=RED,
+            )
+            box = label.get_window_extent().padded(1)
+            if _holds(axis.get_window_extent(), box) and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+            label.remove()
+
+
+def _holds(frame: Bbox, box: Bbox) -> bool:
+    return bool(frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1)
 
 
 def distribution(axis: Axes, samples: list[tuple[Array, str]]) -> None:

@@ -102,7 +102,6 @@ def _changed_channels(key: str, piece: Piece, change: Comparison, edges: Edges) 
     axes.points(above, new, piece.e_new.get(key), BLUE, marked=outside)
     axes.limits(below, change.own, edges)
     axes.points(below, change.own, None, BLUE, marked=outside)
-    axes.number_outside(below, change.own, outside)
     above.set_ylabel(key)
     below.set_ylabel("own change [σ]")
     for axis in (above, below):
@@ -112,6 +111,7 @@ def _changed_channels(key: str, piece: Piece, change: Comparison, edges: Edges) 
     axes.key(above, [NEW, BEFORE, *([OUTSIDE] if outside.any() else [])])
     axes.distribution(above, [(previous, GREY), (new, BLUE)])
     axes.distribution(below, [(change.own, BLUE)])
+    axes.number_outside(below, change.own, outside)
     if mapped:
         most = max([abs(edge) for edge in edges if edge is not None], default=float(np.max(np.abs(change.own))))
         axes.coloured_map(its_map[0], change.own.reshape(shape), most or 1.0)
@@ -247,11 +247,11 @@ def _measurement(it: dict[str, Any], edges: Edges) -> tuple[Figure, str]:
     if previous is not None:
         axes.points(axis, previous, None, GREY, hollow=True)
     axes.points(axis, values, error, BLUE, marked=outside)
-    axes.number_outside(axis, values, outside)
     axes.channels(axis, values.size)
     axis.set_xlabel(it.get("axis") or "channel")
     axis.set_ylabel(unit)
     axes.distribution(axis, [(values, BLUE)])
+    axes.number_outside(axis, values, outside)
     axes.key(axis, _entries(edges, [] if previous is None else [BEFORE]))
     measured = values[np.isfinite(values)]
     spread = f"from {written(measured.min())} to {written(measured.max())} {unit}".rstrip()
