@@ -102,7 +102,7 @@ def submit(
 
     def doing(db: Session, calibration: Calibration, act: Act) -> str:
         submission = loop.submit(db, calibration.id, choice, act)
-        return loop.repeats_rejected(ProcessingView.of(db, processing), submission)
+        return loop.Rejections(ProcessingView.of(db, processing), submission.calibration).repeated_by(submission)
 
     warning = _decide(desk, processing, name, reason, doing)
     sentence = f"{name} in {processing}: submitted. {warning}".rstrip()

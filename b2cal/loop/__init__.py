@@ -15,7 +15,7 @@ from .named import managers, person_named, release_named, without_password
 from .outages import SIGN_EVERY, site_is_there, site_seen_at
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release, take_over
 from .publication import Preview, advance_processing, publication_preview, publish
-from .rejections import defaults_were_rejected, last_rejection, rejected_by, repeats_rejected
+from .rejections import Rejections, last_rejection, rejected_by
 from .rules import FINISHED, GOING, OVER, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Rule, Verb
 from .signals import signals
 from .tags import add_to_tag, copy_tag, create_tag, set_tag_state
@@ -87,6 +87,7 @@ __all__ = [
     "ProcessingView",
     "Progress",
     "Reason",
+    "Rejections",
     "Repeated",
     "Rule",
     "Source",
@@ -115,7 +116,6 @@ __all__ = [
     "create_tag",
     "data_arrived",
     "default_config",
-    "defaults_were_rejected",
     "end_standing_veto",
     "extend",
     "fitting_tags",
@@ -143,7 +143,6 @@ __all__ = [
     "rejected_by",
     "release",
     "release_named",
-    "repeats_rejected",
     "replace",
     "restart",
     "select_data",

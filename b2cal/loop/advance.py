@@ -14,7 +14,7 @@ from .errors import Conflict, InvalidChoice, InvalidConfig
 from .inputs import lacks_selection
 from .judging import judge_attempt
 from .outages import give_back, gives_up_site_at, site_awaited_since
-from .rejections import automatic_was_rejected, defaults_were_rejected
+from .rejections import Rejections
 from .results import bring_back
 from .rules import FINISHED, GOING, OVER, Verb
 from .transition import Act, say, transition
@@ -112,7 +112,7 @@ def _remind_or_submit(workplace: Workplace, processing: str, calibration: str) -
 
 
 def _reminder(view: ProcessingView, it: Calibration, left: str) -> str:
-    if defaults_were_rejected(view, it):
+    if Rejections(view, it).hold_the_defaults():
         return f"Nothing is submitted unless you change something ({left} left): the defaults were rejected."
     return f"Submitted with the defaults in {left} unless you change something."
 
@@ -140,7 +140,7 @@ def _submit_defaults(db: Session, view: ProcessingView, it: Calibration) -> bool
 def _no_automatic_submission(view: ProcessingView, it: Calibration) -> str:
     if lacks_selection(it):
         return f"Not submitted: its script has no filters, so {view.processing.manager} must give a selection."
-    if defaults_were_rejected(view, it):
+    if Rejections(view, it).hold_the_defaults():
         return f"Not submitted: {_REJECTED}; {it.expert} must change something."
     return ""
 
@@ -158,7 +158,7 @@ def _start(workplace: Workplace, processing: str, calibration: str) -> bool:
         lack = lacking(view, it)
         if lack is not None:
             return _wait_for_inputs(db, view, it, lack)
-        if automatic_was_rejected(view, it, it.submission):
+        if Rejections(view, it).hold_automatic(it.submission):
             withdraw(db, it.id, Act(THE_LOOP, it.version, _REJECTED))  # open again, it asks
             return True
         with transition(db, it.id, Verb.START, Act(THE_LOOP, it.version)) as change:

@@ -1,5 +1,7 @@
 """What was rejected, by whom and why: b2cal does not submit it again by itself, and tells a person who does."""
 
+from collections.abc import Set as AbstractSet
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import func, select
@@ -29,34 +31,46 @@ def rejected_by(rejection: Decision) -> str:
     return f"Rejected by {rejection.actor}: {rejection.reason.rstrip('.')}."
 
 
-def repeats_rejected(view: ProcessingView, submission: Submission) -> str:
-    """That a submission is what was rejected before, as a sentence; empty if it is not."""
-    calibration = view.calibration(submission.calibration.name)
-    if not _was_rejected(view, calibration, submission.config, submission.selection):
-        return ""
-    return "The same configuration on the same inputs and constants was rejected before."
+class Rejections:
+    """The rejected combinations of one calibration; what a selection gives now is looked up once for all questions."""
 
+    def __init__(self, view: ProcessingView, calibration: Calibration) -> None:
+        self._view = view
+        self._calibration = view.calibration(calibration.name)
+        self._inputs: dict[str, Inputs | None] = {}
 
-def defaults_were_rejected(view: ProcessingView, calibration: Calibration) -> bool:
-    """Whether the defaults on today's inputs and constants are a combination that was rejected."""
-    return _was_rejected(view, calibration, default_config(calibration), selection_by_default(calibration))
+    def repeated_by(self, submission: Submission) -> str:
+        """That a submission is what was rejected before, as a sentence; empty if it is not."""
+        if not self._hold(submission.config, submission.selection):
+            return ""
+        return "The same configuration on the same inputs and constants was rejected before."
 
+    def hold_the_defaults(self) -> bool:
+        """Whether the defaults on today's inputs and constants are a combination that was rejected."""
+        return self._hold(default_config(self._calibration), selection_by_default(self._calibration))
 
-def automatic_was_rejected(view: ProcessingView, calibration: Calibration, submission: Submission) -> bool:
-    """The same for a submission, if it was automatic: a person may submit again what was rejected."""
-    return submission.automatic and _was_rejected(view, calibration, submission.config, submission.selection)
+    def hold_automatic(self, submission: Submission) -> bool:
+        """The same for a submission, if it was automatic: a person may submit again what was rejected."""
+        return submission.automatic and self._hold(submission.config, submission.selection)
 
+    @cached_property
+    def _seeds(self) -> AbstractSet[str]:
+        mine = select(Attempt.seed).where(Attempt.calibration_id == self._calibration.id, Attempt.rejected)
+        return frozenset(self._view.db.scalars(mine))
 
-def _was_rejected(
-    view: ProcessingView, calibration: Calibration, config: dict[str, Any], selection: dict[str, Any]
-) -> bool:
-    rejected = view.db.scalars(
-        select(Attempt.seed).where(Attempt.calibration_id == calibration.id, Attempt.rejected)
-    ).all()
-    if not rejected:
-        return False
-    inputs = None if calibration.kind is Kind.COPY else inputs_of(view, calibration, selection)
-    return seed_of(view.db, calibration, config, view.would_read(calibration.name, config), inputs) in rejected
+    def _hold(self, config: dict[str, Any], selection: dict[str, Any]) -> bool:
+        if not self._seeds:
+            return False
+        reads = self._view.would_read(self._calibration.name, config)
+        return seed_of(self._view.db, self._calibration, config, reads, self._inputs_of(selection)) in self._seeds
+
+    def _inputs_of(self, selection: dict[str, Any]) -> Inputs | None:
+        if self._calibration.kind is Kind.COPY:
+            return None
+        key = digest(selection)
+        if key not in self._inputs:
+            self._inputs[key] = inputs_of(self._view, self._calibration, selection)
+        return self._inputs[key]
 
 
 def seed_of(

@@ -25,7 +25,7 @@ from b2cal.validation import judged
 from .inputs import accepted, inputs_of, lacks_selection
 from .jobs import next_try, stages_of
 from .outages import site_awaited_since
-from .rejections import defaults_were_rejected, last_rejection, rejected_by
+from .rejections import Rejections, last_rejection, rejected_by
 from .rules import FINISHED, GOING
 from .view import Freshness, ProcessingView
 from .windows_and_reminders import asks_for_inputs, spoken
@@ -181,7 +181,7 @@ def _what_comes(view: ProcessingView, calibration: Calibration, at: datetime) ->
     left = spoken(calibration.window_ends_at - at)
     if lacks_selection(calibration):
         return f"Has no selection of data: {view.processing.manager} gives one ({left} left)."
-    if defaults_were_rejected(view, calibration):
+    if Rejections(view, calibration).hold_the_defaults():
         expert = calibration.expert
         return f"Nothing is submitted unless {expert} changes something ({left} left): the defaults were rejected."
     return f"Submitted with the defaults in {left} unless {calibration.expert} changes something."

@@ -94,3 +94,13 @@ def test_more_rows_are_no_more_questions(expert: Browser, database: Database, fi
     for page in pages:
         after = questions(page)
         assert len(after) <= before[page] + 1, (page, [text for text in after if after.count(text) > 5][:1])
+
+
+def test_the_form_of_a_rejected_calibration_looks_its_inputs_up_once(
+    expert: Browser, database: Database, find: Find
+) -> None:
+    it = find("x-t relation")
+    expert.post(f"/calibrations/{it.id}/do/reject", seen=str(it.version), reason="again")
+    with counted(database) as asked:
+        assert 'id="rejected"' in expert.get(f"/calibrations/{it.id}/submit").text
+    assert len([statement for statement in asked if "FROM data_file" in statement]) == 1

@@ -81,7 +81,7 @@ def _submit(number: int, username: str, sent: dict[str, str], read: Entered) -> 
         key = acts.request_key("submit", number, username, sent)
         act = Act(loop.actor(db, username, it), seen, sent.get("reason", "").strip(), key)
         submission = loop.submit(db, number, choice, act)
-        return loop.repeats_rejected(loop.ProcessingView(db, it.processing_id), submission)
+        return loop.Rejections(loop.ProcessingView(db, it.processing_id), it).repeated_by(submission)
 
     return desk().database.write(unit)
 
@@ -120,6 +120,7 @@ def _form(
     button = next((b for b in loop.buttons(db, it, visitor().username) if b.verb is loop.Verb.SUBMIT), None)
     last = last_submission(db, it.id)
     view = loop.ProcessingView(db, it.processing_id)
+    rejections = loop.Rejections(view, it)
     page = render_template(
         "submission.html",
         it=it,
@@ -128,8 +129,8 @@ def _form(
         last=last,
         names=full_names(db),
         rejection=loop.last_rejection(view, it),
-        repeats_rejected=loop.repeats_rejected(view, last) if last is not None else "",
-        defaults_were_rejected=loop.defaults_were_rejected(view, it),
+        repeats_rejected=rejections.repeated_by(last) if last is not None else "",
+        defaults_were_rejected=rejections.hold_the_defaults(),
         filters={} if it.kind is Kind.COPY else acts.default_filters(it),
         chosen=last.selection if last is not None else {},
         vocabulary=it.processing.release.vocabulary,
