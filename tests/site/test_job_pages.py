@@ -1,0 +1,65 @@
+"""Jobs and their logs, as the pages show them."""
+
+from collections.abc import Callable
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from b2cal.model import (
+    Calibration,
+    Database,
+    Job,
+    JobGroup,
+    JobState,
+)
+
+from .conftest import Browser
+
+Find = Callable[..., Calibration]
+
+
+def test_a_job_is_called_the_same_everywhere_and_people_count_from_1(expert: Browser, database: Database) -> None:
+    def unit(db: Session) -> tuple[int, int]:
+        job = db.scalars(select(Job).join(JobGroup).where(JobGroup.iteration == 0, Job.error != "")).first()
+        assert job is not None
+        job.group.iteration, job.number = 6, 7000
+        return job.id, job.group.attempt.calibration_id
+
+    job_id, calibration_id = database.write(unit)
+    for page in (f"/jobs/{job_id}", f"/calibrations/{calibration_id}/jobs?state=failed"):
+        assert "collect, iteration 7, job 7001<" in expert.get(page).text
+
+
+def test_the_log_of_a_job_opens_at_its_end_and_leads_to_the_first_error(expert: Browser, database: Database) -> None:
+    with database.read() as db:
+        job = db.scalars(select(Job).where(Job.error.contains("Operation expired")).order_by(Job.id)).first()
+    assert job is not None
+    text = expert.get(f"/jobs/{job.id}").text
+    assert "1,204 lines" in text
+    assert 'id="L1204"' in text
+    assert 'id="L1"' not in text
+    assert "First error: line 1188" in text
+    assert 'id="L1188" class="mono error"' in text
+    assert 'id="L1"' in expert.get(f"/jobs/{job.id}?line=1").text
+    assert expert.get(f"/jobs/{job.id}?stream=stdout").text.count("hello") == 1
+    download = expert.get(f"/jobs/{job.id}/log/stderr")
+    assert "attachment" in download.headers["Content-Disposition"]
+    assert download.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert expert.get(f"/jobs/{job.id}/log/..%2fjob.json").status_code == 404
+
+
+def test_a_log_that_is_not_there_is_explained(expert: Browser, database: Database) -> None:
+    with database.read() as db:
+        done = db.scalars(select(Job).where(Job.state == JobState.DONE)).first()
+    assert done is not None
+    assert "Nothing in stdout." in expert.get(f"/jobs/{done.id}?stream=stdout").text
+    assert "The job wrote nothing there" in expert.get(f"/jobs/{done.id}").text
+
+
+def test_jobs_are_filtered_and_the_failed_stand_first(expert: Browser, find: Find) -> None:
+    it = find("x-t relation")
+    text = expert.get(f"/calibrations/{it.id}/jobs").text
+    assert text.index("✕</span> failed") < text.index("✓</span> done")
+    only = expert.get(f"/calibrations/{it.id}/jobs?state=failed").text
+    assert only.count("Operation expired") == 5
+    assert "201 to" in expert.get(f"/calibrations/{it.id}/jobs?from=200").text
