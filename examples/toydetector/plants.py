@@ -1,6 +1,7 @@
 """Deviations that can be planted into the truth, one for each check that a calibration's limits make.
 
 A value of 1 puts the deviation at the check's limit, 2 at twice the limit; a yes/no check is violated by any but 0.
+Where constants change with the runs, a deviation lies in one of the two weeks: a check has to look at all payloads.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from truth import EXCHANGED_CRATE, RUNS, SECOND_WEEK, Truth, in_frame
 from b2cal.calibration import Calibration
 
 _IN_SECOND_WEEK = np.array([run >= SECOND_WEEK for run in RUNS])
-_SOME_CRYSTALS = slice(1700, 1720)
+_SOME_CRYSTALS = np.arange(1700, 1720)
 _SOME_LADDER = 100
 _SOME_LAYER = 3
 _SOME_CRATE = 40
@@ -76,7 +77,7 @@ def _time_resolution(truth: Truth, excess: float) -> None:
 
 
 def _timeless_crate(truth: Truth, _: float) -> None:
-    truth.timeless_crate = _SOME_CRATE
+    truth.timeless_crate[~_IN_SECOND_WEEK] = _SOME_CRATE
 
 
 def _shift_u(truth: Truth, micrometres: float) -> None:
@@ -98,7 +99,8 @@ def _blind_ladder(truth: Truth, _: float) -> None:
 
 
 def _gains(truth: Truth, deviation: float) -> None:
-    truth.constants["CrystalGains"]["gain"][:, _SOME_CRYSTALS] = calorimeter.NOMINAL_GAIN * (1 + deviation)
+    some = np.ix_(~_IN_SECOND_WEEK, _SOME_CRYSTALS)
+    truth.constants["CrystalGains"]["gain"][some] = calorimeter.NOMINAL_GAIN * (1 + deviation)
 
 
 def _light_yield(truth: Truth, drift: float) -> None:
@@ -110,7 +112,7 @@ def _energy_resolution(truth: Truth, excess: float) -> None:
 
 
 def _blind_crate(truth: Truth, _: float) -> None:
-    truth.blind_crate = _SOME_CRATE
+    truth.blind_crate[~_IN_SECOND_WEEK] = _SOME_CRATE
 
 
 def _field(truth: Truth, deviation: float) -> None:
@@ -137,17 +139,19 @@ PLANTS: Mapping[str, Plant] = {
     "time_offsets.resolution_excess": Plant(
         "times become less precise", _time_resolution, _limit(TimeOffsets, "resolution_excess")
     ),
-    "time_offsets.every_crate_measured": Plant("a crate gives no times", _timeless_crate),
+    "time_offsets.every_crate_measured": Plant("a crate gives no times before run 8", _timeless_crate),
     "alignment.shift_u": Plant("a ladder moves sideways", _shift_u, _limit(LadderAlignment, "shift_u")),
     "alignment.shift_z": Plant("a ladder moves along the beam", _shift_z, _limit(LadderAlignment, "shift_z")),
     "alignment.chi2_excess": Plant("hits become less precise", _hit_resolution, _limit(LadderAlignment, "chi2_excess")),
     "alignment.every_ladder_measured": Plant("a ladder is read out too late", _blind_ladder),
-    "energy_scale.deviation": Plant("some crystals are far too bright", _gains, _limit(CrystalGains, "deviation")),
+    "energy_scale.deviation": Plant(
+        "some crystals are far too bright before run 8", _gains, _limit(CrystalGains, "deviation")
+    ),
     "energy_scale.drift": Plant("light yield drops before run 8", _light_yield, _limit(CrystalGains, "drift")),
     "energy_scale.resolution_excess": Plant(
         "energies become less precise", _energy_resolution, _limit(CrystalGains, "resolution_excess")
     ),
-    "energy_scale.every_crate_measured": Plant("a crate gives no amplitudes in collisions", _blind_crate),
+    "energy_scale.every_crate_measured": Plant("a crate gives no amplitudes in collisions before run 8", _blind_crate),
     "momentum_scale.deviation": Plant(
         "the magnet's current is wrong from run 8 on", _field, _limit(MomentumScale, "deviation")
     ),

@@ -151,7 +151,7 @@ def _clusters(
     constants = truth.at(run)
     seed = np.where(energy > 0, calorimeter.crystal_at(phi, z), -1)
     crystal = calorimeter.cluster_around(seed)
-    crystal[CRATE[crystal] == truth.blind_crate] = -1
+    crystal[CRATE[crystal] == truth.blind_crate[RUNS.index(run)]] = -1
     there, state = crystal >= 0, constants["ChannelMask"]["crystal"][crystal]
 
     deposit = energy[:, None] * calorimeter.shower_shares(seed, phi, z)
@@ -164,7 +164,8 @@ def _clusters(
     time = constants["TimeOffsets"]["offset"][crystal] + np.reshape(late, (-1, 1)) + calorimeter.time_walk(amplitude)
     time += rng.normal(0, 1, crystal.shape) * truth.time_sigma * calorimeter.time_sigma(amplitude)
     time = np.where(pulses > 0, rng.uniform(-60, 60, time.shape), time)
-    timed = there & (amplitude > calorimeter.MIN_TIMED_AMPLITUDE) & (CRATE[crystal] != truth.timeless_crate)
+    timeless = CRATE[crystal] == truth.timeless_crate[RUNS.index(run)]
+    timed = there & (amplitude > calorimeter.MIN_TIMED_AMPLITUDE) & ~timeless
     return {
         "cell_crystal": crystal,
         "cell_adc": np.where(there, np.rint(constants["Pedestals"]["pedestal"][crystal] + amplitude), 0),

@@ -40,8 +40,8 @@ class Truth:
         extra_energy_spread: of the collisions that make muon pairs, in GeV.
         photon_loss: share of a radiated photon's energy lost before the calorimeter.
         blind_ladder: its hits are lost in collisions and cosmics; -1 for none.
-        blind_crate: its amplitudes are lost in collisions.
-        timeless_crate: its times are lost.
+        blind_crate: (runs,) its amplitudes are lost in collisions.
+        timeless_crate: (runs,) its times are lost.
     """
 
     constants: dict[str, dict[str, Array]]
@@ -51,8 +51,8 @@ class Truth:
     extra_energy_spread: float = 0.0
     photon_loss: float = 0.0
     blind_ladder: int = -1
-    blind_crate: int = -1
-    timeless_crate: int = -1
+    blind_crate: Array = field(default_factory=lambda: np.full(len(RUNS), -1))
+    timeless_crate: Array = field(default_factory=lambda: np.full(len(RUNS), -1))
 
     def at(self, run: int) -> dict[str, dict[str, Array]]:
         """The true constants of one run, as a calibration's conditions would give them."""

@@ -3,11 +3,13 @@
 Lengths are in metres, energies in GeV, times in ns, amplitudes in ADC counts above the pedestal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from b2cal.calibration import Payload
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -77,6 +79,12 @@ def amplitudes(
     """Pulse heights above the pedestal, and which of them come from a crystal that exists and is not masked."""
     good = (crystal >= 0) & (constants["ChannelMask"]["crystal"][crystal] == 0)
     return np.where(good, adc - constants["Pedestals"]["pedestal"][crystal], 0.0), good
+
+
+def least_measured(payloads: Sequence[Payload]) -> Floats:
+    """Share of each crate's crystals that are measured, in that payload in which they are fewest."""
+    measured = [np.bincount(CRATE, payload.values["measured"]) for payload in payloads]
+    return np.min(measured, axis=0) / np.bincount(CRATE)
 
 
 def time_walk(amplitude: Floats) -> Floats:

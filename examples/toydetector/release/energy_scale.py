@@ -14,13 +14,13 @@ from . import cdst
 from .beam import BEAM_ENERGY
 from .calorimeter import (
     CELLS,
-    CRATE,
     ENERGY_SIGMA,
     N_CRYSTALS,
     NOMINAL_GAIN,
     NOMINAL_NOISE,
     RADIUS,
     SEED,
+    least_measured,
     shower_shares,
 )
 from .tracker import IMPACT_SIGMA_U, IMPACT_SIGMA_Z, crossing
@@ -104,23 +104,22 @@ class CrystalGains(Calibration):
         return Payload("CrystalGains", iov, values, covariance=variance[:, None, None])
 
     def measure(self, payloads, collected, conditions, config):
-        last, previous = payloads[-1], conditions["CrystalGains"]
-        gain = np.where(last.values["measured"], last.values["gain"], np.nan) / NOMINAL_GAIN
+        previous = conditions["CrystalGains"]
+        deviation, error = largest_deviation(payloads)
         steps = [mean_ratio(after, before) - 1 for before, after in pairwise(payloads)]
         ee = np.where(collected["ee"] > 0, collected["ee"], 1)
         chi2 = (collected["aa"] - collected["ea"] ** 2 / ee).sum()
-        measured_in_crate = np.bincount(CRATE, last.values["measured"]) / np.bincount(CRATE)
         return [
             Measurement(
                 "deviation",
-                gain - 1,
-                np.sqrt(last.covariance[:, 0, 0]) / NOMINAL_GAIN,
+                deviation,
+                error,
                 axis="crystal",
                 previous=previous["gain"] / NOMINAL_GAIN - 1,
             ),
             Measurement("drift", max(steps, key=abs, default=0.0)),
             Measurement("resolution_excess", np.sqrt(chi2 / np.maximum(collected["pulses"] - 1, 0).sum()) - 1),
-            Measurement("every_crate_measured", bool(np.all(measured_in_crate > 0.5))),
+            Measurement("every_crate_measured", bool(np.all(least_measured(payloads) > 0.5))),
         ]
 
 
@@ -132,6 +131,15 @@ def expected_energies(helix, seed):
     sideways = BEAM_ENERGY * shower_shares(seed, phi + IMPACT_SIGMA_U / RADIUS, z) - energy
     along = BEAM_ENERGY * shower_shares(seed, phi, z + IMPACT_SIGMA_Z) - energy
     return energy, sideways**2 + along**2
+
+
+def largest_deviation(payloads):
+    """The largest deviation of each crystal's gain from nominal, and its error; NaN where none has measured it."""
+    gain = np.array([payload.values["gain"] for payload in payloads]) / NOMINAL_GAIN
+    error = np.sqrt([payload.covariance[:, 0, 0] for payload in payloads]) / NOMINAL_GAIN
+    measured = np.array([payload.values["measured"] for payload in payloads])
+    largest = np.where(measured, np.abs(gain - 1), -1).argmax(axis=0), np.arange(N_CRYSTALS)
+    return np.where(measured[largest], gain[largest] - 1, np.nan), error[largest]
 
 
 def mean_ratio(after, before):

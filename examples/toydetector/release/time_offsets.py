@@ -12,7 +12,7 @@ import numpy as np
 from b2cal.calibration import Calibration, CalibrationSettings, Limit, Measurement, NotEnoughData, Payload, Strategy
 
 from . import channel_mask, pedestals
-from .calorimeter import CRATE, N_CRYSTALS, NO_TIME, amplitudes, time_sigma, time_walk
+from .calorimeter import N_CRYSTALS, NO_TIME, amplitudes, least_measured, time_sigma, time_walk
 
 settings = CalibrationSettings(
     name="Time offsets",
@@ -77,7 +77,7 @@ class TimeOffsets(Calibration):
         excess = (
             np.median(np.sqrt((square - time**2 / weight) / (pulses - 1))) - 1
         )  # a few crystals that step do not count
-        measured_in_crate = np.bincount(CRATE, last.values["measured"]) / np.bincount(CRATE)
+        measured_in_crate = least_measured(payloads)
         return [
             Measurement("step", step, step_error, unit="ns", axis="crystal"),
             Measurement("resolution_excess", excess),
