@@ -62,13 +62,14 @@ class PlannedGroup:
 def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:
     """Make the folder of every job of the group: job.json, wrapper.json and the wrapper.
 
-    The jobs' own files are not flushed to the disk: until the batch system has the group nobody reads them, and after a
-    power cut the epoch is another one, or the job fails and is tried again.
+    They are whole on the disk before anybody can find them: the batch system remembers the group after a power cut, and
+    what it starts then must be there.
 
     Raises:
         CannotPrepare: the disk is full, or not writable.
     """
     target = attempts / group.folder(epoch)
+    half = target.with_name(f"{target.name}.{new_token()}.tmp")
     try:
         code = ship_code(attempts / str(group.attempt_id))
         wrapper = {
@@ -76,13 +77,14 @@ def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:
             "env": {"PYTHONPATH": str(code)},
         }
         for number, spec in group.specs.items():
-            folder = attempts / group.job_folder(epoch, number)
+            folder = half / Path(group.job_folder(epoch, number)).relative_to(group.folder(epoch))
             folder.mkdir(parents=True)
             (folder / "job.json").write_text(json.dumps(spec, allow_nan=False))
             (folder / "wrapper.json").write_text(json.dumps(wrapper))
             shutil.copyfile(code / "b2cal/calibration/job.py", folder / "job.py")
+        put_folder(half, target)
     except OSError as error:
-        shutil.rmtree(target, ignore_errors=True)
+        shutil.rmtree(half, ignore_errors=True)
         raise CannotPrepare(
             f"The folders of the jobs cannot be made in {target}: {_reason(error)}.",
             hint=f"Make room in {attempts} or make it writable for this user; it is tried again by itself.",

@@ -28,6 +28,12 @@ CANCELLED = "It was cancelled."
 START_PATIENCE = timedelta(seconds=10)
 """How long a wrapper may take to write into its lock file before it is started once more."""
 
+MOST_STARTS = 6
+"""How often a wrapper is started that does not come up: a minute of trouble passes, and a broken folder ends as failed.
+
+The retry rules then give it a new folder. Starts are counted by one client; another one counts anew.
+"""
+
 CANCEL_PATIENCE_S = 5.0
 """How long the processes of a killed job may take to be gone."""
 
@@ -52,7 +58,7 @@ class LocalBackend:
     def __init__(self, database: Database, slots: int = 0) -> None:
         self._database = database
         self._slots = slots or len(os.sched_getaffinity(0))
-        self._started: dict[int, datetime] = {}
+        self._starts: dict[int, list[datetime]] = {}
 
     def submit(self, group: BatchGroup) -> None:
         def unit(db: Session) -> None:
@@ -118,7 +124,7 @@ class LocalBackend:
         with self._database.read() as db:
             running = _folders(db, _RUNNING)
             waiting = _folders(db, _WAITING, slots=self._slots)
-        self._started = {row_id: at for row_id, at in self._started.items() if row_id in running}
+        self._starts = {row_id: starts for row_id, starts in self._starts.items() if row_id in running}
         ended = {row_id: state for row_id, folder in running.items() if (state := self._ended_as(row_id, folder))}
         if ended:
             crashpoint("ended-to-row")
@@ -135,19 +141,25 @@ class LocalBackend:
         """The state in which a running job has ended; None if it has not. One that did not come up is started again."""
         try:
             standing = local_process.look(folder)
+            if standing is Standing.NOT_STARTED:
+                standing = self._start_again(row_id, folder)
         except OSError as error:
             log.warning("a job cannot be looked at, others go on", folder=str(folder), error=str(error))
             return None
-        if standing is Standing.NOT_STARTED and self._is_overdue(row_id):
-            self._start(row_id, folder)
         return _ENDED_AS.get(standing)
 
-    def _is_overdue(self, row_id: int) -> bool:
-        started = self._started.get(row_id)
-        return started is None or self._database.clock.now() > started + START_PATIENCE
+    def _start_again(self, row_id: int, folder: Path) -> Standing:
+        """Start a job once more that did not come up in time, unless that was in vain too often."""
+        starts = self._starts.get(row_id, [])
+        if starts and self._database.clock.now() <= starts[-1] + START_PATIENCE:
+            return Standing.NOT_STARTED
+        if len(starts) >= MOST_STARTS:
+            return local_process.stop_starting(folder)
+        self._start(row_id, folder)
+        return Standing.NOT_STARTED
 
     def _start(self, row_id: int, folder: Path) -> None:
-        self._started[row_id] = self._database.clock.now()
+        self._starts.setdefault(row_id, []).append(self._database.clock.now())
         try:
             local_process.start(folder)
         except (OSError, subprocess.SubprocessError) as error:

@@ -29,6 +29,7 @@ from b2cal.core.processes import ProcessIdentity
 from .report import NAME, JobReport
 
 LOST = "It ended without a report: its wrapper was killed, or the machine was restarted."
+NEVER_UP = "It was started again and again, but never came up: look into wrapper.log and at job.py in its folder."
 
 _INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
@@ -77,9 +78,16 @@ def look(folder: Path) -> Standing:
     wrapper = _wrapper(folder)
     if wrapper is None:
         return Standing.NOT_STARTED
-    if wrapper.is_alive() or not give_up(folder, LOST):
-        return Standing.RUNNING
-    return _ended_as(JobReport.read(folder))
+    return Standing.RUNNING if wrapper.is_alive() else _given_up(folder, LOST)
+
+
+def stop_starting(folder: Path) -> Standing:
+    """Give up a job that does not come up; how it stands then.
+
+    Raises:
+        OSError: its folder cannot be read now; nothing was given up.
+    """
+    return _given_up(folder, NEVER_UP)
 
 
 def kill(folder: Path) -> None:
@@ -118,6 +126,10 @@ def give_up(folder: Path, error: str) -> bool:
             return is_ours
     except FileNotFoundError:
         return True
+
+
+def _given_up(folder: Path, error: str) -> Standing:
+    return _ended_as(JobReport.read(folder)) if give_up(folder, error) else Standing.RUNNING
 
 
 def _ended_as(report: JobReport | None) -> Standing:

@@ -90,7 +90,7 @@ def attempt() -> tuple[int, str | None]:
     try:
         command, env = read_wrapper(Path("wrapper.json"))
     except (OSError, KeyError, TypeError, ValueError) as unclear:
-        return 2, f"wrapper.json cannot be used: {unclear!r}"
+        return os.EX_IOERR, f"wrapper.json cannot be used: {unclear!r}"
     try:
         returned = run(command, env)
     except FileNotFoundError as missing:

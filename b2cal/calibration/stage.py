@@ -44,7 +44,7 @@ class Stage(StrEnum):
 
 
 class InvalidJob(B2calError):
-    """job.json is missing, or does not say what its stage needs."""
+    """job.json does not say what its stage needs."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,18 @@ class Job:
         """Read a `job.json`.
 
         Raises:
-            InvalidJob: it is missing, or a part of it is missing or has another form.
+            UnreadableInput: it is missing or damaged, as a power cut may leave it.
+            InvalidJob: a part of it is missing or has another form.
         """
         try:
-            job = cls.from_json(json.loads(path.read_text()))
+            document = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise UnreadableInput(path, str(error).rstrip(".")) from error
+        try:
+            job = cls.from_json(document)
         except KeyError as error:
             raise InvalidJob(f"{path} does not say {error}.") from error
-        except (OSError, TypeError, ValueError, AttributeError, B2calError) as error:
+        except (TypeError, ValueError, AttributeError, B2calError) as error:
             raise InvalidJob(f"{path} cannot be understood: {error}") from error
         if (job.stage is Stage.FIT and not job.iovs) or (job.stage is Stage.MEASURE and not job.payloads):
             raise InvalidJob(f"{path} gives the stage {job.stage} nothing to do.")

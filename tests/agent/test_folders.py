@@ -86,6 +86,23 @@ def test_the_code_of_an_attempt_is_on_the_disk_before_anybody_can_find_it(tmp_pa
     assert unflushed == set()
 
 
+def test_the_folders_of_jobs_are_on_the_disk_before_the_batch_system_can_hear_of_them(tmp_path, monkeypatch):
+    ship_code(tmp_path / "5")
+    target = tmp_path / "5/collect-0/r0e1"
+    flushed: set[str] = set()
+    fsync = os.fsync
+
+    def noted(descriptor):
+        if not target.exists():
+            flushed.add(str(Path(f"/proc/self/fd/{descriptor}").readlink()).partition(".tmp")[2])
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    prepare(tmp_path, planned(), 1)
+    assert flushed == {"", *(f"/{path.relative_to(target)}" for path in target.rglob("*"))}
+    assert len(list(target.rglob("*.json"))) == 6
+
+
 def test_the_code_of_an_attempt_is_copied_once_and_stays(tmp_path):
     code = ship_code(tmp_path / "5")
     (code / "marker").touch()

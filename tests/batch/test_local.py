@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from b2cal.batch import START, BatchError, JobReport, LocalBackend
+from b2cal.batch import START, BatchError, Failure, JobReport, LocalBackend, Remedy, rule_for
 from b2cal.batch import local as module
 from b2cal.core.clock import ManualClock
 from b2cal.core.processes import ProcessIdentity
@@ -158,6 +158,30 @@ def test_a_wrapper_that_never_came_up_is_started_again_after_a_while(tmp_path):
     assert centre.states(group) == {0: JobState.RUNNING}
     clock.advance(module.START_PATIENCE + timedelta(seconds=1))
     assert centre.wait_until_ended(group) == {0: JobState.DONE}
+    database.dispose()
+
+
+@pytest.mark.parametrize("left", ["", None])
+def test_a_job_that_never_comes_up_ends_as_one_that_may_be_tried_again(tmp_path, left):
+    """A power cut may leave an empty `job.py`: Python runs it, and nothing comes up."""
+    clock = ManualClock(datetime(2026, 11, 22, tzinfo=UTC))
+    database = factories.database(tmp_path, clock)
+    centre = Centre(tmp_path, lambda: LocalBackend(database, slots=1))
+    broken, whole = centre.group("pass"), centre.group("pass")
+    folder = broken.jobs[0].folder
+    (folder / "job.py").unlink() if left is None else (folder / "job.py").write_text(left)
+    centre.backend.submit(broken)
+    centre.backend.submit(whole)
+
+    for _ in range(module.MOST_STARTS):
+        assert centre.states(broken) == {0: JobState.RUNNING}
+        clock.advance(module.START_PATIENCE + timedelta(seconds=1))
+    assert centre.states(broken) == {0: JobState.FAILED}
+
+    report = JobReport.read(folder)
+    assert "never came up" in report.error
+    assert rule_for(Failure.of(report.exit_code, report.error)).remedy is Remedy.LATER
+    assert centre.wait_until_ended(whole) == {0: JobState.DONE}
     database.dispose()
 
 

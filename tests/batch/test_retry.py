@@ -19,6 +19,8 @@ from b2cal.batch import RULES, Failure, Remedy, Source, rule_for
         (1, "OSError: [Errno 28] No space left on device", Remedy.LATER),
         (1, "FileNotFoundError: [Errno 2] No such file or directory: 'x'", Remedy.NEVER),
         (2, "job.json cannot be understood", Remedy.NEVER),
+        (74, "The input job.json cannot be read", Remedy.LATER),
+        (74, "wrapper.json cannot be used", Remedy.LATER),
         (42, "", Remedy.LATER),
         (0, "outputs/result.json is missing", Remedy.LATER),
     ],

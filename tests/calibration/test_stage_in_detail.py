@@ -234,9 +234,7 @@ def test_a_kind_that_does_not_fit_the_script_is_named(node, here):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (None, "No such file"),
-        ("{", "cannot be understood"),
-        ("[]", "cannot be understood"),
+        ([], "cannot be understood"),
         ({"stage": "dance"}, "'dance' is not a valid Stage"),
         ({"stage": "fit"}, "gives the stage fit nothing to do"),
         ({"stage": "measure"}, "gives the stage measure nothing to do"),
@@ -250,10 +248,8 @@ def test_a_kind_that_does_not_fit_the_script_is_named(node, here):
 def test_a_job_that_makes_no_sense_is_refused_before_anything_is_done(node, here, capsys, change, message):
     folder = node.job("collect", [node.raw(RUN, {"x": np.arange(3.0)})])
     job = folder / "job.json"
-    if change is None:
-        job.unlink()
-    elif isinstance(change, str):
-        job.write_text(change)
+    if isinstance(change, list):
+        job.write_text(json.dumps(change))
     else:
         document = json.loads(job.read_text())
         if change.get("inputs") == "twice":
@@ -261,6 +257,19 @@ def test_a_job_that_makes_no_sense_is_refused_before_anything_is_done(node, here
         job.write_text(json.dumps(document | change))
     assert here(folder) == 2
     assert message in capsys.readouterr().err
+    assert not (folder / "outputs").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "\0" * 64])
+def test_a_job_whose_document_is_damaged_may_be_tried_again(node, here, capsys, content):
+    """A power cut leaves files empty or full of zeros; the next try gets a new folder."""
+    folder = node.job("collect", [node.raw(RUN, {"x": np.arange(3.0)})])
+    (folder / "job.json").write_text(content)
+    assert here(folder) == os.EX_IOERR
+    assert "The input job.json cannot be read" in capsys.readouterr().err
+    (folder / "job.json").unlink()
+    assert here(folder) == os.EX_IOERR
+    assert "No such file" in capsys.readouterr().err
     assert not (folder / "outputs").exists()
 
 

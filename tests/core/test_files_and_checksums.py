@@ -103,6 +103,15 @@ def test_a_folder_gets_its_name_only_when_all_of_it_is_on_the_disk(tmp_path, mon
     assert (target / "inner/two").read_text() == "inner/two"
 
 
+def test_a_folder_may_hold_links_that_lead_where_it_will_be(tmp_path):
+    half, target = tmp_path / "half", tmp_path / "target"
+    half.mkdir()
+    (half / "file").write_text("there")
+    (half / "link").symlink_to(target / "file")
+    put_folder(half, target)
+    assert (target / "link").read_text() == "there"
+
+
 def test_a_folder_never_takes_the_place_of_another(tmp_path):
     half, target = tmp_path / "half", tmp_path / "target"
     for folder in (half, target):
