@@ -71,7 +71,7 @@ class Database:
                     db.commit()
                     return result
             except OperationalError as error:
-                if not _is_conflict(error) or time.monotonic() > give_up_at:
+                if not is_conflict(error) or time.monotonic() > give_up_at:
                     raise
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, 0.5)
@@ -90,7 +90,8 @@ def now(db: Session) -> datetime:
     return clock.now()
 
 
-def _is_conflict(error: OperationalError) -> bool:
+def is_conflict(error: OperationalError) -> bool:
+    """Whether somebody else was in the way, so that the same may succeed later."""
     text = str(error.orig).lower()
     number = error.orig.args[0] if error.orig is not None and error.orig.args else None
     return "database is locked" in text or "database is busy" in text or number in (_LOCK_WAIT, _DEADLOCK)

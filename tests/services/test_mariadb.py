@@ -1,5 +1,6 @@
 """The calibration database on MariaDB: schema, constraints, and units of work that meet others."""
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,9 +16,9 @@ from sqlalchemy.orm import Session
 from b2cal.core.clock import ManualClock, SystemClock
 from b2cal.core.iov import OPEN
 from b2cal.model import Attempt, Database, GlobalTag, LocalJob, Run, migrate
-from b2cal.model.migrate import alembic_config
+from b2cal.model.migrate import NotUpgraded, alembic_config
 from tests import factories
-from tests.model.test_migrations import differences
+from tests.model.test_migrations import KILLED, TELLING, differences, migrating
 from tests.services.mariadb import Emptied, MariaDb
 
 pytestmark = pytest.mark.service
@@ -52,6 +53,26 @@ def test_every_revision_goes_up_and_down_and_up_again_alone(mariadb: MariaDb, sc
         assert inspect(database.engine).get_table_names() == ["alembic_version"]
     finally:
         database.dispose()
+
+
+def test_two_upgrades_at_once_wait_for_each_other(mariadb: MariaDb) -> None:
+    url = mariadb.new("at_once")
+    both = [migrating(TELLING, url) for _ in range(2)]
+    told = [one.communicate(timeout=120)[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0], told
+    database = Database(url, SystemClock())
+    assert differences(database) == []
+    database.dispose()
+
+
+def test_an_upgrade_that_was_killed_is_told_with_the_way_back(mariadb: MariaDb) -> None:
+    url = mariadb.new("killed")
+    killed = migrating(KILLED, url, "CREATE TABLE payload")
+    assert (killed.communicate(timeout=60)[0], killed.returncode) == ("", -signal.SIGKILL)
+    with pytest.raises(NotUpgraded, match="calibration database stopped: Table 'global_tag' already exists") as it:
+        migrate(url)
+    assert "create it empty, load the dump from before the upgrade" in it.value.hint
+    migrate(mariadb.new("killed"))
 
 
 def test_all_tables_keep_transactions_and_all_characters(database: Database) -> None:
