@@ -85,7 +85,7 @@ class PublicationRefused(B2calError):
 def preview(db: Session, tag_id: int, new: Iterable[Entry]) -> list[Change]:
     """What `publish` would do now, per payload, in the order of their names. Nothing is written."""
     tag = db.get_one(GlobalTag, tag_id)
-    return _changes(tag, tag_entries(db, tag_id), new)
+    return _changes(db, tag, new)
 
 
 def publish(db: Session, tag_id: int, new: Iterable[Entry]) -> list[Change]:
@@ -95,7 +95,7 @@ def publish(db: Session, tag_id: int, new: Iterable[Entry]) -> list[Change]:
         PublicationRefused: names every payload and its IoVs that stand in the way; nothing was written.
     """
     tag = locked(db, tag_id)
-    changes = _changes(tag, tag_entries(db, tag_id), new)
+    changes = _changes(db, tag, new)
     forbidden = [change.forbidden for change in changes if change.forbidden]
     if forbidden:
         raise PublicationRefused(
@@ -117,9 +117,10 @@ def _carry_out(db: Session, tag_id: int, change: Change) -> None:
         db.add(TagIov(tag_id=tag_id, name=entry.name, payload_id=entry.payload_id, first=entry.first, last=entry.last))
 
 
-def _changes(tag: GlobalTag, entries: Iterable[Entry], new: Iterable[Entry]) -> list[Change]:
-    present = by_name(entries)
-    return [_change(tag, name, present.get(name, []), wanted) for name, wanted in by_name(new).items()]
+def _changes(db: Session, tag: GlobalTag, new: Iterable[Entry]) -> list[Change]:
+    wanted = by_name(new)
+    present = by_name(tag_entries(db, tag.id, names=wanted))
+    return [_change(tag, name, present.get(name, []), entries) for name, entries in wanted.items()]
 
 
 def _change(tag: GlobalTag, name: str, present: Sequence[Entry], new: Sequence[Entry]) -> Change:

@@ -1,6 +1,7 @@
 """Global tags: their states and what stands in them. A tag's version row is the lock under which IoVs change."""
 
 import re
+from collections.abc import Collection
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -110,14 +111,18 @@ def _refuse_forbidden(tag: GlobalTag, state: TagState) -> None:
         )
 
 
-def tag_entries(db: Session, tag_id: int, overlapping: IoV | None = None) -> list[Entry]:
-    """What stands in a tag, sorted by name and run; only IoVs that share runs with `overlapping`, if given."""
+def tag_entries(
+    db: Session, tag_id: int, names: Collection[str] | None = None, overlapping: IoV | None = None
+) -> list[Entry]:
+    """What stands in a tag, sorted by name and run: of these payloads only, and sharing runs with `overlapping`."""
     query = (
         select(TagIov.name, TagIov.first, TagIov.last, TagIov.payload_id, Payload.identity)
         .join(Payload, Payload.id == TagIov.payload_id)
         .where(TagIov.tag_id == tag_id)
         .order_by(TagIov.name, TagIov.first)
     )
+    if names is not None:
+        query = query.where(TagIov.name.in_(names))
     if overlapping is not None:
         query = query.where(TagIov.first <= overlapping.last_number, TagIov.last >= overlapping.first.number)
     return [Entry(*row) for row in db.execute(query)]

@@ -142,7 +142,7 @@ def brought_by_hand(workplace: Workplace, calibration_id: int, source: Source, a
 def entries_of_tag(view: ProcessingView, calibration: Calibration, tag_id: int) -> tuple[list[Entry], list[str]]:
     """What a tag holds of a calibration's payloads, clipped to the runs of its processing, and what is wrong there."""
     names = {payload.payload_name for payload in calibration.definition.payloads}
-    entries = view.fitted_in(entry for entry in tag_entries(view.db, tag_id) if entry.name in names)
+    entries = view.fitted_in(tag_entries(view.db, tag_id, names, overlapping=view.runs))
     return entries, coverage_problems(entries, view.requested, names)
 
 

@@ -78,6 +78,7 @@ class ProcessingView:
             )
         }
         self._standings: dict[str, Standing] = {}
+        self._fallbacks: dict[tuple[str, int], list[Entry]] = {}
 
     @classmethod
     def of(cls, db: Session, name: str) -> "ProcessingView":
@@ -219,13 +220,23 @@ class ProcessingView:
     def made(self, calibration: Calibration) -> list[Entry]:
         """The payloads that a finished calibration gives to others: its own, or those of its veto's fallback."""
         if calibration.state is State.VETOED and calibration.fallback_tag_id is not None:
-            names = {owned.payload_name for owned in calibration.definition.payloads}
-            entries = [e for e in tag_entries(self.db, calibration.fallback_tag_id) if e.name in names]
-            return self.fitted_in(entries)
+            return self._fallback(calibration, calibration.fallback_tag_id)
         attempt = self.attempts.get(calibration.name)
         if calibration.state is not State.SIGNED_OFF or attempt is None:
             return []
         return [Entry(p.name, p.first, p.last, p.payload_id, p.payload.identity) for p in attempt.payloads]
+
+    def _fallback(self, calibration: Calibration, tag_id: int) -> list[Entry]:
+        """Asked for by everything downstream of a veto, so read once."""
+        key = calibration.name, tag_id
+        if key not in self._fallbacks:
+            self._fallbacks[key] = self.fitted_in(self._in_tag(calibration, tag_id))
+        return self._fallbacks[key]
+
+    def _in_tag(self, calibration: Calibration, tag_id: int) -> list[Entry]:
+        """What a tag holds of a calibration's payloads for runs of this processing."""
+        names = {owned.payload_name for owned in calibration.definition.payloads}
+        return tag_entries(self.db, tag_id, names, overlapping=self.runs)
 
     def fitted_in(self, entries: Iterable[Entry]) -> list[Entry]:
         """Curated entries clipped to the run range; in a prompt processing the last ones stay open."""
@@ -251,8 +262,7 @@ class ProcessingView:
         tag_id = self.db.scalar(select(GlobalTag.id).where(GlobalTag.name == config.get("source_tag")))
         if tag_id is None or config.get("unchanged"):
             return []
-        names = {owned.payload_name for owned in calibration.definition.payloads}
-        return clipped((entry for entry in tag_entries(self.db, tag_id) if entry.name in names), self.runs)
+        return clipped(self._in_tag(calibration, tag_id), self.runs)
 
     def reads_digest(self, name: str) -> str:
         """Hash of what would count for `name` if it read now; a manager keeps a stale result against exactly this."""
