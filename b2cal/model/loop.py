@@ -203,7 +203,9 @@ class Attempt(Base):
     number: Mapped[int]
     live: Mapped[bool | None] = mapped_column(comment="true or null: marker of the current attempt")
     seed: Mapped[Digest] = mapped_column(comment="hash over files, configuration and payload identities")
-    runs: Mapped[JsonList] = mapped_column(comment="every run with taken or left out, and the reason")
+    runs: Mapped[JsonList] = mapped_column(  # long, and of interest on two pages only
+        deferred=True, comment="every run with taken or left out, and the reason"
+    )
     started_at: Mapped[Moment]
     ended_at: Mapped[Moment | None]
     outcome: Mapped[Outcome | None] = mapped_column(enum(Outcome))

@@ -10,9 +10,12 @@ from sqlalchemy.orm import Session
 from b2cal import conditions
 from b2cal.core.iov import ExpRun, IoV
 from b2cal.model import Database, TagIov
-from tests.loop.world import Defined, World
+from tests.loop.world import DIAMOND, Defined, World
 
 Asked = list[tuple[str, tuple[object, ...]]]
+
+
+RUNS = "attempt.runs"
 
 
 @contextmanager
@@ -67,3 +70,16 @@ def test_of_the_fallback_of_vetoes_only_what_stands_in_is_read_and_only_once(tmp
     of_tags = [one for one in statements if "FROM tag_iov" in one[0]]
     assert len(of_tags) == 2
     assert n_rows(world.database, of_tags) == 2
+
+
+def test_the_runs_of_attempts_are_not_read_where_nobody_looks_at_them(world: World) -> None:
+    for it in DIAMOND:
+        world.do("submit", it.name)
+        world.advance(it.name)
+        with asked(world.database) as statements:
+            world.jobs_end(it.name, 1)
+            world.judged(it.name)
+            world.advance(it.name)
+        assert not [statement for statement, _ in statements if RUNS in statement.partition("FROM")[0]]
+    with world.database.read() as db:
+        assert [run["taken"] for run in world.view(db).attempts["A"].runs] == [True] * 5
