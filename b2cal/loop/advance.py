@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from b2cal.model import Calibration, Grade, Outcome, State, now
 
 from .actors import THE_LOOP
-from .attempts import begin
+from .attempts import begin, frozen
 from .errors import Conflict, InvalidChoice, InvalidConfig
 from .inputs import lacks_selection
 from .judging import judge_attempt
@@ -146,11 +146,25 @@ def _no_automatic_submission(view: ProcessingView, it: Calibration) -> str:
 
 
 def _start(workplace: Workplace, processing: str, calibration: str) -> bool:
+    """Runs are looked through before anybody has to wait to write; that holds until a signal tells of another state."""
+    with workplace.database.read() as db:
+        before = ProcessingView.of(db, processing)
+        seen = before.calibration(calibration)
+        if seen.state is not State.SUBMITTED:
+            return False
+        if obstacle(before, seen, now(db)) is None:
+            lacking(before, seen)
+        elif seen.incomplete_since is None:
+            return False
+
     def unit(db: Session) -> bool:
         view = ProcessingView.of(db, processing)
         it = view.calibration(calibration)
+        if it.signal != seen.signal:
+            return True
         if it.state is not State.SUBMITTED or it.submission is None:
             return False
+        view.inputs = before.inputs
         waited_for_inputs = it.incomplete_since is not None
         if obstacle(view, it, now(db)) is not None:
             it.incomplete_since = None
@@ -163,7 +177,7 @@ def _start(workplace: Workplace, processing: str, calibration: str) -> bool:
             return True
         with transition(db, it.id, Verb.START, Act(THE_LOOP, it.version)) as change:
             attempt = begin(view, it, it.submission)
-            change.detail(attempt=attempt.number, files=len(attempt.files), reads=len(attempt.reads))
+            change.detail(attempt=attempt.number, **frozen(db, attempt))
         return True
 
     return workplace.database.write(unit)

@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session, selectinload
 
 from b2cal import releases
@@ -58,12 +58,28 @@ def begin(view: ProcessingView, calibration: Calibration, submission: Submission
     )
     db.add(attempt)
     db.flush()
-    db.add_all(
-        AttemptFile(attempt_id=attempt.id, data_file_id=it.file.id, data_name=it.data_name, sha256=it.file.sha256)
-        for it in (inputs.files if inputs else ())
-    )
+    if inputs is not None and inputs.files:  # they may be ten thousand, and others wait to write
+        db.execute(
+            insert(AttemptFile),
+            [
+                {
+                    "attempt_id": attempt.id,
+                    "data_file_id": it.file.id,
+                    "data_name": it.data_name,
+                    "sha256": it.file.sha256,
+                }
+                for it in inputs.files
+            ],
+        )
     _freeze(db, attempt, reads)
     return attempt
+
+
+def frozen(db: Session, attempt: Attempt) -> dict[str, int]:
+    """How many files and payloads an attempt has frozen."""
+    files = select(func.count()).where(AttemptFile.attempt_id == attempt.id)
+    reads = select(func.count()).where(AttemptRead.attempt_id == attempt.id)
+    return {"files": db.scalars(files).one(), "reads": db.scalars(reads).one()}
 
 
 def begin_by_hand(view: ProcessingView, before: Attempt, made: ByHand, at: datetime, *, sums_hold: bool) -> Attempt:
@@ -249,10 +265,12 @@ def want(db: Session, attempt_id: int, group: WantGroup, at: datetime) -> bool:
         not_before=at,
         wanted_at=at,
     )
-    row.jobs = [
-        Job(number=number, label=job.label, spec=job.spec, state=JobState.QUEUED)
-        for number, job in enumerate(group.jobs)
-    ]
     db.add(row)
     db.flush()
+    jobs = [
+        {"group_id": row.id, "number": number, "label": job.label, "spec": job.spec, "state": JobState.QUEUED}
+        for number, job in enumerate(group.jobs)
+    ]
+    if jobs:
+        db.execute(insert(Job), jobs)
     return True

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from b2cal.core.checksums import digest
 from b2cal.data import Inputs, default_selection
 from b2cal.data import select as select_inputs
 from b2cal.model import Calibration, Decision, Kind
@@ -13,7 +14,14 @@ from .view import ProcessingView
 
 
 def inputs_of(view: ProcessingView, calibration: Calibration, selection: dict[str, Any]) -> Inputs:
-    """Runs and files that this selection would give now, with the reasons."""
+    """Runs and files that this selection would give now, with the reasons; looked for once per view."""
+    key = calibration.name, digest(selection)
+    if key not in view.inputs:
+        view.inputs[key] = _inputs_of(view, calibration, selection)
+    return view.inputs[key]
+
+
+def _inputs_of(view: ProcessingView, calibration: Calibration, selection: dict[str, Any]) -> Inputs:
     settings = calibration.definition.settings
     return select_inputs(
         view.db,

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from b2cal.conditions import Entry, clipped, effective, tag_entries
 from b2cal.core.checksums import digest
 from b2cal.core.iov import OPEN, IoV
+from b2cal.data import Inputs
 from b2cal.model import (
     Attempt,
     AttemptFile,
@@ -77,6 +78,8 @@ class ProcessingView:
                 .execution_options(populate_existing=True)
             )
         }
+        self.inputs: dict[tuple[str, str], Inputs] = {}
+        """What was looked for already, by calibration and hash of the selection; see `inputs_of`."""
         self._standings: dict[str, Standing] = {}
         self._fallbacks: dict[tuple[str, int], list[Entry]] = {}
 

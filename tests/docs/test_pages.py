@@ -143,7 +143,7 @@ ROLES_OF_A_CALIBRATION = (Role.EXPERT, Role.DEPUTY, Role.MANAGER, Role.LOOP)
 def test_every_rule_has_its_row_with_a_tick_for_each_who_may(built, rule):
     ticks = ["✓" if role in rule.who else "" for role in ROLES_OF_A_CALIBRATION]
     targets = rule.to if isinstance(rule.to, tuple) else [rule.to] if rule.to else []
-    target = " or ".join((state.word for state in targets)) or "as before"
+    target = " or ".join(state.word for state in targets) or "as before"
     what = f"{rule.label} , with a reason" if rule.reason is Reason.NEEDED else rule.label
     only = KINDS.get(rule.verb)
     what = f"{what} ({only} only)" if only else what

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import event
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from b2cal import conditions
+from b2cal import conditions, loop
+from b2cal.core.checksums import digest
 from b2cal.core.iov import ExpRun, IoV
-from b2cal.model import Database, TagIov
+from b2cal.model import Database, DataFile, TagIov
 from tests.loop.world import DIAMOND, Defined, World
 
 Asked = list[tuple[str, tuple[object, ...]]]
@@ -83,3 +84,46 @@ def test_the_runs_of_attempts_are_not_read_where_nobody_looks_at_them(world: Wor
         assert not [statement for statement, _ in statements if RUNS in statement.partition("FROM")[0]]
     with world.database.read() as db:
         assert [run["taken"] for run in world.view(db).attempts["A"].runs] == [True] * 5
+
+
+WRITING = ("BEGIN IMMEDIATE", "SELECT version_num FROM alembic_version FOR UPDATE")
+
+
+def test_runs_and_files_are_looked_through_once_for_a_start_and_nobody_waits_for_that(world: World) -> None:
+    world.do("submit", "A")
+    with asked(world.database) as statements:
+        world.advance("A")
+    assert world.state("A") == "running"
+    begins = next(number for number, (text, _) in enumerate(statements) if text in WRITING)
+    looks = [number for number, (text, _) in enumerate(statements) if "exprun BETWEEN" in text]
+    assert len(looks) == 2  # runs, and files
+    assert max(looks) < begins
+
+
+def test_what_arrives_between_the_look_and_the_start_counts(world: World) -> None:
+    world.do("submit", "A")
+    others = Database(world.database.engine.url.render_as_string(hide_password=False), world.clock)
+
+    to_come = [late_file]
+
+    def registers(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement in WRITING and to_come:
+            others.write(to_come.pop())
+
+    event.listen(world.database.engine, "before_cursor_execute", registers)
+    world.advance("A")
+    others.dispose()
+    assert not to_come
+    with world.database.read() as db:
+        view = world.view(db)
+        waits = loop.why(view, view.calibration("A"), world.clock.now())
+    assert waits.sentence.startswith("Waits for its inputs. More than expected: 2,000 of 1,000 events of bhabha")
+
+
+def late_file(db: Session) -> None:
+    first = db.scalars(select(DataFile).order_by(DataFile.exprun)).first()
+    assert first is not None
+    same = {column.key: getattr(first, column.key) for column in DataFile.__table__.columns}
+    late = {"id": None, "path": "/data/late.root", "sha256": digest("late")}
+    db.add(DataFile(**same | late))
+    loop.data_arrived(db)
