@@ -47,7 +47,7 @@ from b2cal.settings import Settings
 
 from .data import TOYDETECTOR, run_simulation
 from .desk import Desk, pass_desk
-from .foreground import using
+from .foreground import make_home, using
 from .processing import overview, picture
 from .supervisor import Supervisor
 from .up import addresses, running, troubles
@@ -169,7 +169,7 @@ def _begin(settings: Settings, profile: Profile | None, seed: int | None) -> tup
                 f"{settings.folder('')} holds a calibration database that is no demo.",
                 "Set B2CAL_HOME to another folder: the demo has accounts whose passwords everybody knows.",
             )
-        settings.folder("").mkdir(parents=True, exist_ok=True)
+        make_home(settings.folder(""))
     profile, seed = profile or DEMO, SEED if seed is None else seed
     write_atomically(marker, json.dumps({"profile": profile.name, "seed": seed}))
     migrate(settings.url)

@@ -49,7 +49,7 @@ class Finding:
 @click.command()
 @pass_desk
 def doctor(desk: Desk) -> None:
-    """Check database, schema, clock, disk, ports, store, tags, agent, site, outbox. Exit code 1 if something is ill."""
+    """Check all that b2cal needs, from disk and database to agent and site. Exit code 1 if something is ill."""
     findings = list(examine(desk))
     desk.show([asdict(finding) for finding in findings], lambda: _tell(desk, findings))
     if any(finding.health is Health.ILL for finding in findings):
@@ -65,6 +65,7 @@ def examine(desk: Desk) -> Iterator[Finding]:
         return
     yield Finding("settings", Health.WELL, f"home is {settings.folder('')}")
     yield _disk(settings)
+    yield _privacy(settings)
     for component in components(settings):
         if component.address is not None:
             yield _port(component.name, component.address)
@@ -87,6 +88,14 @@ def _disk(settings: Settings) -> Finding:
     if free < _FREE_BYTES_WANTED:
         return Finding("disk", Health.WARNING, says, "Make room: attempts and payloads are written there.")
     return Finding("disk", Health.WELL, says)
+
+
+def _privacy(settings: Settings) -> Finding:
+    home = settings.folder("")
+    if home.exists() and home.stat().st_mode & 0o077:
+        says = f"others may look into {home}, where hashes of passwords and keys lie"
+        return Finding("privacy", Health.WARNING, says, f"chmod 700 {home}")
+    return Finding("privacy", Health.WELL, "nobody else may look into the home folder")
 
 
 def _port(who: str, address: Address) -> Finding:

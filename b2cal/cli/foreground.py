@@ -80,8 +80,14 @@ def supervising(watched: Sequence[Component], home: Path, prepare: Callable[[], 
                     supervisor.stop(hurry)
 
 
+def make_home(home: Path) -> None:
+    """The home folder, for nobody else's eyes if it is new: it holds hashes of passwords, and keys of sessions."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def _make_folders(home: Path) -> None:
     with using(home):
+        make_home(home)
         for name in ("run", "logs", "dags"):
             (home / name).mkdir(parents=True, exist_ok=True)
         (home / "run" / "up.lock").touch()

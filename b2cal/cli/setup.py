@@ -13,7 +13,7 @@ from b2cal.core.errors import B2calError
 from b2cal.model import Person, Role, migrate
 
 from .desk import Desk, pass_desk
-from .foreground import using
+from .foreground import make_home, using
 
 
 @click.command()
@@ -22,7 +22,8 @@ def init(desk: Desk) -> None:
     """Prepare the home folder and bring the database to the newest schema. May be repeated."""
     settings = desk.settings
     with using(settings.folder("")):
-        for folder in (settings.home, settings.store, settings.releases, settings.attempts, settings.reports):
+        make_home(settings.folder(""))
+        for folder in (settings.store, settings.releases, settings.attempts, settings.reports):
             folder.mkdir(parents=True, exist_ok=True)
         settings.dags.mkdir(parents=True, exist_ok=True)
         settings.logs.mkdir(parents=True, exist_ok=True)

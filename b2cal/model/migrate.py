@@ -4,8 +4,9 @@ One process at a time. On SQLite all revisions are one transaction: who is kille
 back no change of a table: there an upgrade that stopped in the middle is told as such, and needs the dump from before.
 """
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, NullPool, create_engine, event, make_url, text
@@ -107,6 +108,7 @@ def alone(url: str) -> Iterator[Connection]:
 
 @contextmanager
 def _on_sqlite(url: str) -> Iterator[Connection]:
+    _make_private(make_url(url).database)
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _PATIENCE_S})
     event.listen(engine, "connect", _leave_transactions_to_us)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -119,6 +121,13 @@ def _on_sqlite(url: str) -> Iterator[Connection]:
             raise
         with transaction:
             yield connection
+
+
+def _make_private(file: str | None) -> None:
+    """SQLite would let everybody read what it makes, and gives its other files the rights of this one."""
+    if file and file != ":memory:":
+        with suppress(OSError):  # what is the matter SQLite says itself
+            os.close(os.open(file, os.O_CREAT | os.O_RDWR, mode=0o600))
 
 
 def _leave_transactions_to_us(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

@@ -41,6 +41,28 @@ def test_a_new_home_is_well_but_nothing_runs_in_it(database: Database) -> None:
     assert found["agent"]["do"] == "`b2cal up` starts it."
 
 
+def test_a_home_that_others_may_look_into_is_a_warning_with_the_remedy(database: Database, tmp_path: Path) -> None:
+    assert findings()[1]["privacy"]["health"] == "well"
+    tmp_path.chmod(0o750)
+    found = findings()[1]["privacy"]
+    assert (found["health"], found["do"]) == ("warning", f"chmod 700 {tmp_path}")
+
+
+def test_a_new_home_and_its_database_are_for_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "new" / "home"
+    monkeypatch.setenv("B2CAL_HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    before = os.umask(0o022)
+    try:
+        assert CliRunner().invoke(group, ["init"]).exit_code == 0
+        assert CliRunner().invoke(group, ["person", "add", "ruth", "--password", "secret"]).exit_code == 0
+    finally:
+        os.umask(before)
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (home, *home.glob("b2cal.db*"))}
+    assert modes.pop("home") == "0o700"
+    assert set(modes.values()) == {"0o600"}
+
+
 def test_an_agent_that_runs_is_named(database: Database) -> None:
     database.write(factories.agent)
     assert findings()[1]["agent"] == {"what": "agent", "health": "well", "says": "runs as host 7", "do": ""}
