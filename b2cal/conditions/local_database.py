@@ -11,7 +11,7 @@ from b2cal.core.errors import B2calError
 from b2cal.core.files import scratch_folder
 from b2cal.core.iov import InvalidIoV, IoV
 
-DATABASE = "database.txt"
+from .unpacking import DATABASE, MOST_TEXT
 
 _LINE = re.compile(r"dbstore/([A-Za-z]\w*)\s+(\w+)\s+(-?\d+),\s*(-?\d+),\s*(-?\d+),\s*(-?\d+)", re.ASCII)
 _UNPACKING = Path(__file__).with_name("unpacking.py")
@@ -34,15 +34,22 @@ def read_local_database(folder: Path) -> list[Line]:
     """What `database.txt` of a folder says. The payload files are not looked at.
 
     Raises:
-        InvalidLocalDatabase: it is missing, empty, or has a line that cannot be understood.
+        InvalidLocalDatabase: it is missing, empty, too large, or has a line that cannot be understood.
     """
     try:
-        text = (folder / DATABASE).read_text()
+        with open(folder / DATABASE, "rb") as file:
+            content = file.read(MOST_TEXT + 1)
+        text = content.decode()
     except (OSError, ValueError) as error:
         raise InvalidLocalDatabase(
             f"There is no {DATABASE} that can be read: {getattr(error, 'strerror', None) or 'it is no text'}.",
             hint=f"A local database is a {DATABASE} with its dbstore_*.root files beside it.",
         ) from error
+    if len(content) > MOST_TEXT:
+        raise InvalidLocalDatabase(
+            f"{DATABASE} has more than {MOST_TEXT:,} bytes.",
+            hint="Leave out its comments and what is not to be taken, or divide it.",
+        )
     return parse_database(text)
 
 

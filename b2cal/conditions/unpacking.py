@@ -10,6 +10,11 @@ from typing import IO
 
 _WANTED = re.compile(r"database\.txt|dbstore_[A-Za-z]\w*_rev_\w+\.root", re.ASCII)
 _MOST_MEMBERS = 10_000
+
+DATABASE = "database.txt"
+MOST_TEXT = 1_000_000
+"""Bytes of `database.txt`: a hundred for each payload of the largest archive that is taken; a bucket has hundreds."""
+
 _PIECE = 1 << 20
 
 Member = tuple[str, IO[bytes]]
@@ -42,14 +47,16 @@ def _take(members: Iterator[Member], folder: Path, free: int) -> None:
         places.add(path.parent)
         with open(folder / path.name, "xb") as target:
             while piece := content.read(_PIECE):
+                if path.name == DATABASE and target.tell() + len(piece) > MOST_TEXT:
+                    raise Refused(f"its {DATABASE} has more than {MOST_TEXT:,} bytes")
                 free -= len(piece)  # what really comes out: an archive may say anything about its sizes
                 if free < 0:
                     raise Refused("it unpacks to more than is taken")
                 target.write(piece)
-    if not (folder / "database.txt").exists():
-        raise Refused("it holds no database.txt")
+    if not (folder / DATABASE).exists():
+        raise Refused(f"it holds no {DATABASE}")
     if len(places) > 1:
-        raise Refused("the payload files do not lie beside database.txt")
+        raise Refused(f"the payload files do not lie beside {DATABASE}")
 
 
 @contextmanager

@@ -84,6 +84,20 @@ def test_a_database_without_payloads_or_without_a_text_is_refused(tmp_path: Path
         read_local_database(tmp_path)
 
 
+@pytest.mark.parametrize("filler", [b"##\n", b"#", b"dbstore/PA 1 0,0,-1,-1\n"])
+def test_a_database_that_is_larger_than_any_real_one_is_not_read(tmp_path: Path, filler: bytes) -> None:
+    """It is read in the process of the site: nine megabytes of short lines took a quarter of a gigabyte there."""
+    ten_thousand = b"".join(
+        b"dbstore/Payload%09d 0123456789abcdef0123456789abcdef %d,0,-1,-1\n" % (i, i) for i in range(10_000)
+    )
+    (tmp_path / "database.txt").write_bytes(ten_thousand)
+    assert len(read_local_database(tmp_path)) == 10_000
+    (tmp_path / "database.txt").write_bytes(ten_thousand + filler * 1_000_000)
+    with pytest.raises(InvalidLocalDatabase, match=r"more than 1,000,000 bytes") as refused:
+        read_local_database(tmp_path)
+    assert "divide it" in refused.value.hint
+
+
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_an_archive_gives_what_belongs_to_a_database_by_its_last_name_and_nothing_else(
     tmp_path: Path, pack: Callable[[Path, dict[str, bytes]], Path]
@@ -107,6 +121,7 @@ def test_an_archive_gives_what_belongs_to_a_database_by_its_last_name_and_nothin
         (zipped, {**GOOD, "deeper/dbstore_PA_rev_2.root": b"x"}, "do not lie beside database.txt"),
         (zipped, {**GOOD, "dbstore_PA_rev_2.root": bytes(50 * LIMIT)}, "it unpacks to more than is taken"),
         (tarred, {**GOOD, "dbstore_PA_rev_2.root": bytes(50 * LIMIT)}, "it unpacks to more than is taken"),
+        (zipped, {**GOOD, "database.txt": 340_000 * b"##\n"}, r"its database\.txt has more than 1,000,000 bytes"),
         (cut, GOOD, "it is neither a .tar nor a .zip"),
     ],
 )
