@@ -16,7 +16,7 @@ from .outages import SIGN_EVERY, site_is_there, site_seen_at
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release, take_over
 from .publication import Preview, advance_processing, publication_preview, publish
 from .rejections import Rejections, last_rejection, rejected_by
-from .rules import FINISHED, GOING, OVER, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Rule, Verb
+from .rules import FINISHED, GOING, OVER, PROCESSING_RULES, RULES, ProcessingRule, ProcessingVerb, Reason, Rule, Verb
 from .signals import signals
 from .tags import add_to_tag, copy_tag, create_tag, set_tag_state
 from .transition import Act
@@ -83,6 +83,7 @@ __all__ = [
     "NotFound",
     "PayloadFiles",
     "Preview",
+    "ProcessingRule",
     "ProcessingVerb",
     "ProcessingView",
     "Progress",

@@ -150,7 +150,7 @@ def _start(workplace: Workplace, processing: str, calibration: str) -> bool:
     with workplace.database.read() as db:
         before = ProcessingView.of(db, processing)
         seen = before.calibration(calibration)
-        if seen.state is not State.SUBMITTED:
+        if seen.state is not State.SUBMITTED or seen.submission is None:
             return False
         if obstacle(before, seen, now(db)) is None:
             lacking(before, seen)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from flask import Blueprint, render_template
 
 from b2cal import loop
-from b2cal.loop import Verb
-from b2cal.loop.rules import ProcessingRule, Rule
+from b2cal.loop import ProcessingRule, Rule, Verb
 from b2cal.model import Role, State
 from b2cal.site import acts
 
