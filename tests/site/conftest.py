@@ -1,8 +1,11 @@
 """The site over a copy of the sample, and people who are signed in to it."""
 
+import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -11,8 +14,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import ConsoleMessage, Playwright, expect, sync_playwright
+from playwright.sync_api import Page as Window
 from sqlalchemy import select
 from werkzeug.datastructures import Headers
+from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from b2cal.core.clock import ManualClock
@@ -22,6 +29,17 @@ from b2cal.site import create_app
 from tests.site import sample
 
 HERE = Path(__file__).parent
+CHROMIUM = os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium")
+QUIET = (
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+Open = Callable[..., Window]
 
 PAGES = (
     "/",
@@ -225,3 +243,67 @@ def find(database: Database) -> Callable[..., Calibration]:
             return found
 
     return look
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright: Playwright) -> Iterator[Chromium]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}: install it, or name one in TEST_CHROMIUM")
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def served(app: Flask) -> Iterator[str]:
+    """The address of a real server over the sample."""
+    with serving(app) as address:
+        yield address
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    """A real server; its address."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def visit(chromium: Chromium, served: str) -> Iterator[Open]:
+    """Opens a browser window of somebody who signed in; nothing may be reported on its console."""
+    said: list[str] = []
+    contexts = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and "Failed to " not in message.text:
+            said.append(message.text)
+
+    def open_window(username: str, size: dict[str, int] = WIDE, **options: object) -> Window:
+        context = chromium.new_context(base_url=served, viewport=size, timezone_id="Asia/Tokyo", **options)  # type: ignore[arg-type]
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto("/login")
+        page.get_by_label("Name").fill(username)
+        page.get_by_label("Password").fill(sample.PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", name="Needs me")).to_be_visible()
+        return page
+
+    yield open_window
+    for context in contexts:
+        context.close()
+    assert said == []

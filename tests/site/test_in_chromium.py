@@ -1,20 +1,14 @@
-"""A walk through the site in a real Chromium: without a single violation of its policy, on wide and narrow screens."""
+"""A walk through the site in a real Chromium: people act on its pages, with and without JavaScript."""
 
-import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from io import BytesIO
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from flask import Flask
-from matplotlib.image import imread
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
-from werkzeug.serving import make_server
 
 from b2cal.calibration import Payload
 from b2cal.core.clock import ManualClock
@@ -22,89 +16,13 @@ from b2cal.core.iov import ExpRun, IoV
 from b2cal.model import Calibration, Database, Decision, State
 from b2cal.settings import Settings
 
-from .conftest import PAGES, site_of
+from .conftest import Open, serving, site_of
 from .hostile import hostile, poison
 from .sample import PASSWORD
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium")
-QUIET = (
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
-AXE = Path(__file__).parent / "axe-core-4.14.1" / "axe.min.js"
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-
 Find = Callable[..., Calibration]
-Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}: install it, or name one in TEST_CHROMIUM")
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def served(app: Flask) -> Iterator[str]:
-    """The address of a real server over the sample."""
-    with serving(app) as address:
-        yield address
-
-
-@contextmanager
-def serving(app: Flask) -> Iterator[str]:
-    """A real server; its address."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def visit(chromium: Browser, served: str) -> Iterator[Open]:
-    """Opens a browser window of somebody who signed in; nothing may be reported on its console."""
-    said: list[str] = []
-    contexts = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and "Failed to " not in message.text:
-            said.append(message.text)
-
-    def open_window(username: str, size: dict[str, int] = WIDE, **options: object) -> Page:
-        context = chromium.new_context(base_url=served, viewport=size, timezone_id="Asia/Tokyo", **options)  # type: ignore[arg-type]
-        context.set_default_timeout(20_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", note)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto("/login")
-        page.get_by_label("Name").fill(username)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("heading", name="Needs me")).to_be_visible()
-        return page
-
-    yield open_window
-    for context in contexts:
-        context.close()
-    assert said == []
 
 
 def test_an_expert_submits_with_a_change_then_looks_and_signs_off(visit: Open, find: Find) -> None:
@@ -288,47 +206,6 @@ def test_the_server_gone_is_seen_on_the_page(visit: Open, app: Flask) -> None:
     expect(page.locator("#age.late")).to_contain_text("has not answered", timeout=40_000)
 
 
-@pytest.mark.parametrize("size", [WIDE, NARROW, {"width": 360, "height": 740}], ids=["1280", "390", "360"])
-def test_no_page_is_wider_than_the_screen(visit: Open, find: Find, size: dict[str, int]) -> None:
-    page = visit("manager", size)
-    for where in addresses(find):
-        page.goto(where)
-        unfold(page)
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= size["width"], (where, width)
-
-
-@pytest.mark.parametrize("colours", ["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1280", "390"])
-def test_axe_finds_nothing(visit: Open, find: Find, colours: str, size: dict[str, int]) -> None:
-    page = visit("manager", size, color_scheme=colours)
-    found = []
-    for where in addresses(find):
-        page.goto(where)
-        unfold(page)
-        page.evaluate(AXE.read_text())
-        rules = "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']})"
-        violations = page.evaluate(f"{rules}.then(result => result.violations)")
-        found += [
-            (where, v["id"], v["nodes"][0]["html"][:160], v["nodes"][0]["failureSummary"][:300]) for v in violations
-        ]
-    assert found == []
-
-
-def test_everything_can_be_reached_and_done_with_the_keyboard(visit: Open, find: Find) -> None:
-    page = visit("tracking")
-    page.goto("/processings/bucket23")
-    page.keyboard.press("Tab")
-    expect(page.get_by_text("Skip to the content")).to_be_focused()
-    node = page.get_by_label("x-t relation: in review")
-    node.focus()
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="x-t relation")).to_be_visible()
-    page.get_by_role("button", name="Sign off").focus()
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("status").first).to_contain_text("is signed off")
-
-
 def test_everything_works_without_javascript(visit: Open, find: Find) -> None:
     page = visit("tracking", java_script_enabled=False)
     page.get_by_role("button", name="Submit with defaults").click()
@@ -381,60 +258,3 @@ def test_every_form_of_a_manager_works_without_javascript(visit: Open, find: Fin
     page.get_by_text("M. Manager · manager").click()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-
-
-def test_the_zone_of_the_browser_is_taken_at_the_first_visit(visit: Open) -> None:
-    page = visit("tracking")
-    expect(page.get_by_text("as of").or_(page.locator("#age"))).to_be_visible()
-    page.goto("/processings/bucket23")
-    expect(page.get_by_text("window ends")).to_contain_text("JST")
-
-
-def test_the_colours_follow_the_system(visit: Open) -> None:
-    page = visit("tracking", color_scheme="dark")
-    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    page.emulate_media(color_scheme="light")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
-
-
-def addresses(find: Find) -> list[str]:
-    """Every kind of page, calibrations in every state."""
-    xt = find("x-t relation").id
-    of_one = ("", "/submit", "/inputs", "/jobs", "/do/veto", "/do/select", "/do/replace", "/do/name_deputy")
-    others = [("dE/dx gain", "bucket23"), ("Muon efficiency", "bucket23"), ("cDST production", "bucket22")]
-    others += [(name, "proc12-chunk3") for name in ("Channel masks", "Crystal energy", "Beam spot", "Noise")]
-    of_xt = [f"/calibrations/{xt}{page}" for page in of_one]
-    return ["/login", *PAGES, *of_xt, *(f"/calibrations/{find(*other).id}" for other in others), "/jobs/1"]
-
-
-def unfold(page: Page) -> None:
-    """Open everything that is folded up."""
-    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
-
-
-SMALLEST_TEXT = """() => Math.min(...[...document.querySelectorAll('.scroll svg text')].map(
-    it => parseFloat(getComputedStyle(it).fontSize) * it.getScreenCTM().a))"""
-
-
-def corners(box: Locator) -> tuple[float, float]:
-    """How bright the two lower corners of a box are, where nothing is drawn."""
-    picture = imread(BytesIO(box.screenshot()))[-3:-1, :, :3]
-    return float(picture[:, 1:4].mean()), float(picture[:, -4:-1].mean())
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("where", ["/tags/prompt", "/processings/bucket23", "calibration"])
-def test_on_a_telephone_a_box_shows_at_which_edge_more_follows_and_its_text_can_be_read(
-    visit: Open, find: Find, where: str, scheme: str
-) -> None:
-    page = visit("manager", NARROW, color_scheme=scheme)
-    page.goto(f"/calibrations/{find('x-t relation').id}" if where == "calibration" else where)
-    assert page.evaluate(SMALLEST_TEXT) > 10.99
-    box = page.locator(".scroll").first
-    box.evaluate("it => it.scrollTo(0, 0)")  # the graph comes scrolled to what needs somebody
-    left_at_the_start, right_at_the_start = corners(box)
-    box.evaluate("it => it.scrollTo(it.scrollWidth, 0)")
-    left_at_the_end, right_at_the_end = corners(box)
-    assert left_at_the_start == pytest.approx(right_at_the_end, abs=0.01)  # nothing follows
-    assert abs(right_at_the_start - right_at_the_end) > 0.05
-    assert abs(left_at_the_end - left_at_the_start) > 0.05
