@@ -13,7 +13,8 @@ from b2cal.core.iov import InvalidIoV, IoV
 
 from .unpacking import DATABASE, MOST_TEXT
 
-_LINE = re.compile(r"dbstore/([A-Za-z]\w*)\s+(\w+)\s+(-?\d+),\s*(-?\d+),\s*(-?\d+),\s*(-?\d+)", re.ASCII)
+_NUMBER = r"(-?\d{1,10})"
+_LINE = re.compile(rf"dbstore/([A-Za-z]\w*)\s+(\w+)\s+{_NUMBER},\s*{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}", re.ASCII)
 _UNPACKING = Path(__file__).with_name("unpacking.py")
 
 
@@ -78,7 +79,7 @@ def _parsed(number: int, content: str) -> Line:
     try:
         return Line(name, IoV.from_belle2(*map(int, numbers)), f"dbstore_{name}_rev_{revision}.root")
     except InvalidIoV as error:
-        raise _unclear(number, str(error)) from error
+        raise _unclear(number, f"{error} {error.hint}") from error
 
 
 def _unclear(number: int, why: str) -> InvalidLocalDatabase:

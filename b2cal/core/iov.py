@@ -126,7 +126,12 @@ class IoV:
         """From the four numbers of Belle II, where -1 is "from the beginning" below and "open" above.
 
         `e, r, e2, -1` goes to the end of experiment e2.
+
+        Raises:
+            InvalidIoV: one of its runs cannot exist, or all four are -1: Belle II's empty interval.
         """
+        if exp_low == run_low == exp_high == run_high == -1:
+            raise InvalidIoV("The interval -1,-1,-1,-1 holds no run.", hint="For all runs write 0,0,-1,-1.")
         first = ExpRun(max(exp_low, 0), max(run_low, 0))
         if exp_high == -1:
             return cls(first, None)

@@ -66,6 +66,8 @@ def test_comments_and_empty_lines_say_nothing_and_the_last_of_equal_lines_counts
         "dbstore/PA ../1 7,12,7,-1",
         "dbstore/PA 1 7,12,6,1",
         "dbstore/PA 1 99999999999,0,-1,-1",
+        f"dbstore/PA 1 {'9' * 5000},0,-1,-1",
+        "dbstore/PA 1 -1,-1,-1,-1",
         "PA 1 7,12,7,-1",
     ],
 )

@@ -160,4 +160,10 @@ def test_texts_are_those_people_write():
     assert str(IoV.from_belle2(26, 180, -1, -1)) == "e26r180 - open"
     assert str(IoV.from_belle2(26, 180, 26, -1)) == "e26r180 - e26rend"
     assert str(IoV.from_belle2(0, 0, 26, 7)) == "e0r0 - e26r7"
-    assert IoV.from_belle2(-1, -1, -1, -1) == IoV(ExpRun(0, 0), None)
+    assert IoV.from_belle2(0, 0, -1, -1) == IoV.from_belle2(-1, 0, -1, -1) == IoV(ExpRun(0, 0), None)
+
+
+def test_the_empty_interval_of_belle_ii_does_not_become_all_runs():
+    with pytest.raises(InvalidIoV, match="holds no run") as refused:
+        IoV.from_belle2(-1, -1, -1, -1)
+    assert "0,0,-1,-1" in refused.value.hint
