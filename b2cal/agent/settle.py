@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from b2cal.batch import Failure, Remedy, Rule, rule_for
 from b2cal.core.ids import new_token
-from b2cal.model import Attempt, Calibration, GroupState, Job, JobGroup, JobState, now
+from b2cal.model import Attempt, Calibration, GroupState, Job, JobGroup, JobState, job_in_words, now
 from b2cal.settings import BatchSettings
 
 
@@ -36,7 +36,7 @@ def settle(db: Session, group_id: int, settings: BatchSettings) -> None:
     hopeless = [number for number, rule in rules.items() if rule.remedy is Remedy.NEVER]
     if hopeless or group.round + 1 >= settings.max_tries:
         for job in failed:
-            job.retry = _given_up(rules[job.number], group.round + 1, hopeless)
+            job.retry = _given_up(rules[job.number], group, hopeless)
         _wake_loop(db, group)
         return
     not_before = group.ended_at + timedelta(seconds=settings.retry_delay_s)
@@ -71,11 +71,13 @@ def _wake_loop(db: Session, group: JobGroup) -> None:
     db.execute(update(Calibration).where(Calibration.id == its).values(signal=Calibration.signal + 1))
 
 
-def _given_up(rule: Rule, tries: int, hopeless: Sequence[int]) -> str:
+def _given_up(rule: Rule, group: JobGroup, hopeless: Sequence[int]) -> str:
     if rule.remedy is Remedy.NEVER:
         return f"{_said(rule)}. Not tried again."
     if hopeless:
-        return f"{_said(rule)}. Not tried again, because job {hopeless[0]} cannot be helped."
+        reason = job_in_words(group.stage, group.iteration, hopeless[0])
+        return f"{_said(rule)}. Not tried again, because {reason} cannot be helped."
+    tries = group.round + 1
     return f"{_said(rule)}. Given up after {tries} {'try' if tries == 1 else 'tries'}."
 
 

@@ -1,5 +1,7 @@
 """The rules of the calibration loop. Only this room changes a state; nothing reaches behind this door."""
 
+from b2cal.model import job_in_words, stage_in_words
+
 from .actors import THE_LOOP, Actor, actor, manager
 from .advance import Progress, advance
 from .agents import AGENT, agent_at_work
@@ -42,15 +44,7 @@ from .vetoes import Subsystem, begin_standing_veto, end_standing_veto, standing_
 from .view import Freshness, ProcessingView, Standing
 from .waiting import Why, why
 from .windows_and_reminders import asks_for_inputs, asks_to_be_submitted, inputs_asked_at, spoken
-from .words import (
-    FRESHNESS_MEANINGS,
-    PROCESSING_MEANINGS,
-    STATE_MEANINGS,
-    job_in_words,
-    stage_in_words,
-    state_in_words,
-    states_in_words,
-)
+from .words import FRESHNESS_MEANINGS, PROCESSING_MEANINGS, STATE_MEANINGS, state_in_words, states_in_words
 from .workplace import Workplace, open_workplace
 
 __all__ = [

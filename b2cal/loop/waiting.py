@@ -19,6 +19,7 @@ from b2cal.model import (
     StartPolicy,
     State,
     Verdict,
+    stage_in_words,
 )
 from b2cal.validation import judged
 
@@ -29,7 +30,6 @@ from .rejections import Rejections, last_rejection, rejected_by
 from .rules import FINISHED, GOING
 from .view import Freshness, ProcessingView
 from .windows_and_reminders import asks_for_inputs, spoken
-from .words import stage_in_words
 
 
 @dataclass(frozen=True)

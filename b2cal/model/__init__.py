@@ -41,6 +41,7 @@ from .loop import (
 )
 from .migrate import migrate, schema
 from .sources import DataFile, Definition, DefinitionPayload, Person, Release, Run, UnreadableFile
+from .words import job_in_words, stage_in_words
 from .work import GroupEpoch, Job, JobGroup, Lease, LocalJob
 
 __all__ = [
@@ -93,7 +94,9 @@ __all__ = [
     "TagState",
     "UnreadableFile",
     "Verdict",
+    "job_in_words",
     "migrate",
     "now",
     "schema",
+    "stage_in_words",
 ]

@@ -6,7 +6,7 @@ from itertools import count
 
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import ExpRun, IoV
-from b2cal.model import JobState, Kind, Outcome, Stage
+from b2cal.model import JobState, Kind, Outcome, Stage, job_in_words, stage_in_words
 
 from .outputs import FitOutcome, FitResult, UnusableOutput, collected_paths, fit_result, names_read, produced_files
 from .partition import label, overlay, partition
@@ -119,7 +119,7 @@ def _fit_group(work: Work, iteration: int, conditions: Sequence[Constants], coll
         "collected": collected_paths(collect),
         "iovs": [iov.to_json() for iov in _iovs(work)],
     }
-    return WantGroup(Stage.FIT, iteration, spec, (WantedJob(f"fit, iteration {iteration}", {}),))
+    return WantGroup(Stage.FIT, iteration, spec, (WantedJob(stage_in_words(Stage.FIT, iteration), {}),))
 
 
 def _iovs(work: Work) -> list[IoV]:
@@ -176,4 +176,7 @@ def _unfinished(stage: StageOutcome) -> Ended | None:
         return None
     failed = [job for job in sorted(stage.jobs, key=lambda job: job.number) if job.state is JobState.FAILED]
     what = f"{len(failed)} of {len(stage.jobs)} {stage.stage} jobs failed"
-    return Ended(Outcome.FAILED, f"{what}. Job {failed[0].number}: {failed[0].error}" if failed else f"{what}.")
+    if not failed:
+        return Ended(Outcome.FAILED, f"{what}.")
+    first = job_in_words(stage.stage, stage.iteration, failed[0].number)
+    return Ended(Outcome.FAILED, f"{what}. See {first}: {failed[0].error}")

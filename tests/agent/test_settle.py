@@ -63,7 +63,7 @@ def test_a_script_that_fails_ends_the_stage_at_once_for_all(site):
     assert len(site.rounds(group_id)) == 1
     assert failed["signal"] == 2
     assert [job["state"] for job in failed["jobs"]] == [JobState.FAILED, JobState.FAILED, JobState.DONE]
-    assert "job 1 cannot be helped" in failed["jobs"][0]["retry"]
+    assert "because collect, job 2 cannot be helped" in failed["jobs"][0]["retry"]
     assert "Not tried again" in failed["jobs"][1]["retry"]
     assert failed["jobs"][1]["error"] == "ZeroDivisionError: by zero"
     assert failed["jobs"][2]["retry"] == ""

@@ -185,6 +185,17 @@ def test_the_next_iteration_reads_the_constants_that_were_fed_back(batch):
     ]
 
 
+def test_jobs_and_errors_are_numbered_as_people_read_them_everywhere(batch):
+    again = collected(iterate(batch, 1), batch)
+    step = next_step(again)
+    assert [job.label for job in step.jobs] == ["fit, iteration 2"]
+    failed = StageOutcome(
+        Stage.FIT, 1, finished=True, failed=True, jobs=(JobOutcome(0, JobState.FAILED, None, "ValueError: boom"),)
+    )
+    ended = next_step(replace(again, stages=(*again.stages, failed)))
+    assert ended.message == "1 of 1 fit jobs failed. See fit, iteration 2, job 1: ValueError: boom"
+
+
 def test_a_later_iteration_replaces_what_an_earlier_one_fed_back(batch):
     step = next_step(iterate(batch, 2))
     assert [c["identity"] for c in step.spec["conditions"]] == ["gain-0", "gain-1!"]
@@ -277,7 +288,9 @@ def test_a_failed_stage_fails_the_attempt_with_the_first_error():
     )
     stage = StageOutcome(Stage.COLLECT, 0, finished=True, failed=True, jobs=jobs)
     ended = next_step(work(stages=(stage,)))
-    assert ended == Ended(Outcome.FAILED, "2 of 3 collect jobs failed. Job 1: ZeroDivisionError: division by zero")
+    assert ended == Ended(
+        Outcome.FAILED, "2 of 3 collect jobs failed. See collect, job 2: ZeroDivisionError: division by zero"
+    )
 
 
 @pytest.mark.parametrize(
