@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from b2cal.core.checksums import digest
 from b2cal.model import Calibration, Decision, Kind, Outbox, Processing, ProcessingState, Role, State, now
 
 from .actors import Actor
@@ -28,6 +29,10 @@ class Act:
     seen: int
     reason: str = ""
     request_key: str | None = None
+
+    def key_for(self, *part: object) -> str | None:
+        """The key of a part of what one form asks for, of fixed length; without a key of the whole there is none."""
+        return digest([self.request_key, *part]) if self.request_key else None
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,7 @@ def veto_subsystem(
         )
     for calibration in known[name].calibrations:
         it = view.calibration(calibration)
-        key = f"{act.request_key}:{it.id}" if act.request_key else None
-        veto(db, it.id, Act(act.by, it.version, act.reason, key), fallback_tag)
+        veto(db, it.id, Act(act.by, it.version, act.reason, act.key_for(it.id)), fallback_tag)
     return known[name].calibrations
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from b2cal.core.clock import Clock
 from b2cal.core.errors import B2calError
 
+from .lengths import refuse_too_long
 from .types import MARIADB
 
 Result = TypeVar("Result")
@@ -130,6 +131,7 @@ def _engine_of_its_kind(url: URL) -> Engine:
         event.listen(engine, "begin", _begin_mariadb)
     else:
         raise UnusableUrl(f"b2cal keeps its data in SQLite or MariaDB, not in {kind}.", _KINDS)
+    event.listen(engine, "before_execute", refuse_too_long)
     return engine
 
 

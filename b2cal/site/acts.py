@@ -119,7 +119,7 @@ def extend_all(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> 
     for it in view.calibrations.values():
         if it.state is State.OPEN:
             # Extending does not change the processing's version: the form brings what tells it from the next one.
-            key = f"{act.request_key}:{form.get('once', '')[:32]}:{it.id}"
+            key = act.key_for(form.get("once", ""), it.id)
             loop.extend(db, it.id, hours, Act(act.by, it.version, act.reason, key))
 
 
@@ -130,7 +130,7 @@ def can_veto_subsystem(view: loop.ProcessingView) -> bool:
 
 def veto_subsystem(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> None:
     """Veto the subsystem that the form names."""
-    once = Act(act.by, act.seen, act.reason, f"{act.request_key}:{form.get('once', '')[:32]}")
+    once = Act(act.by, act.seen, act.reason, act.key_for(form.get("once", "")))
     loop.veto_subsystem(db, view.processing.id, form.get("subsystem", ""), once, form.get("fallback") or None)
 
 

@@ -8,6 +8,7 @@ from b2cal.cli.main import group
 from b2cal.cli.setup import PersonRefused
 from b2cal.loop import NotAllowed, NotFound
 from b2cal.model import Person
+from b2cal.model.lengths import TooLong
 from tests import factories
 
 
@@ -34,6 +35,13 @@ def test_who_is_removed_stays_in_the_history_and_may_not_log_in() -> None:
     assert people() == {"alice": "yes", "ruth": "no"}
     run("add", "ruth", "--password", "another")
     assert people() == {"alice": "yes", "ruth": "yes"}
+
+
+def test_a_name_that_is_too_long_is_refused_in_a_sentence() -> None:
+    refused = run("add", "ruth", "--name", "x" * 129, "--password", "secret").exception
+    assert isinstance(refused, TooLong)
+    assert str(refused).startswith("The full name of a person may have at most 128 characters")
+    assert people() == {}
 
 
 def named(username: str) -> tuple[str, str]:

@@ -186,3 +186,10 @@ def test_only_a_manager_ends_a_standing_veto_and_only_one_that_holds(tmp_path: P
     assert refused.value.hint == "There are: B."
     end(world, "B")
     assert standing(world) == []
+
+
+def test_the_longest_key_of_a_form_does_for_each_part_of_it(parts: World) -> None:
+    veto_subsystem(parts, "calorimeter", request_key="k" * 128)
+    assert states(parts) == "BC"
+    keys = [it.request_key for it in parts.decisions() if it.verb == "veto"]
+    assert len(set(keys)) == 2
