@@ -10,6 +10,7 @@ from werkzeug.security import generate_password_hash
 
 from b2cal import loop
 from b2cal.core.errors import B2calError
+from b2cal.loop import Act, Actor
 from b2cal.model import Person, Role, migrate
 
 from .desk import Desk, pass_desk
@@ -68,12 +69,7 @@ def add(desk: Desk, username: str, full_name: str | None, role: str | None, pass
     def unit(db: Session) -> Role:
         if role == Role.EXPERT:
             _keep_a_manager(db, username)
-        known = db.get(Person, username) or Person(username=username, full_name=username, role=Role.EXPERT)
-        known.password_hash = hashed
-        known.full_name = full_name or known.full_name
-        known.role = Role(role) if role else known.role
-        db.add(known)
-        return known.role
+        return loop.let_in(db, username, hashed, _act(desk), full_name, Role(role) if role else None).role
 
     holds = desk.write(unit)
     desk.done(f"{username} may log in as {holds.value}.", username=username, role=holds.value)
@@ -86,12 +82,17 @@ def remove(desk: Desk, username: str) -> None:
     """Let somebody log in no more, and end where they are logged in. What they did stays in the history."""
 
     def unit(db: Session) -> None:
-        someone = loop.person_named(db, username)
+        loop.person_named(db, username)
         _keep_a_manager(db, username)
-        someone.password_hash = ""
+        loop.shut_out(db, username, _act(desk))
 
     desk.write(unit)
     desk.done(f"{username} may not log in any more.", username=username)
+
+
+def _act(desk: Desk) -> Act:
+    """Who may write the home folder has the rights of a manager, also before there is one."""
+    return Act(Actor(desk.username, Role.MANAGER), 0)
 
 
 def _asked_for() -> str:

@@ -15,6 +15,7 @@ from .inputs import inputs_of, lacks_selection, productions, selection_by_defaul
 from .jobs import Jobs, NextTry, StageJobs, by_attempt, next_try, stages_of, together, tried_again_at
 from .named import managers, person_named, release_named, without_password
 from .outages import SIGN_EVERY, site_is_there, site_seen_at
+from .people import let_in, shut_out
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release, take_over
 from .publication import Preview, advance_processing, publication_preview, publish
 from .rejections import Rejections, last_rejection, rejected_by
@@ -122,6 +123,7 @@ __all__ = [
     "keep",
     "lacks_selection",
     "last_rejection",
+    "let_in",
     "lift",
     "manager",
     "managers",
@@ -143,6 +145,7 @@ __all__ = [
     "select_data",
     "selection_by_default",
     "set_tag_state",
+    "shut_out",
     "sign_off",
     "signals",
     "site_is_there",

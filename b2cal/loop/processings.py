@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -43,9 +44,16 @@ from .named import release_named
 from .order import Place, directly_before
 from .publication import freeze_base, wake_tag
 from .rules import FINISHED, ProcessingVerb
-from .transition import Act, processing_transition, raise_signals
+from .transition import Act, decided, processing_transition, raise_signals
 from .vetoes import veto_from_the_start
 from .windows_and_reminders import open_window
+
+
+class PlanVerb(StrEnum):
+    """How a processing comes into being."""
+
+    PLAN = "plan"
+
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -76,7 +84,7 @@ class NewProcessing:
 
 
 def create_processing(db: Session, wanted: NewProcessing) -> Processing:
-    """Plan a processing.
+    """Plan a processing, as its manager.
 
     Raises:
         InvalidChoice: a name that files and DAGs cannot have, an open run range, one without data, an unknown zone.
@@ -87,7 +95,7 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
     """
     _refuse_name(db, wanted.name)
     _refuse_runs(db, wanted.runs)
-    manager(db, wanted.manager)
+    by = manager(db, wanted.manager)
     release = release_named(db, wanted.release)
     base, target = tag_named(db, wanted.base_tag), tag_named(db, wanted.target_tag)
     _refuse_target(db, wanted, target)
@@ -120,6 +128,10 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
         created_at=now(db),
     )
     db.add(processing)
+    db.flush()
+    decision = decided(Act(by, 0), now(db), PlanVerb.PLAN, processing.state, processing.state)
+    decision.processing_id = processing.id
+    db.add(decision)
     db.flush()
     return processing
 

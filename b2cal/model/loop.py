@@ -290,7 +290,7 @@ class Verdict(Base):
 
 
 class Decision(Base):
-    """One act, human or automatic, that changed something: in a processing, a global tag, or by a standing veto.
+    """One act, human or automatic, that changed something: in a processing, a tag, by a standing veto, or who logs in.
 
     Append-only.
     """
@@ -302,6 +302,7 @@ class Decision(Base):
     calibration_id: Mapped[int | None] = mapped_column(ForeignKey("calibration.id"))
     tag_id: Mapped[Ref | None] = mapped_column(ForeignKey("global_tag.id"))
     standing_veto_id: Mapped[Ref | None] = mapped_column(ForeignKey("standing_veto.id"))
+    person: Mapped[Name | None] = mapped_column(ForeignKey("person.username"))
     at: Mapped[Moment]
     actor: Mapped[Name]
     role: Mapped[Role] = mapped_column(enum(Role))
@@ -316,7 +317,9 @@ class Decision(Base):
     __table_args__ = (
         Index(None, "processing_id", "calibration_id", "id"),
         CheckConstraint(
-            "(processing_id IS NOT NULL) + (tag_id IS NOT NULL) + (standing_veto_id IS NOT NULL) = 1", name="about_one"
+            "(processing_id IS NOT NULL) + (tag_id IS NOT NULL) + (standing_veto_id IS NOT NULL)"
+            " + (person IS NOT NULL) = 1",
+            name="about_one",
         ),
         Base.__table_args__,
     )

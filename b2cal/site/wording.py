@@ -69,6 +69,9 @@ _DONE = {
     "set_state": "State changed",
     "begin": "Standing veto begun",
     "end": "Standing veto ended",
+    "plan": "Planned",
+    "let_in": "May log in",
+    "shut_out": "May not log in any more",
 }
 _TASKS = {
     Task.DECIDE: ("decide", CALIBRATION[State.REVIEW]),

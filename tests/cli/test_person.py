@@ -3,11 +3,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import select
 
 from b2cal.cli.main import group
 from b2cal.cli.setup import PersonRefused
+from b2cal.core.clock import SystemClock
 from b2cal.loop import NotAllowed, NotFound
-from b2cal.model import Person
+from b2cal.model import Database, Decision, Person
 from b2cal.model.lengths import TooLong
 from tests import factories
 
@@ -42,6 +44,21 @@ def test_a_name_that_is_too_long_is_refused_in_a_sentence() -> None:
     assert isinstance(refused, TooLong)
     assert str(refused).startswith("The full name of a person may have at most 128 characters")
     assert people() == {}
+
+
+def test_who_gave_and_took_the_right_is_kept(home: Path) -> None:
+    for command in (["add", "ruth", "--role", "manager", "--password", "secret"], ["add", "alice", "--password", "x"]):
+        assert CliRunner().invoke(group, ["--as", "root", "person", *command]).exit_code == 0
+    assert CliRunner().invoke(group, ["--as", "ruth", "person", "remove", "alice"]).exit_code == 0
+    database = Database(f"sqlite:///{home / 'b2cal.db'}", SystemClock())
+    with database.read() as db:
+        kept = db.scalars(select(Decision).order_by(Decision.id)).all()
+    database.dispose()
+    assert [(it.actor, it.verb, it.person, it.to_state) for it in kept] == [
+        ("root", "let_in", "ruth", "manager"),
+        ("root", "let_in", "alice", "expert"),
+        ("ruth", "shut_out", "alice", "none"),
+    ]
 
 
 def named(username: str) -> tuple[str, str]:

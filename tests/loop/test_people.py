@@ -1,0 +1,42 @@
+"""Who let whom in, as what, and who planned a processing, stands in the decisions."""
+
+from pathlib import Path
+
+import pytest
+
+from b2cal import loop
+from b2cal.loop import Act
+from b2cal.model import Role
+from tests.loop.world import MANAGER, World
+
+
+def test_who_made_whom_a_manager_and_who_removed_whom_is_kept(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    act = Act(MANAGER, 0)
+    world.database.write(lambda db: loop.let_in(db, "ruth", "hash", act))
+    world.database.write(lambda db: loop.let_in(db, "ruth", "hash", act, role=Role.MANAGER))
+    world.database.write(lambda db: loop.shut_out(db, "ruth", act))
+    kept = [(it.actor, it.verb, it.person, it.from_state, it.to_state) for it in world.decisions()]
+    assert kept == [
+        ("manager", "let_in", "ruth", "none", "expert"),
+        ("manager", "let_in", "ruth", "expert", "manager"),
+        ("manager", "shut_out", "ruth", "manager", "none"),
+    ]
+
+
+def test_nobody_can_be_shut_out_who_is_not_known(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with pytest.raises(loop.NotFound, match="Nobody is known as ruth"):
+        world.database.write(lambda db: loop.shut_out(db, "ruth", Act(MANAGER, 0)))
+    assert world.decisions() == []
+
+
+def test_who_planned_a_processing_is_kept(world: World) -> None:
+    planned, activated = world.decisions()[:2]
+    assert (planned.actor, planned.role, planned.verb, planned.to_state) == (
+        "manager",
+        Role.MANAGER,
+        "plan",
+        "planned",
+    )
+    assert (planned.processing_id, activated.verb) == (activated.processing_id, "activate")
