@@ -1,7 +1,8 @@
 """What every page needs at hand: the workplace, who is looking, in which zone, one snapshot of the database."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Semaphore
 
 from flask import current_app, g, request
 from flask_login import UserMixin, current_user
@@ -24,6 +25,8 @@ class Desk:
 
     workplace: Workplace
     entrance: Entrance
+    checks_files: Semaphore = field(default_factory=Semaphore)
+    """Checking what somebody brings takes a while; the other threads of the process are for pages."""
 
     @property
     def settings(self) -> Settings:

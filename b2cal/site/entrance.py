@@ -17,8 +17,8 @@ from b2cal.core.clock import Clock
 IDLE = timedelta(hours=8)
 LONGEST = timedelta(hours=24)
 MEMORY = timedelta(minutes=15)
-TRIES = {"account": 10, "address": 30}
-"""Failed log-ins within MEMORY after which an account, or an address, has to wait."""
+TRIES = {"account from address": 10, "address": 30, "account": 100}
+"""Failed log-ins within MEMORY after which one has to wait. Nobody can keep somebody else out from one address."""
 
 _TOUCHED_EACH = timedelta(minutes=1)
 _SCHEMA = """
@@ -53,7 +53,6 @@ class Entrance:
         at = self._now()
         with self._database() as db:
             db.execute("DELETE FROM visits WHERE began < ? OR seen < ?", (at - _s(LONGEST), at - _s(IDLE)))
-            db.execute("DELETE FROM failure WHERE kind = 'account' AND who = ?", (username,))
             row = (_hash(token), username, _hash(password_hash), at, at)
             db.execute("INSERT INTO visits VALUES (?, ?, ?, ?, ?)", row)
         return token
@@ -83,15 +82,20 @@ class Entrance:
         at = self._now()
         with self._database() as db:
             db.execute("DELETE FROM failure WHERE at < ?", (at - _s(MEMORY),))
-            rows = [("account", account[:64], at), ("address", address, at)]
+            rows = [(kind, who, at) for kind, who in _kinds(account, address)]
             db.executemany("INSERT INTO failure VALUES (?, ?, ?)", rows)
+
+    def succeeded(self, account: str, address: str) -> None:
+        """Forget that somebody could not sign in before to this account from there."""
+        with self._database() as db:
+            db.execute("DELETE FROM failure WHERE kind = ? AND who = ?", _kinds(account, address)[0])
 
     def shut_until(self, account: str, address: str) -> datetime | None:
         """Until when nobody may try this account, or from this address; None: now."""
         at = self._now()
         latest = 0.0
         with self._database() as db:
-            for kind, who in (("account", account[:64]), ("address", address)):
+            for kind, who in _kinds(account, address):
                 query = "SELECT at FROM failure WHERE kind = ? AND who = ? ORDER BY at DESC LIMIT 1 OFFSET ?"
                 row = db.execute(query, (kind, who, TRIES[kind] - 1)).fetchone()
                 latest = max(latest, row[0] + _s(MEMORY) if row else 0.0)
@@ -108,6 +112,11 @@ class Entrance:
         with closing(sqlite3.connect(self.path, timeout=10, isolation_level="IMMEDIATE")) as db, db:
             db.executescript(_SCHEMA)
             yield db
+
+
+def _kinds(account: str, address: str) -> tuple[tuple[str, str], ...]:
+    name = account[:64]
+    return ("account from address", f"{name} {address}"), ("address", address), ("account", name)
 
 
 def _hash(token: str) -> str:

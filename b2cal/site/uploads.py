@@ -43,6 +43,7 @@ def brought(files: Sequence[FileStorage], tag: str) -> Iterator[Source]:
 
     Raises:
         InvalidChoice: it brings nothing, both, or files that are neither payloads nor one archive.
+        Conflict: files of somebody else are being checked.
     """
     given = [file for file in files if file.filename]
     if bool(given) == bool(tag):
@@ -53,8 +54,21 @@ def brought(files: Sequence[FileStorage], tag: str) -> Iterator[Source]:
     if tag:
         yield FromTag(tag)
         return
-    with scratch_folder(desk().settings.quarantine) as folder:
+    with _alone(), scratch_folder(desk().settings.quarantine) as folder:
         yield _kept(given, folder)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    if not desk().checks_files.acquire(blocking=False):
+        raise loop.Conflict(
+            "The payloads of somebody else are being checked.",
+            hint="Nothing was written. Send yours again in a minute.",
+        )
+    try:
+        yield
+    finally:
+        desk().checks_files.release()
 
 
 def _kept(files: Sequence[FileStorage], folder: Path) -> Source:

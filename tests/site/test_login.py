@@ -52,20 +52,36 @@ def test_who_has_no_password_cannot_sign_in(anonymous: Browser, database: Databa
     assert anonymous.post("/login", username="new", password="").status_code == 401
 
 
-def test_after_too_many_tries_an_account_waits_and_is_told_until_when(
+def test_after_too_many_tries_of_an_account_its_address_waits_and_is_told_until_when(
     anonymous: Browser, clock: ManualClock, app: Flask
 ) -> None:
-    for _ in range(TRIES["account"]):
+    """From elsewhere, the person whose account it is comes in."""
+    for _ in range(TRIES["account from address"]):
         assert anonymous.post("/login", username="tracking", password="guess").status_code == 401
     answer = anonymous.post("/login", username="tracking", password=PASSWORD)
     assert answer.status_code == 429
     assert "Possible again at" in answer.text
     elsewhere = app.test_client()
     elsewhere.environ_base["REMOTE_ADDR"] = "192.0.2.7"
-    assert Browser(elsewhere).post("/login", username="tracking", password=PASSWORD).status_code == 429
+    assert Browser(elsewhere).post("/login", username="tracking", password=PASSWORD).status_code == 302
     assert anonymous.post("/login", username="muon", password=PASSWORD).status_code == 302
     clock.advance(timedelta(minutes=15, seconds=1))
     assert Browser(app.test_client()).post("/login", username="tracking", password=PASSWORD).status_code == 302
+
+
+def test_who_came_in_may_be_wrong_as_often_again(app: Flask) -> None:
+    for _ in range(2):
+        browser = Browser(app.test_client())
+        for _ in range(TRIES["account from address"] - 1):
+            assert browser.post("/login", username="tracking", password="guess").status_code == 401
+        assert browser.post("/login", username="tracking", password=PASSWORD).status_code == 302
+
+
+def test_an_account_that_many_addresses_try_waits(anonymous: Browser, app: Flask) -> None:
+    for number in range(TRIES["account"]):
+        app.extensions["b2cal"].entrance.failed("tracking", f"192.0.2.{number}")
+    assert anonymous.post("/login", username="tracking", password=PASSWORD).status_code == 429
+    assert anonymous.post("/login", username="muon", password=PASSWORD).status_code == 302
 
 
 def test_an_address_that_tries_many_names_waits(anonymous: Browser, app: Flask) -> None:

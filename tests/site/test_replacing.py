@@ -185,3 +185,17 @@ def test_a_request_that_is_too_large_is_refused_before_it_is_read(narrow: Flask,
     assert status(anonymous, "replace", 1_050_000) == 413
     assert status(expert, "replace", 1_050_000) == 400  # it is read, and has no token
     narrow.extensions["b2cal"].database.dispose()
+
+
+def test_while_files_are_checked_others_are_asked_to_come_again_and_nothing_is_written(
+    app: Flask, expert: Browser, find: Find, database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    it = find("x-t relation")
+    before = everything(database, settings)
+    sent = {"seen": str(it.version), "reason": "by eye", "files": [payload("XtRelations", tmp_path)]}
+    with app.extensions["b2cal"].checks_files:
+        answer = expert.post(f"/calibrations/{it.id}/do/replace", **sent)
+    assert answer.status_code == 409
+    assert "The payloads of somebody else are being checked." in answer.text
+    (tmp_path / "made.root").unlink()
+    assert everything(database, settings) == before

@@ -34,6 +34,7 @@ def sign_in() -> Response | tuple[str, int]:
     if not check_password_hash(known, password) or person is None or not person.password_hash:
         entrance.failed(username, address)
         return _form(username, "This name and password do not belong together."), 401
+    entrance.succeeded(username, address)
     session.clear()
     session.permanent = True
     login_user(Visitor(entrance.open(username, person.password_hash), person))
