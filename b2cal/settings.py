@@ -23,7 +23,11 @@ NO_SETTINGS = {"B2CAL_USER", "B2CAL_DAGS", "B2CAL_CRASH_AT"}
 """Variables of that prefix that say something else: who acts, where Airflow finds its graphs, where a test kills."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
+
+LONGEST_S = 100 * 366 * 86400.0
+"""A century: what has no end in practice, and still ends before the calendar of Python does."""
+
+Seconds = Annotated[float, Field(gt=0, le=LONGEST_S)]
 
 
 class SettingsRefused(B2calError):
@@ -69,7 +73,7 @@ class LoopSettings(Section):
     window_s: Seconds = Field(48 * 3600.0, description="length of a window")
     reject_window_s: Seconds = Field(24 * 3600.0, description="the same after a reject or a lifted veto")
     inputs_patience_s: Seconds = Field(24 * 3600.0, description="incomplete inputs are put to the manager after this")
-    reminders: tuple[float, ...] = Field(
+    reminders: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
         (0.5, 0.8), description="fractions of a window after which its expert is reminded"
     )
     by_hand_bytes: Annotated[int, Field(ge=1)] = Field(

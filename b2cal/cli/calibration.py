@@ -1,6 +1,5 @@
 """`b2cal calibration` and `b2cal why`: the verbs of the loop for one calibration."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ import click
 from sqlalchemy.orm import Session
 
 from b2cal import loop
+from b2cal.core.json_text import parsed
 from b2cal.loop import Act, Choice, FromTag, LocalDatabase, PayloadFiles, ProcessingView, Source
 from b2cal.model import Calibration, now
 
@@ -30,7 +30,7 @@ class _Value(click.ParamType[tuple[str, Any]]):
         if not equals:
             self.fail(f"{value!r} has no '='. Write KEY=VALUE, for instance max_events=20000.", param, ctx)
         try:
-            return key, json.loads(text)
+            return key, parsed(text)
         except ValueError:
             return key, text
 
@@ -96,7 +96,7 @@ def submit(
 ) -> None:
     """Submit with the defaults, or with changes on top of them."""
     try:
-        choice = Choice(dict(changes), json.loads(selection) if selection else None)
+        choice = Choice(dict(changes), parsed(selection) if selection else None)
     except ValueError as error:
         raise click.BadParameter(f"not JSON: {error}", param_hint="--selection") from error
 

@@ -72,16 +72,18 @@ def default_selection(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def selection_problems(
-    vocabulary: releases.Vocabulary, settings: Mapping[str, Any], selection: Mapping[str, Any], within: IoV
+    vocabulary: releases.Vocabulary, settings: Mapping[str, Any], selection: Any, within: IoV
 ) -> list[str]:
     """What is wrong with a selection for a definition, one sentence each.
 
     Args:
         vocabulary: of the release.
         settings: of the definition, as they stand in the database.
-        selection: its JSON form.
+        selection: what somebody gave for its JSON form.
         within: the run range of the processing; a run outside of it is a slip of the pen.
     """
+    if not isinstance(selection, dict):
+        return [f"A selection is an object with {', '.join(_KEYS)}."]
     unknown = sorted(set(selection) - set(_KEYS))
     if unknown:
         return [f"A selection has no {', '.join(unknown)}; it has {', '.join(_KEYS)}."]

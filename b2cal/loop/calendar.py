@@ -11,6 +11,8 @@ from .errors import InvalidChoice
 
 ZERO, DAY = timedelta(0), timedelta(days=1)
 MOST_DAYS = 366
+YEARS = range(1970, 3000)
+"""Days at the ends of Python's calendar have no midnight in UTC."""
 
 Blocked = Sequence[BlockedDay]
 """Blocked days of one processing, in their order."""
@@ -20,7 +22,7 @@ def blocked_days(days: Iterable[date], zone: str) -> list[BlockedDay]:
     """Days as people name them, from midnight to midnight in their zone, for the database in UTC.
 
     Raises:
-        InvalidChoice: nobody knows the zone, or there are too many days.
+        InvalidChoice: nobody knows the zone, there are too many days, or one of another millennium.
     """
     try:
         named = ZoneInfo(zone)
@@ -29,6 +31,9 @@ def blocked_days(days: Iterable[date], zone: str) -> list[BlockedDay]:
     chosen = sorted(set(days))
     if len(chosen) > MOST_DAYS:
         raise InvalidChoice(f"{len(chosen):,} days cannot be blocked.", hint=f"Give at most {MOST_DAYS}.")
+    for day in chosen:
+        if day.year not in YEARS:
+            raise InvalidChoice(f"{day} cannot be blocked.", hint=f"Give days from {YEARS[0]} to {YEARS[-1]}.")
 
     def midnight(day: date) -> datetime:
         return datetime.combine(day, time(), named).astimezone(UTC)

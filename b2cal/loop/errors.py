@@ -33,6 +33,6 @@ class InvalidConfig(B2calError):
     """The configuration breaks the schema; `problems` has one entry per key."""
 
     def __init__(self, problems: "Sequence[ConfigProblem]") -> None:
-        said = listed(f"{problem.key}: {problem.message}" for problem in problems)
+        said = listed(f"{problem.key or 'expert_config'}: {problem.message}" for problem in problems)
         super().__init__(f"The configuration cannot be used: {said}.", hint="Correct these keys and submit again.")
         self.problems = tuple(problems)

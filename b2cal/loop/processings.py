@@ -34,6 +34,7 @@ from b2cal.model import (
     TagState,
     now,
 )
+from b2cal.settings import LONGEST_S
 
 from .actors import manager
 from .calendar import blocked_days
@@ -87,7 +88,8 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
     """Plan a processing, as its manager.
 
     Raises:
-        InvalidChoice: a name that files and DAGs cannot have, an open run range, one without data, an unknown zone.
+        InvalidChoice: a name that files and DAGs cannot have, an open run range, one without data, an unknown zone, a
+            window that has no length or outlasts everybody.
         NotFound: release, tag or person is not known.
         NotAllowed: the manager is none.
         Conflict: the name is taken; the tag takes nothing; a prompt processing of the same tag has some of these runs,
@@ -95,6 +97,7 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
     """
     _refuse_name(db, wanted.name)
     _refuse_runs(db, wanted.runs)
+    _refuse_times(wanted)
     by = manager(db, wanted.manager)
     release = release_named(db, wanted.release)
     base, target = tag_named(db, wanted.base_tag), tag_named(db, wanted.target_tag)
@@ -251,6 +254,14 @@ def _refuse_name(db: Session, name: str) -> None:
         )
     if db.scalar(select(Processing.id).where(Processing.name == name)) is not None:
         raise Conflict(f"There is a processing {name} already.", hint="Choose another name.")
+
+
+def _refuse_times(wanted: NewProcessing) -> None:
+    for seconds in (wanted.window_s, wanted.reject_window_s, wanted.inputs_patience_s):
+        if not 0 < seconds <= LONGEST_S:
+            raise InvalidChoice(
+                f"A processing cannot wait for {seconds:g} s.", hint="Give a positive time of at most a hundred years."
+            )
 
 
 def _refuse_runs(db: Session, runs: IoV) -> None:

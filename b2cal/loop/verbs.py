@@ -324,7 +324,7 @@ def _checked_config(calibration: Calibration, changes: dict[str, Any]) -> dict[s
 
 def _checked_selection(calibration: Calibration, selection: dict[str, Any] | None) -> dict[str, Any]:
     definition = calibration.definition
-    chosen = selection or selection_by_default(calibration)
+    chosen = selection_by_default(calibration) if selection is None or selection == {} else selection
     if selection is None and lacks_selection(calibration):
         raise InvalidChoice(
             f"{calibration.name} has no selection of data: its script gives no filters.",

@@ -10,13 +10,14 @@ from jsonschema.exceptions import ValidationError
 
 from b2cal.core.checksums import canonical_json
 from b2cal.core.errors import sentence
+from b2cal.core.json_text import levels
 from b2cal.model import Definition
 from b2cal.refusal import suggestion
 
 from .schema import Schema
 
 _MAX_BYTES = 64 * 1024
-_MAX_DEPTH = 16
+_MAX_LEVELS = 16
 
 _TYPES = {
     "string": "a text",
@@ -64,8 +65,8 @@ def problems_by_schema(config: Mapping[str, Any], schema: Schema) -> list[Config
         return [ConfigProblem("", "holds something that JSON cannot say: NaN, infinity, or an object of Python.")]
     if size > _MAX_BYTES:
         return [ConfigProblem("", f"takes {size:,} bytes; {_MAX_BYTES:,} are allowed. Put tables into the release.")]
-    if _depth(config) > _MAX_DEPTH:
-        return [ConfigProblem("", f"is nested more than {_MAX_DEPTH} levels deep.")]
+    if levels(config) > _MAX_LEVELS:
+        return [ConfigProblem("", f"is nested more than {_MAX_LEVELS} levels deep.")]
     found: dict[str, ConfigProblem] = {}
     for error in Draft202012Validator(schema).iter_errors(dict(config)):
         for problem in _explained(error, schema):
@@ -141,13 +142,3 @@ def _suggestion(key: str, known: Sequence[str]) -> str:
 def _shown(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _depth(value: Any) -> int:
-    """How deep lists and objects are nested; the text of `value` was made before, so it is not endless."""
-    depth, level = 0, [value]
-    while level:
-        containers = [inner.values() if isinstance(inner, Mapping) else inner for inner in level]
-        level = [inner for items in containers for inner in items if isinstance(inner, (Mapping, list))]
-        depth += 1
-    return depth

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from b2cal.core.json_text import parsed
+
 PREFIX = "config."
 """What the name of an input begins with; the key follows."""
 
@@ -162,7 +164,7 @@ def _value(text: str, types: Sequence[str], default: Any) -> Any:
     if types == ("string",):
         return text.replace("\r\n", "\n")
     try:
-        return json.loads(text)
+        return parsed(text)
     except ValueError:
         if "string" in types or not types:
             return text

@@ -79,3 +79,27 @@ def test_who_submits_what_was_rejected_is_told(world: World) -> None:
     world.do("withdraw", "A")
     told = " ".join(command(world, "submit", "bucket1", "A", "--set", "events=11").output.split())
     assert told == "✓ A in bucket1: submitted."
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--selection", "5"), "A selection is an object"),
+        (("--selection", "[1]"), "A selection is an object"),
+        (("--selection", "[" * 100_000), "levels deep"),
+        (("--set", f"events={'[' * 900}{']' * 900}"), "events must be a whole number"),
+        (("--set", f"events={'[' * 60_000}"), "events must be a whole number"),
+        (("--set", f"events={'[' * 100_000}"), "expert_config: takes"),
+    ],
+    ids=["number", "list", "deep selection", "deep value", "deeper value", "large value"],
+)
+def test_whatever_json_is_given_to_a_submission_is_refused_in_words(
+    world: World, words: tuple[str, str], said: str
+) -> None:
+    world.do("reject", "A")
+    ended = command(world, "submit", "bucket1", "A", *words)
+    assert ended.exit_code != 0
+    assert ended.exception is not None
+    assert isinstance(ended.exception, (loop.InvalidChoice, loop.InvalidConfig, SystemExit))
+    assert said in f"{ended.output} {ended.exception}".replace("events: ", "events ")
+    assert world.state("A") == "open"

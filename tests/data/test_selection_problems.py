@@ -1,9 +1,11 @@
 """What is wrong with a selection, before it is stored."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from b2cal.core.iov import ExpRun, IoV
-from b2cal.data import default_selection, selection_problems
+from b2cal.data import Selection, default_selection, selection_problems
 from tests.data.catalogues import VOCABULARY
 
 SETTINGS = {"input_data_names": ["bhabha", "cosmic"], "input_data_filters": {"bhabha": ["Good"], "cosmic": ["On"]}}
@@ -58,3 +60,31 @@ def test_each_problem_is_a_sentence(selection, sentence):
 def test_all_problems_are_told_at_once():
     selection = {"filters": {"bhabha": ["x", "y"], "cosmic": []}, "only": []}
     assert len(selection_problems(VOCABULARY, SETTINGS, selection, RUNS)) == 3
+
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["e26r180", "Good", "On"])
+)
+JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+NEARLY = st.fixed_dictionaries(
+    {},
+    optional={
+        "filters": JSON | st.dictionaries(st.sampled_from(["bhabha", "cosmic"]), JSON | st.lists(SCALARS)),
+        "exclude": JSON | st.lists(SCALARS),
+        "only": JSON | st.lists(SCALARS),
+    },
+)
+
+
+@given(JSON | NEARLY)
+def test_whatever_json_is_given_is_a_selection_or_has_problems_in_words(selection):
+    problems = selection_problems(VOCABULARY, SETTINGS, selection, RUNS)
+    assert all(isinstance(problem, str) and problem for problem in problems)
+    if not problems:
+        Selection.from_json(selection)
+
+
+@pytest.mark.parametrize("selection", [None, 5, [1], "e26r180", True])
+def test_what_is_no_object_is_no_selection(selection):
+    (problem,) = selection_problems(VOCABULARY, SETTINGS, selection, RUNS)
+    assert problem == "A selection is an object with filters, exclude, only."

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from b2cal import loop
@@ -124,3 +124,16 @@ def test_a_zone_that_nobody_knows_is_refused(tmp_path: Path) -> None:
         world.process(blocked=tuple(date(2026, 1, 1) + timedelta(days=n) for n in range(400)))
     with world.database.read() as db:
         assert db.query(Processing).count() == 0
+
+
+@given(day=st.dates(), zone=st.sampled_from(["UTC", "Asia/Tokyo", "Pacific/Kiritimati", "America/Adak"]))
+@example(date.min, "Asia/Tokyo")
+@example(date.max, "UTC")
+def test_every_day_can_be_blocked_or_is_refused_with_those_that_can(day: date, zone: str) -> None:
+    if 1970 <= day.year <= 2999:
+        (blocked,) = blocked_days([day], zone)
+        assert blocked.starts_at < blocked.ends_at
+        return
+    with pytest.raises(loop.InvalidChoice) as refused:
+        blocked_days([day], zone)
+    assert "1970 to 2999" in refused.value.hint

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -38,8 +39,10 @@ def nothing_changes(world: World) -> Iterator[None]:
         (Choice(selection={"filters": {"bhabha": ["Perfect"]}}), loop.InvalidChoice, "Perfect"),
         (Choice(selection={"filters": {"muons": ["Good"]}}), loop.InvalidChoice, "muons"),
         (Choice(selection={"filters": {"bhabha": ["Good"]}, "exclude": ["run 101"]}), loop.InvalidChoice, "run 101"),
+        (Choice(selection=5), loop.InvalidChoice, "A selection is an object"),  # type: ignore[arg-type]
+        (Choice(selection=[]), loop.InvalidChoice, "A selection is an object"),  # type: ignore[arg-type]
     ],
-    ids=["value", "key", "filter", "data name", "run"],
+    ids=["value", "key", "filter", "data name", "run", "number", "list"],
 )
 def test_a_submission_that_cannot_be_carried_out(
     world: World, choice: Choice, error: type[B2calError], said: str
@@ -62,6 +65,11 @@ REFUSED = (
     ({"name": "bucket 2"}, loop.InvalidChoice, "cannot be the name"),
     ({"name": "b" * 65}, loop.InvalidChoice, "cannot be the name"),
     ({"name": "bucket1"}, loop.Conflict, "There is a processing bucket1 already"),
+    ({"window_s": 1e12}, loop.InvalidChoice, r"cannot wait for 1e\+12 s"),
+    ({"reject_window_s": float("inf")}, loop.InvalidChoice, "cannot wait for inf s"),
+    ({"inputs_patience_s": float("nan")}, loop.InvalidChoice, "cannot wait for nan s"),
+    ({"window_s": 0.0}, loop.InvalidChoice, "cannot wait for 0 s"),
+    ({"blocked": (date.max,)}, loop.InvalidChoice, "9999-12-31 cannot be blocked"),
     ({"runs": IoV(ExpRun(26, 105), None)}, loop.InvalidChoice, "needs a last run"),
     ({"runs": IoV(ExpRun(27, 1), ExpRun(27, 9))}, loop.InvalidChoice, "has no run in e27r1"),
     ({"runs": IoV(ExpRun(26, 104), ExpRun(26, 109))}, loop.Conflict, "bucket1 of the same tag main"),

@@ -212,3 +212,20 @@ def test_a_key_that_b2cal_knows_needs_no_words_of_the_script_and_its_own_words_c
 def test_a_class_that_divides_by_boundaries_must_have_some_in_its_configuration():
     it = definition({"degree": 1}, strategy="boundaries")
     assert [problem.key for problem in config_problems(it, merged_config(it, {}))] == ["payload_boundaries"]
+
+
+@given(
+    changes=st.dictionaries(
+        st.sampled_from([*DEFAULTS, "unknown"]),
+        st.recursive(
+            SCALARS | st.integers() | st.floats() | st.characters(categories=["Cs"]),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner),
+            max_leaves=8,
+        ),
+    ),
+    strategy=st.sampled_from(["single", "boundaries"]),
+)
+def test_whatever_json_is_given_fits_or_has_problems_in_words(changes, strategy):
+    it = definition({**DEFAULTS, "payload_boundaries": [[26, 8]]}, strategy=strategy)
+    for problem in config_problems(it, merged_config(it, {**changes, "payload_boundaries": changes.get("anything")})):
+        assert str(problem)

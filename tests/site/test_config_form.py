@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,3 +90,23 @@ def test_the_example_for_a_wrong_type_is_the_default_of_the_key() -> None:
         "window": "must be a list such as [10.08, 11.08], not 'wide'",
         "unchanged": "must be true or false, not 'perhaps'",
     }
+
+
+@given(
+    st.sampled_from([5000, 0.5, True, "quick", [1.8, 1.93], {"a": [1]}]),
+    st.text() | st.text(alphabet='[]{},:"1eE+-.NaInfity') | st.from_regex(r"([\\[{]|\\{\"a\":){0,2000}"),
+)
+def test_whatever_is_typed_into_the_form_comes_back_as_a_change_or_a_problem(default: Any, text: str) -> None:
+    defaults = {"key": default}
+    for schema in (schema_of(defaults), {}):
+        result = entered(schema, defaults, {"key": text})
+        (field,) = fields(schema, defaults, {}, {"key": text}, result.problems)
+        assert field.text == text
+        assert not (result.changes and result.problems)
+
+
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_a_text_of_brackets_is_no_list(depth: int) -> None:
+    defaults = {"window": [1.8, 1.93]}
+    result = entered(schema_of(defaults), defaults, {"window": "[" * depth + "]" * depth})
+    assert "must be a list such as [1.8, 1.93]" in result.problems["window"]
