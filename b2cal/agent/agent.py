@@ -1,17 +1,18 @@
 """The agent: look, carry out, collect, relay; again and again."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
 
-from b2cal.batch import START, Backend, Cursor
+from b2cal.batch import Backend
 from b2cal.core.errors import B2calError
 from b2cal.model import Database, GroupState
 from b2cal.settings import Settings
 
 from .carry_out import carry_out, note_failure, take_back
-from .collect_events import collect_events
+from .collect_events import Stream, collect_events
 from .desk import Desk
 from .lease import AgentLease, LeaseLost, this_process
 from .orders import Order, open_orders
@@ -40,7 +41,7 @@ class Agent:
         self._lease = AgentLease(database, holder or this_process())
         self._desk = Desk(settings, database, backends, self._lease)
         self._outbox = OutboxRelay(self._desk, handlers)
-        self._cursors: dict[str, Cursor] = {}
+        self._streams: defaultdict[str, Stream] = defaultdict(Stream)
         self._resting: dict[int, datetime] = {}
 
     def round(self) -> bool:
@@ -77,13 +78,13 @@ class Agent:
         try:
             adopted = step(self._desk, order)
             if adopted:
-                self._cursors.pop(order.centre, None)
+                self._streams[order.centre].unheeded.add(order.token)
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001 (whatever is wrong with one group must not stop the others)
             log.warning("a group has to wait", token=order.token, step=step.__name__, error=repr(error))
             pause_s = min(self._desk.settings.batch.retry_delay_s, LONGEST_PAUSE_S)
-            self._cursors.pop(order.centre, None)  # it may have been adopted all the same
+            self._streams[order.centre].unheeded.add(order.token)  # it may have been adopted all the same
             self._resting[order.group_id] = self._desk.now() + timedelta(seconds=pause_s)
             message = str(error)
             self._desk.write(lambda db: note_failure(db, order.group_id, message))
@@ -91,14 +92,13 @@ class Agent:
     def _collect_events(self) -> None:
         for centre, backend in self._desk.backends.items():
             try:
-                since = self._cursors.get(centre, START)
-                self._cursors[centre] = collect_events(self._desk, backend, since)
+                collect_events(self._desk, backend, self._streams[centre])
             except B2calError as error:
                 log.warning("a batch system does not answer", centre=centre, error=str(error))
 
     def _forget(self) -> None:
         self._lease.forget()
-        self._cursors.clear()
+        self._streams.clear()
 
 
 def _step(order: Order, at: datetime) -> Callable[[Desk, Order], bool] | None:

@@ -5,7 +5,7 @@ from a submission that was overtaken: it is removed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from b2cal.batch import Backend, Cursor, Handle, JobEvent, JobReport, crashpoint
+from b2cal.batch import START, Backend, Cursor, Handle, JobEvent, JobReport, crashpoint
 from b2cal.model import GroupState, Job, JobGroup, JobState, Stage
 from b2cal.runtime import OUTPUTS
 
@@ -25,6 +25,19 @@ from .settle import settle
 _UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Stream:
+    """Where the agent is in the events of one centre.
+
+    Attributes:
+        cursor: what came before it was taken in.
+        unheeded: tokens of groups whose events may have come before they were recorded: these are asked for by name.
+    """
+
+    cursor: Cursor = START
+    unheeded: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -63,8 +76,8 @@ class _Change:
         return bool(self.values["state"].ended)
 
 
-def collect_events(desk: Desk, backend: Backend, since: Cursor) -> Cursor:
-    """Take in the events after `since`; returns where to go on.
+def collect_events(desk: Desk, backend: Backend, stream: Stream) -> None:
+    """Take in what happened since the last time, and how the jobs of unheeded groups stand.
 
     Jobs, the end of their groups, new rounds and signals are written in one transaction. A job whose folder cannot be
     read now is looked at again next time, with all that comes after it; the others go on.
@@ -72,10 +85,16 @@ def collect_events(desk: Desk, backend: Backend, since: Cursor) -> Cursor:
     Raises:
         BatchError: the batch system does not answer; nothing was taken in.
     """
-    events = list(backend.events(since))
-    if not events:
-        return since
-    latest = {(event.handle.token, event.handle.epoch, event.handle.number): event for event in events}
+    events = list(backend.events(stream.cursor))
+    standing = [
+        JobEvent(handle, desk.now(), stream.cursor)
+        for token in sorted(stream.unheeded)
+        for handle in backend.find(token)
+    ]
+    latest = {(event.handle.token, event.handle.epoch, event.handle.number): event for event in [*standing, *events]}
+    if not latest:
+        stream.unheeded.clear()
+        return
     with desk.database.read() as db:
         groups = _groups(db, {event.handle.token for event in latest.values() if not event.handle.state.ended})
         known = [event for event in latest.values() if event.handle.token in groups]
@@ -106,7 +125,8 @@ def collect_events(desk: Desk, backend: Backend, since: Cursor) -> Cursor:
         desk.write(lambda db: _write_down(db, desk, changes))
     _remove_strays(backend, groups, known)
     taken_in = takewhile(lambda event: event not in unread, events)
-    return [since, *(event.cursor for event in taken_in)][-1]
+    stream.cursor = [stream.cursor, *(event.cursor for event in taken_in)][-1]
+    stream.unheeded &= {event.handle.token for event in unread}
 
 
 def _groups(db: Session, with_living_jobs: set[str]) -> dict[str, _Group]:

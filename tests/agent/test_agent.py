@@ -160,6 +160,49 @@ def test_jobs_that_ended_while_their_submission_was_not_recorded_are_not_forgott
     assert site.executions() == [1]
 
 
+class Remembers(LocalBackend):
+    """Notes from where on its events were asked for."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.asked_since = []
+
+    def events(self, since):
+        self.asked_since.append(since)
+        return super().events(since)
+
+
+def test_neither_a_failure_nor_an_adoption_makes_the_agent_read_all_events_again(site, clock):
+    site.backend = Remembers(site.database, 2)
+    agent = site.agent()
+    site.run_until(agent, site.want({}), DONE)
+    site.backend.asked_since.clear()
+    blocked = site.want({})
+    obstacle = site.settings.attempts / str(site.group(blocked)["attempt_id"])
+    obstacle.write_text("a file where the folder should be")
+    agent.round()
+    assert "cannot be made" in site.group(blocked)["jobs"][0]["error"]
+
+    adopted = site.want({})
+    group = site.group(adopted)
+    plan = PlannedGroup("", group["attempt_id"], "collect", 0, 0, str(site.interpreter), {0: {"stage": "collect"}})
+    prepare(site.settings.attempts, plan, 1)
+    site.database.write(lambda db: db.add(GroupEpoch(group_id=adopted, epoch=1, intended_at=now(db))))
+    site.change(Processing, 3, held=True)
+    folder = site.settings.attempts / plan.job_folder(1, 0)
+    site.backend.submit(BatchGroup(group["token"], 1, "", (BatchJob(0, folder),)))
+    site.run(agent, lambda: site.backend.find(group["token"])[0].state.ended, "its job has ended unheeded")
+    agent.round()
+    site.change(Processing, 3, held=False)
+
+    done = site.run_until(agent, adopted, DONE, FAILED)
+    assert (done["state"], done["epoch"]) == (DONE, 1)
+    obstacle.unlink()
+    clock.advance(timedelta(minutes=1))
+    assert site.run_until(agent, blocked, DONE, FAILED)["state"] is DONE
+    assert START not in site.backend.asked_since
+
+
 def test_when_a_group_cannot_be_prepared_it_says_why_others_go_on_and_it_follows_when_it_can(site, clock):
     blocked = site.want({})
     other = site.want({})
