@@ -27,16 +27,16 @@ def add(desk: Desk, folder: Path) -> None:
     The same contents are the same release: to go back to an earlier one, add its folder again.
     """
     with _importing(desk):
-        inspection = releases.inspect(folder)
         added = releases.add(desk.workplace.database, desk.settings, folder)
-    sentence = f"Release {inspection.name} ({added.digest[:12]}) with {len(inspection.definitions)} definitions."
+    inspection = added.inspection
+    sentence = f"Release {inspection.name} ({inspection.digest[:12]}) with {len(inspection.definitions)} definitions."
     if added.known:
         sentence += " It was known already; new processings take it again."
     desk.done(
         sentence,
         id=added.release_id,
         name=inspection.name,
-        digest=added.digest,
+        digest=inspection.digest,
         known=added.known,
         flags=list(inspection.flags),
     )

@@ -24,13 +24,13 @@ class Added:
 
     Attributes:
         release_id: of its row.
-        digest: of its contents.
         known: whether the same contents were there before.
+        inspection: what was found in the copy that is kept.
     """
 
     release_id: int
-    digest: str
     known: bool
+    inspection: Inspection
 
 
 def newest(db: Session, name: str) -> Release | None:
@@ -66,10 +66,10 @@ def _register(db: Session, inspection: Inspection) -> Added:
     added_at = now(db) if before is None else max(now(db), before.added_at + _TICK)
     known = db.scalar(select(Release).where(Release.digest == inspection.digest))
     if known is None:
-        return Added(_new(db, inspection, added_at), inspection.digest, known=False)
+        return Added(_new(db, inspection, added_at), known=False, inspection=inspection)
     if known is not before:
         known.added_at = added_at
-    return Added(known.id, inspection.digest, known=True)
+    return Added(known.id, known=True, inspection=inspection)
 
 
 def _new(db: Session, inspection: Inspection, added_at: datetime) -> int:

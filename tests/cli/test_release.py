@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from b2cal import loop
+from b2cal import loop, releases
 from b2cal.cli.main import group
 from b2cal.settings import Settings
 from tests import factories
@@ -43,4 +43,25 @@ def test_a_broken_release_is_taken_back_by_adding_the_one_before_again(tmp_path:
             good / "mask.py"
         ).read_bytes()
     assert json.loads(add("--json", "release", "add", str(broken)))["known"] is True
+    database.dispose()
+
+
+def test_what_is_said_of_a_release_is_about_the_copy_that_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is edited meanwhile is read once: `inspect`, which makes a copy of its own, has no part in it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    database = factories.database(home)
+    folder = write_release(tmp_path / "release", {"energy": script("Energy", formats=["cdst"])})
+    monkeypatch.delattr(releases, "inspect")
+    ended = CliRunner().invoke(group, ["--json", "release", "add", str(folder)], env={"B2CAL_HOME": str(home)})
+    assert ended.exit_code == 0, ended.output
+    told = json.loads(ended.output)
+    with database.read() as db:
+        release = loop.release_named(db, "toy")
+        assert (told["id"], told["name"], told["digest"]) == (release.id, release.name, release.digest)
+    assert told["flags"] == [
+        "energy ('Energy') reads bhabha after the cDST production, but no definition produces that."
+    ]
     database.dispose()

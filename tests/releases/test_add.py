@@ -138,7 +138,7 @@ def test_a_name_means_what_was_added_last_also_when_it_was_known_and_the_clock_s
         assert ids.setdefault(number, added.release_id) == added.release_id
         with database.read() as db:
             newest = loop.release_named(db, "toy")
-            assert (newest.id, newest.digest) == (added.release_id, added.digest)
+            assert (newest.id, newest.digest) == (added.release_id, added.inspection.digest)
             seen.append(newest.added_at)
     assert seen == sorted(seen)
     database.dispose()
