@@ -81,6 +81,7 @@ def migrating(script: str, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "before",
     [
@@ -116,6 +117,7 @@ migrate(sys.argv[1])
 """
 
 
+@pytest.mark.processes
 def test_of_two_at_once_one_waits_for_the_other(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'b2cal.db'}"
     with closing(sqlite3.connect(tmp_path / "b2cal.db", isolation_level=None)) as other:
