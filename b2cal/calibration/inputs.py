@@ -7,6 +7,7 @@ from typing import Any
 
 from b2cal.core.checksums import sha256_file
 from b2cal.core.errors import B2calError
+from b2cal.core.root_file import root_file_problem
 
 
 class UnreadableInput(B2calError):
@@ -37,11 +38,11 @@ def open_root(path: str | Path) -> Iterator[Any]:
     """Open a ROOT file; what goes wrong while it is open becomes an UnreadableInput."""
     import uproot
 
-    with reading(path), uproot.open(path) as file:
-        there, needed = Path(path).stat().st_size, file.file.fEND
-        if there < needed:
-            raise UnreadableInput(path, f"it is truncated, {there} of its {needed} bytes are there")
-        yield file
+    with reading(path):
+        if problem := root_file_problem(path):
+            raise UnreadableInput(path, problem)
+        with uproot.open(path) as file:
+            yield file
 
 
 def check_unchanged(path: str | Path, sha256: str) -> None:

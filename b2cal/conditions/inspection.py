@@ -1,7 +1,6 @@
 """Looks into one payload file. Runs in the process apart: see `core.apart`."""
 
 import resource
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from b2cal.calibration.payload import InvalidPayload, Payload
 from b2cal.core.checksums import sha256_file
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import ExpRun, IoV
+from b2cal.core.root_file import root_file_problem
 
 _CLASSES = frozenset({"TTree", "TObjString", "TDirectory"})
 
@@ -42,21 +42,9 @@ def _check_bytes(path: Path) -> None:
     """What the first bytes say: a ROOT file, and all of it is there."""
     if not path.is_file():
         raise Refused("it does not exist")
-    size = path.stat().st_size
-    _check_size(size)
-    with open(path, "rb") as file:
-        header = file.read(20)
-    if header[:4] != b"root":
-        raise Refused("it is empty" if size == 0 else "it is not a ROOT file")
-    if len(header) < 20:
-        raise Refused(f"it is truncated after {size} bytes")
-    # Header of a ROOT file: "root", version, position of the first record, position of the end; from version 1000000
-    # on the last has 64 bits.
-    version, _begin, end = struct.unpack(">iii", header[4:16])
-    if version >= 1_000_000:
-        (end,) = struct.unpack(">q", header[12:20])
-    if size < end:
-        raise Refused(f"it is truncated: only {size:,} of {end:,} bytes are there")
+    _check_size(path.stat().st_size)
+    if problem := root_file_problem(path):
+        raise Refused(problem)
 
 
 def _check_declared(path: str) -> None:

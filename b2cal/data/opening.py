@@ -1,17 +1,14 @@
 """Opening data files without opening them here: damaged or malicious ones can end a process."""
 
-import os
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from b2cal.core.apart import Allowance, Answer, work_apart
+from b2cal.core.root_file import root_file_problem
 
 _OPENER = Path(__file__).with_name("opener.py")
 _SLOWEST_BYTES_PER_S = 5_000_000
-_HEADER_BYTES = 64
-_BIG_FILES_FROM = 1_000_000  # ROOT's version number of a file that needs 64-bit positions is raised by this
 
 
 @dataclass(frozen=True)
@@ -46,22 +43,9 @@ def _opened(answer: Answer) -> Opened:
 def header_problem(path: Path) -> str:
     """What the first bytes and the size of a file already tell; empty if nothing is wrong with them."""
     try:
-        with open(path, "rb") as file:
-            header = file.read(_HEADER_BYTES)
-            size = os.fstat(file.fileno()).st_size
+        return root_file_problem(path)
     except OSError as error:
         return str(error.strerror)
-    if not header:
-        return "it is empty"
-    if len(header) < _HEADER_BYTES or not header.startswith(b"root"):
-        return "it is no ROOT file"
-    version, begin = struct.unpack(">ii", header[4:12])
-    end = struct.unpack(
-        ">q" if version >= _BIG_FILES_FROM else ">i", header[12 : 20 if version >= _BIG_FILES_FROM else 16]
-    )[0]
-    if not 0 < begin <= end:
-        return "its header is damaged"
-    return f"it is truncated: {size:,} of {end:,} bytes are there" if size < end else ""
 
 
 def _size(path: Path) -> int:

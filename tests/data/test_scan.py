@@ -140,7 +140,7 @@ def test_unusable_files_are_listed_with_the_reason_and_never_registered(database
     assert unreadable(database) == {
         "bhabha_e0026_r00001.root": f"it is truncated: {len(whole) // 2:,} of {len(whole):,} bytes are there",
         "cosmic_e0026_r00001_f01.root": "it is empty",
-        "bhabha_e0026_r00002.root": "it is no ROOT file",
+        "bhabha_e0026_r00002.root": "it is not a ROOT file",
         "bhabha.root": "its name is not of the form bhabha_e0026_r00180.root",
         "bhabha_e0026_r00077.root": "its run e26r77 is not in runs.json",
         "hadron_e0026_r00001.root": "it is no ordinary file",
