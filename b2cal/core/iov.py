@@ -6,7 +6,6 @@ experiment's end. Belle II's own tools look for gaps inside one experiment only.
 """
 
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -141,8 +140,8 @@ class IoV:
         return f"{self.first} - {'open' if self.last is None else self.last}"
 
 
-def gaps(iovs: Iterable[IoV], within: IoV, runs: Iterable[ExpRun] | None = None) -> list[IoV]:
-    """The stretches of `within` that no IoV covers, in order; with `runs` given, only those that hold one of them."""
+def gaps(iovs: Iterable[IoV], within: IoV) -> list[IoV]:
+    """The stretches of `within` that no IoV covers, in order."""
     found: list[IoV] = []
     next_uncovered = within.first.number
     for iov in _in_order(iovs):
@@ -152,10 +151,7 @@ def gaps(iovs: Iterable[IoV], within: IoV, runs: Iterable[ExpRun] | None = None)
         next_uncovered = max(next_uncovered, iov.last_number + 1)
     if next_uncovered <= min(within.last_number, _LAST_RUN_OF_ALL):
         found.append(IoV.from_numbers(next_uncovered, within.last_number))
-    if runs is None:
-        return found
-    known = sorted(run.number for run in runs)
-    return [gap for gap in found if bisect_left(known, gap.first.number) < bisect_right(known, gap.last_number)]
+    return found
 
 
 def overlaps(iovs: Iterable[IoV]) -> list[IoV]:
@@ -172,11 +168,6 @@ def overlaps(iovs: Iterable[IoV]) -> list[IoV]:
             first, last = before.first.number, max(before.last_number, last)
         found.append(IoV.from_numbers(first, last))
     return found
-
-
-def covers(iovs: Iterable[IoV], within: IoV) -> bool:
-    """Whether every run of `within` has an IoV."""
-    return not gaps(iovs, within)
 
 
 def split(iov: IoV, boundaries: Iterable[ExpRun]) -> list[IoV]:

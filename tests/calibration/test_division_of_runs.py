@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from b2cal.calibration import NotEnoughData, Strategy
 from b2cal.calibration.fit import FitOutcome, Fitted, fit_joining
 from b2cal.calibration.strategy import InvalidBoundaries, pieces
-from b2cal.core.iov import ExpRun, IoV, covers, overlaps, split
+from b2cal.core.iov import ExpRun, IoV, gaps, overlaps, split
 
 RANGE = IoV(ExpRun(1, 2), ExpRun(3, 8))
 some_runs = st.builds(ExpRun, st.integers(0, 4), st.integers(0, 9))
@@ -23,7 +23,7 @@ def test_a_single_strategy_has_one_piece_whatever_the_boundaries():
 @given(st.lists(some_runs), present_runs)
 def test_pieces_are_the_range_and_each_has_runs_of_one_experiment(boundaries, runs):
     found = pieces(Strategy.BOUNDARIES, RANGE, {"payload_boundaries": [[b.exp, b.run] for b in boundaries]}, runs)
-    assert covers(found, RANGE)
+    assert not gaps(found, RANGE)
     assert not overlaps(found)
     for piece in found:
         assert piece.clip(RANGE) == piece
@@ -88,7 +88,7 @@ def test_joined_intervals_each_have_enough_data_and_are_all_runs(events):
         return
     fitted = {fitted.message for fitted in fit_joining(fit_one, iovs)}
     kept = [iov for iov in asked if str(iov) in fitted]
-    assert covers(kept, experiment)
+    assert not gaps(kept, experiment)
     assert not overlaps(kept)
     assert all(found_in(iov) >= NEEDED for iov in kept)
     # Nothing was joined without need: without its last interval, each but the last has too few.
