@@ -8,7 +8,7 @@ from b2cal.calibration.base import Calibration, Collected, Iterate, NotEnoughDat
 from b2cal.calibration.conditions import Conditions, MissingConstants
 from b2cal.calibration.events import Events, MissingBranch
 from b2cal.calibration.inputs import UnreadableInput
-from b2cal.calibration.measurement import Limit, Measurement, Outcome
+from b2cal.calibration.measurement import Grade, Limit, Measurement
 from b2cal.calibration.payload import InvalidPayload, Payload
 from b2cal.calibration.settings import CalibrationSettings, InvalidSettings
 from b2cal.calibration.strategy import Strategy
@@ -19,6 +19,7 @@ __all__ = [
     "Collected",
     "Conditions",
     "Events",
+    "Grade",
     "InvalidPayload",
     "InvalidSettings",
     "Iterate",
@@ -27,7 +28,6 @@ __all__ = [
     "MissingBranch",
     "MissingConstants",
     "NotEnoughData",
-    "Outcome",
     "Payload",
     "Production",
     "Strategy",

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum, auto
 from itertools import groupby
 from typing import Any
 
@@ -12,15 +11,8 @@ from b2cal.calibration.collected import Part, total
 from b2cal.calibration.conditions import Conditions
 from b2cal.calibration.payload import InvalidPayload, Payload
 from b2cal.calibration.script import Script
+from b2cal.core.fit_outcome import FitOutcome
 from b2cal.core.iov import IoV, overlaps
-
-
-class FitOutcome(StrEnum):
-    """What a fit can say."""
-
-    OK = auto()
-    ITERATE = auto()
-    NOT_ENOUGH_DATA = auto()
 
 
 @dataclass(frozen=True)

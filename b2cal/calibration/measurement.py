@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from b2cal.core.errors import B2calError
 
 
-class Outcome(StrEnum):
+class Grade(StrEnum):
     """How one check, or a whole verdict, came out."""
 
     PASS = auto()
@@ -29,7 +29,7 @@ class Limit:
 
     low: float | None = None
     high: float | None = None
-    beyond: Outcome = Outcome.FAIL
+    beyond: Grade = Grade.FAIL
 
     def to_json(self) -> dict[str, Any]:
         return {"low": self.low, "high": self.high, "beyond": str(self.beyond)}

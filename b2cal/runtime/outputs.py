@@ -6,11 +6,11 @@ The forms are those that `b2cal.calibration.stage` writes.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from b2cal.core.errors import B2calError
+from b2cal.core.fit_outcome import FitOutcome
 from b2cal.core.iov import ExpRun, IoV
 from b2cal.model import Stage
 
@@ -23,14 +23,6 @@ OUTPUTS: Mapping[Stage, tuple[str, ...]] = {
     Stage.MEASURE: ("outputs/measurements.json",),
 }
 """The files, below a job's folder, without which a job of that stage has not done its work."""
-
-
-class FitOutcome(StrEnum):
-    """How a fit ended."""
-
-    OK = "ok"
-    ITERATE = "iterate"
-    NOT_ENOUGH_DATA = "not_enough_data"
 
 
 @dataclass(frozen=True)

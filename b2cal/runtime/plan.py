@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from itertools import count
 
 from b2cal.core.errors import B2calError
+from b2cal.core.fit_outcome import FitOutcome
 from b2cal.core.iov import ExpRun, IoV
 from b2cal.model import JobState, Kind, Outcome, Stage, job_in_words, stage_in_words
 
-from .outputs import FitOutcome, FitResult, UnusableOutput, collected_paths, fit_result, names_read, produced_files
+from .outputs import FitResult, UnusableOutput, collected_paths, fit_result, names_read, produced_files
 from .partition import label, overlay, partition
 from .work import Constants, Ended, ProducedPayload, Spec, StageOutcome, WantedJob, WantGroup, Work
 

@@ -51,7 +51,7 @@ def test_scripts_of_all_kinds_are_described(describe, tmp_path):
         "    branches = {'cosmic': ['a'], 'beam': ['a', 'b']}\n"
         "    strategy = Strategy.BOUNDARIES\n"
         "    carried_over = ('x',)\n"
-        f"    limits = {{'spread': Limit(high=0.1, beyond=Outcome.WARN)}}\n{FIT}",
+        f"    limits = {{'spread': Limit(high=0.1, beyond=Grade.WARN)}}\n{FIT}",
     ).replace("settings = ", "from . import copy\nsettings = ", 1)
     produce = script("cDST", rest="class Cdst(Production):\n    branches = ['a']\n    def produce(self, *_): ...\n")
     found = describe(

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from b2cal.calibration import NotEnoughData, Strategy
-from b2cal.calibration.fit import FitOutcome, Fitted, fit_joining
+from b2cal.calibration.fit import Fitted, fit_joining
 from b2cal.calibration.strategy import InvalidBoundaries, pieces
+from b2cal.core.fit_outcome import FitOutcome
 from b2cal.core.iov import ExpRun, IoV, gaps, overlaps, split
 
 RANGE = IoV(ExpRun(1, 2), ExpRun(3, 8))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from b2cal.calibration import Limit, Measurement, Outcome
+from b2cal.calibration import Grade, Limit, Measurement
 from b2cal.calibration.measurement import InvalidMeasurement, as_measurements
 
 
@@ -68,5 +68,5 @@ def test_measure_returns_a_list_of_measurements_with_names_of_their_own():
 
 
 def test_a_limit_says_what_lies_beyond():
-    assert Limit(low=1, beyond=Outcome.WARN).to_json() == {"low": 1, "high": None, "beyond": "warn"}
-    assert Limit().beyond is Outcome.FAIL
+    assert Limit(low=1, beyond=Grade.WARN).to_json() == {"low": 1, "high": None, "beyond": "warn"}
+    assert Limit().beyond is Grade.FAIL

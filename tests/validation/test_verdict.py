@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from b2cal import validation
+from b2cal import calibration, validation
 from b2cal.calibration import Limit, Measurement
-from b2cal.calibration.measurement import Outcome
 from b2cal.model import Grade
 from b2cal.validation import Check, Judgement, Limits, Origin, Quantity, judge, not_converged
 
@@ -39,10 +38,10 @@ KINDS: dict[str, tuple[Limit, float, float]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("beyond", [Outcome.WARN, Outcome.FAIL])
+@pytest.mark.parametrize("beyond", [calibration.Grade.WARN, calibration.Grade.FAIL])
 @pytest.mark.parametrize("channels", [None, 1, 299])
 def test_a_deviation_of_twice_the_limit_is_red_and_of_half_the_limit_is_not(
-    kind: str, beyond: Outcome, channels: int | None
+    kind: str, beyond: calibration.Grade, channels: int | None
 ) -> None:
     limit, good, deviation = KINDS[kind]
     limit = Limit(limit.low, limit.high, beyond)
@@ -73,7 +72,7 @@ def test_a_no_is_red_and_a_yes_is_not(values: Any, where: str) -> None:
 
 
 def test_a_script_may_make_a_no_a_warning() -> None:
-    assert judged(False, Limit(beyond=Outcome.WARN)).grade is Grade.WARN
+    assert judged(False, Limit(beyond=calibration.Grade.WARN)).grade is Grade.WARN
 
 
 @pytest.mark.parametrize(
@@ -84,7 +83,7 @@ def test_a_script_may_make_a_no_a_warning() -> None:
         ([float("nan"), float("nan")], "It was not measured."),
     ],
 )
-@pytest.mark.parametrize("limit", [None, Limit(high=3.0), Limit(high=3.0, beyond=Outcome.WARN)])
+@pytest.mark.parametrize("limit", [None, Limit(high=3.0), Limit(high=3.0, beyond=calibration.Grade.WARN)])
 def test_what_was_not_measured_is_a_failure_with_and_without_limits(
     values: Any, note: str, limit: Limit | None
 ) -> None:
@@ -156,14 +155,14 @@ def test_a_measurement_without_limits_is_shown_and_is_no_verdict_of_the_script()
     ],
 )
 def test_the_verdict_is_as_bad_as_the_worst_check(ours: float, theirs: float, worst: Grade) -> None:
-    assert judged(ours, Limit(high=3.0, beyond=Outcome.WARN), [a_generic_check(theirs)]).grade is worst
+    assert judged(ours, Limit(high=3.0, beyond=calibration.Grade.WARN), [a_generic_check(theirs)]).grade is worst
 
 
 def test_a_script_replaces_the_limit_of_a_generic_check_by_its_name() -> None:
     limits = {"change of Gains/gain": Limit(-30.0, 30.0).to_json()}
     (check,) = judge([], limits, [a_generic_check(20.0)]).checks
     assert (check.grade, check.high, check.origin, check.n_outside) == (Grade.PASS, 30.0, Origin.SCRIPT, 0)
-    narrow = {"change of Gains/gain": Limit(-0.3, 0.3, Outcome.WARN).to_json()}
+    narrow = {"change of Gains/gain": Limit(-0.3, 0.3, calibration.Grade.WARN).to_json()}
     (check,) = judge([], narrow, [a_generic_check(2.0)]).checks
     assert (check.grade, check.where, check.n_outside) == (Grade.WARN, "gain[1]", 2)
 
