@@ -1,8 +1,8 @@
 """One stage of a calibration, run as a batch job: `python -m b2cal.calibration.stage` in the job's folder.
 
 Reads `job.json` and writes into `outputs/`, the JSON document last. Exit codes: 0 the stage ran (too little data is a
-result as well), 1 the script failed, 2 job.json makes no sense, 73 an output could not be written, 74 an input could
-not be read. The last two are not the script's fault.
+result as well), 1 the script failed, 2 job.json makes no sense, 73 an output could not be written, 74 an input, or
+job.json itself, could not be read. The last two are not the script's fault.
 """
 
 import copy
