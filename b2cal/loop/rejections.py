@@ -32,12 +32,11 @@ def rejected_by(rejection: Decision) -> str:
 
 
 class Rejections:
-    """The rejected combinations of one calibration; what a selection gives now is looked up once for all questions."""
+    """The rejected combinations of one calibration."""
 
     def __init__(self, view: ProcessingView, calibration: Calibration) -> None:
         self._view = view
         self._calibration = view.calibration(calibration.name)
-        self._inputs: dict[str, Inputs | None] = {}
 
     def repeated_by(self, submission: Submission) -> str:
         """That a submission is what was rejected before, as a sentence; empty if it is not."""
@@ -61,16 +60,9 @@ class Rejections:
     def _hold(self, config: dict[str, Any], selection: dict[str, Any]) -> bool:
         if not self._seeds:
             return False
-        reads = self._view.would_read(self._calibration.name, config)
-        return seed_of(self._view.db, self._calibration, config, reads, self._inputs_of(selection)) in self._seeds
-
-    def _inputs_of(self, selection: dict[str, Any]) -> Inputs | None:
-        if self._calibration.kind is Kind.COPY:
-            return None
-        key = digest(selection)
-        if key not in self._inputs:
-            self._inputs[key] = inputs_of(self._view, self._calibration, selection)
-        return self._inputs[key]
+        view, it = self._view, self._calibration
+        inputs = None if it.kind is Kind.COPY else inputs_of(view, it, selection)
+        return seed_of(view.db, it, config, view.would_read(it.name, config), inputs) in self._seeds
 
 
 def seed_of(
