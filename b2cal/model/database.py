@@ -131,7 +131,7 @@ def _engine_of_its_kind(url: URL) -> Engine:
         event.listen(engine, "begin", _begin_mariadb)
     else:
         raise UnusableUrl(f"b2cal keeps its data in SQLite or MariaDB, not in {kind}.", _KINDS)
-    event.listen(engine, "before_execute", refuse_too_long)
+    event.listen(engine, "before_cursor_execute", refuse_too_long)
     return engine
 
 

@@ -1,10 +1,10 @@
 """What is longer than its column is refused before any database sees it: SQLite would take it, MariaDB raises."""
 
-from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
 
 from sqlalchemy import Connection, Insert, String, Table, Update
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
 
 from b2cal.core.errors import B2calError
 
@@ -17,20 +17,24 @@ class TooLong(B2calError):
 
 def refuse_too_long(
     _connection: Connection,
-    statement: object,
-    many: Sequence[Mapping[str, Any]],
-    one: Mapping[str, Any],
-    _options: Mapping[str, Any],
+    _cursor: DBAPICursor,
+    _sql: str,
+    _parameters: object,
+    context: ExecutionContext | None,
+    _many: bool,  # noqa: FBT001
 ) -> None:
-    """Look at all that a statement is to write; listens to `before_execute`.
+    """Look at all that a statement is to write; listens to `before_cursor_execute`.
 
     Raises:
         TooLong: names what is too long, and how long it may be.
     """
+    if not isinstance(context, DefaultExecutionContext) or context.compiled is None:
+        return
+    statement = context.compiled.statement
     if not isinstance(statement, Insert | Update) or not isinstance(statement.table, Table):
         return
     limits = _limits(statement.table)
-    for row in many or [one or statement.compile().params]:
+    for row in context.compiled_parameters:
         for column, limit in limits.items():
             value = row.get(column)
             if isinstance(value, str) and len(value) > limit:
