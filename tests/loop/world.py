@@ -8,8 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
 
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from b2cal import conditions, loop
 from b2cal.conditions import Entry, FileCheck, StoredFile
@@ -110,6 +112,13 @@ def filled(home: Callable[[Path], Settings]) -> Callable[[Path, Definitions], Se
     return lambda folder, definitions: fill(home(folder), definitions)
 
 
+def _no_power_cut(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    """What a test has written need not outlive the machine: it does not wait for the disk."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous=OFF")
+    cursor.close()
+
+
 class World:
     """One release, one tag with constants for all payloads, ten runs with a file each."""
 
@@ -123,6 +132,8 @@ class World:
         settings = self.settings_for(folder, definitions)
         self.workplace = Workplace(settings, Database(settings.url, self.clock))
         self.database = self.workplace.database
+        if self.database.engine.dialect.name == "sqlite":
+            event.listen(self.database.engine, "connect", _no_power_cut)
 
     @classmethod
     def fill(cls, db: Session, definitions: Definitions) -> None:

@@ -76,8 +76,9 @@ OF_A_CALIBRATION = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What asks for pages; what a page is made from is tested here too, without the mark."""
+    sites = {"template", "app", "sign_in"}
     for item in items:
-        if HERE in item.path.parents and "template" in getattr(item, "fixturenames", ()):
+        if HERE in item.path.parents and sites & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.pages)
 
 

@@ -80,7 +80,7 @@ def test_an_expert_replaces_the_payloads_and_the_names_of_her_files_are_dropped(
 @pytest.mark.parametrize(
     ("contents", "why"),
     [
-        ([b"root" + bytes(100)], "x-t relation: mine.root: it has no "),
+        ([b"root" + bytes(100)], "x-t relation: mine.root: its header is damaged"),
         ([b"PK\x03\x04" + bytes(100)], "The archive cannot be taken: it is neither a .tar nor a .zip"),
         ([b"\x1f\x8b" + bytes(100)], "The archive cannot be taken: it is neither a .tar nor a .zip"),
     ],
@@ -109,7 +109,7 @@ def test_each_file_that_is_refused_is_called_as_its_owner_calls_it(
     assert answer.status_code == 422
     refused = re.search(r"These payloads cannot replace those of x-t relation: ([^<]+)\.", answer.text)
     assert refused is not None
-    why = "it has no 'meta', so it was not written as a payload"
+    why = "its header is damaged"
     known_as = ["<i>one.root", "passwd", "n" * 75 + ".root"]
     assert html.unescape(refused[1]) == "; ".join(f"{name}: {why}" for name in known_as)
     assert list(settings.quarantine.iterdir()) == []
