@@ -158,14 +158,7 @@ class LoopAgainstModel(RuleBasedStateMachine):
         if not self.attempt(Verb.REPLACE, name, by, self.world.by_hand(name, value)):
             return
         self.value += 1
-        self.model.made[name] = value
-        self.model.read[name] = self.model.reads_now(name)
-        if self.model.state[name] is State.FAILED:
-            self.model.used[name] = self.upstream[name]
-        self.model.kept.pop(name, None)
-        self.model.ran.pop(name, None)
-        self.model.by_hand.add(name)
-        self.model.go(name, State.VALIDATING)
+        self.model.replace(name, value)
         self.judged(name, passes)
 
     @rule(by=PEOPLE, verb=st.sampled_from(ON_PROCESSING))
