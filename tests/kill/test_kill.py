@@ -3,12 +3,13 @@
 What each case showed is recorded for the table that `make proof` writes.
 """
 
+import json
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -218,26 +219,44 @@ class RunningJob:
 
 
 def stopped_job(small: SmallLoop) -> RunningJob:
-    """Stop the wrapper of the first job of a calibration that runs: it does not end before it is killed."""
-    stopped: list[RunningJob] = []
+    """Stop the wrapper of a job of a calibration that runs: it does not end before it is killed."""
+    work = small.workplace.settings.attempts
+    stopped: list[Path] = []
 
     def one_is_stopped() -> bool:
         with small.workplace.database.read() as db:
             attempts = ProcessingView.of(db, BUCKET).attempts
         if STOPPED in attempts:
-            work = small.workplace.settings.attempts
-            for process in small.processes():
-                with suppress(psutil.Error):
-                    folder = Path(process.cwd())
-                    is_wrapper = any(word.endswith("job.py") for word in process.cmdline())
-                    if is_wrapper and folder.is_relative_to(work / str(attempts[STOPPED].id)):
-                        process.suspend()
-                        stopped.append(RunningJob(process, str(folder.relative_to(work))))
-                        return True
-        return False
+            locks = (work / str(attempts[STOPPED].id)).rglob("job.lock")
+            stopped.extend(islice((lock for lock in locks if is_stopped(lock)), 1))
+        return bool(stopped)
 
     wait_for(f"a job of {STOPPED}", one_is_stopped, 180)
-    return stopped[0]
+    return RunningJob(wrapper_of(stopped[0]), str(stopped[0].parent.relative_to(work)))
+
+
+def is_stopped(lock: Path) -> bool:
+    """Stop the wrapper that holds this lock, if killing it loses the job.
+
+    One that has not come up would be started again in its place, and one that has left its report has ended.
+    """
+    report = lock.with_name("job_report.json")
+    if report.exists() or not lock.read_text():
+        return False
+    try:
+        wrapper = wrapper_of(lock)
+        wrapper.suspend()
+        wait_for("its stop", lambda: wrapper.status() == psutil.STATUS_STOPPED, 10)
+    except psutil.NoSuchProcess:
+        return False
+    if report.exists():
+        wrapper.resume()
+        return False
+    return True
+
+
+def wrapper_of(lock: Path) -> psutil.Process:
+    return psutil.Process(json.loads(lock.read_text())["pid"])
 
 
 def kill_job(job: RunningJob) -> str:
