@@ -89,7 +89,7 @@ def calibration() -> None:
 
 @calibration.command()
 @click.option("--set", "changes", type=_Value(), multiple=True, help="Change a key of expert_config.")
-@click.option("--selection", type=str, help="JSON of another selection of runs and filters.")
+@click.option("--selection", type=str, help="JSON of another selection; without `filters` those by default.")
 @_verb
 def submit(
     desk: Desk, *, processing: str, name: str, reason: str, changes: tuple[tuple[str, Any], ...], selection: str | None

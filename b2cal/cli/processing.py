@@ -104,9 +104,9 @@ def create(desk: Desk, /, **asked: Any) -> None:
     )
 
     if asked["planned"]:
-        desk.write(lambda db: loop.create_processing(db, wanted))
+        warning = desk.write(lambda db: loop.published_before(db, loop.create_processing(db, wanted)))
         to_do = f"`b2cal processing activate {wanted.name}` opens its windows."
-        desk.done(f"{wanted.name} is planned. {to_do}", processing=wanted.name)
+        desk.done(f"{wanted.name} is planned. {to_do} {warning}".rstrip(), processing=wanted.name, warning=warning)
         return
 
     def unit(db: Session) -> _Opened:
@@ -132,6 +132,7 @@ class _Opened:
     windows_end_at: datetime | None
     vetoed: list[str]
     without_password: list[str]
+    published_before: str
 
 
 def _activate(db: Session, number: int, act: Act) -> _Opened:
@@ -141,6 +142,7 @@ def _activate(db: Session, number: int, act: Act) -> _Opened:
         ProcessingView(db, number).windows_end_at(now(db)),
         [it.name for it in active.calibrations if it.state is State.VETOED],
         sorted({it.expert for it in active.calibrations} & loop.without_password(db)),
+        loop.published_before(db, active),
     )
 
 
@@ -153,11 +155,13 @@ def _tell_opened(desk: Desk, name: str, opened: _Opened) -> None:
         " `b2cal person add NAME` gives them a password."
     )
     desk.done(
-        f"{name} is active: the windows of all calibrations are open{until}.{left_out}{notice if absent else ''}",
+        f"{name} is active: the windows of all calibrations are open{until}.{left_out}{notice if absent else ''}"
+        f" {opened.published_before}".rstrip(),
         processing=name,
         windows_end_at=opened.windows_end_at,
         vetoed=opened.vetoed,
         experts_without_password=opened.without_password,
+        warning=opened.published_before,
     )
 
 

@@ -3,7 +3,7 @@
 from .checks import FileCheck, check_files
 from .entries import Entry, clipped, coverage_problems, effective
 from .local_database import InvalidLocalDatabase, parse_database, read_local_database, unpacked
-from .publication import Change, PublicationRefused, preview, publish
+from .publication import Change, PublicationRefused, fixed_for, preview, publish
 from .store import PayloadChanged, PayloadStore, StoredFile
 from .tags import TagRefused, UnknownTag, create_tag, set_tag_state, state_change, store_payload, tag_entries, tag_named
 from .unpacking import DATABASE
@@ -25,6 +25,7 @@ __all__ = [
     "coverage_problems",
     "create_tag",
     "effective",
+    "fixed_for",
     "parse_database",
     "preview",
     "publish",

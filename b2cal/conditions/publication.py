@@ -5,7 +5,7 @@ IoV after its first one. So a closed IoV never changes and no run that was publi
 corrections go to later runs or into a new tag. A tag that is RUNNING moreover grows only towards later runs.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,6 +86,18 @@ def preview(db: Session, tag_id: int, new: Iterable[Entry]) -> list[Change]:
     """What `publish` would do now, per payload, in the order of their names. Nothing is written."""
     tag = db.get_one(GlobalTag, tag_id)
     return _changes(db, tag, new)
+
+
+def fixed_for(db: Session, tag: GlobalTag, names: Collection[str], runs: IoV) -> list[str]:
+    """Of these payloads those whose constants can change no more for some of these runs: only equal ones are taken."""
+    reach = OPEN if tag.state is TagState.RUNNING else runs.last_number
+    return sorted(
+        {
+            it.name
+            for it in tag_entries(db, tag.id, names)
+            if it.first <= reach and (it.first if it.last == OPEN else it.last) >= runs.first.number
+        }
+    )
 
 
 def publish(db: Session, tag_id: int, new: Iterable[Entry]) -> list[Change]:

@@ -17,7 +17,7 @@ from .named import managers, person_named, release_named, without_password
 from .outages import SIGN_EVERY, site_is_there, site_seen_at
 from .people import let_in, shut_out
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release, take_over
-from .publication import Preview, advance_processing, publication_preview, publish
+from .publication import Preview, advance_processing, publication_preview, publish, published_before
 from .rejections import Rejections, last_rejection, rejected_by
 from .rules import FINISHED, GOING, OVER, PROCESSING_RULES, RULES, ProcessingRule, ProcessingVerb, Reason, Rule, Verb
 from .signals import signals
@@ -135,6 +135,7 @@ __all__ = [
     "productions",
     "publication_preview",
     "publish",
+    "published_before",
     "reassign",
     "reject",
     "rejected_by",

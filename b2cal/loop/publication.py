@@ -54,6 +54,27 @@ def publication_preview(view: ProcessingView) -> Preview:
     return Preview(changes, unknown, _obstacle(view, unknown, changes))
 
 
+def published_before(db: Session, processing: Processing) -> str:
+    """That the target tag has constants for runs of a new processing already, as a sentence; empty if it has none."""
+    runs = IoV.from_numbers(processing.run_first, processing.run_last)
+    prompt = processing.kind is ProcessingKind.PROMPT
+    owned = [
+        payload.payload_name
+        for definition in processing.release.definitions
+        if definition.name not in processing.vetoes
+        for payload in definition.payloads
+    ]
+    tag = processing.target_tag
+    fixed = conditions.fixed_for(db, tag, owned, IoV(runs.first, None) if prompt else runs)
+    if not fixed:
+        return ""
+    more = f" and {len(fixed) - 1} more" if len(fixed) > 1 else ""
+    return (
+        f"{tag.name} has constants of {fixed[0]}{more} for these runs{' or later ones' if prompt else ''} already: only"
+        f" equal ones could be published there. What corrects them goes into an empty tag, with `--base {tag.name}`."
+    )
+
+
 def new_entries(view: ProcessingView) -> list[Entry]:
     """All payloads that the processing gives to its target tag.
 

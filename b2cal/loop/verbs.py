@@ -324,7 +324,7 @@ def _checked_config(calibration: Calibration, changes: dict[str, Any]) -> dict[s
 
 def _checked_selection(calibration: Calibration, selection: dict[str, Any] | None) -> dict[str, Any]:
     definition = calibration.definition
-    chosen = selection_by_default(calibration) if selection is None or selection == {} else selection
+    chosen: dict[str, Any] = _with_filters(selection_by_default(calibration), selection)
     if selection is None and lacks_selection(calibration):
         raise InvalidChoice(
             f"{calibration.name} has no selection of data: its script gives no filters.",
@@ -338,6 +338,13 @@ def _checked_selection(calibration: Calibration, selection: dict[str, Any] | Non
     if problems:
         raise InvalidChoice(f"The selection cannot be used: {listed(problems)}.", hint="Correct it and submit again.")
     return chosen
+
+
+def _with_filters(default: dict[str, Any], selection: Any) -> Any:
+    """What somebody chose. Who chose nothing has the default; who gave no filters has those of the default."""
+    if selection is None or selection == {}:
+        return default
+    return {"filters": default["filters"], **selection} if isinstance(selection, dict) else selection
 
 
 def _refuse_unless_fresh(db: Session, calibration_id: int) -> None:

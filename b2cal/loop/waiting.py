@@ -143,7 +143,9 @@ def why(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
     if view.processing.held and calibration.state not in FINISHED:
         return _held(view, calibration, sentence)
     if standing.freshness is Freshness.IN_DOUBT:
-        return Why(f"{sentence.sentence} In doubt: {standing.because} is being done again.", standing.because)
+        waits = _goes_on_alone(view, calibration)
+        says = "Waits until it is known whether what it has read holds." if waits else sentence.sentence
+        return Why(f"{says} In doubt: {standing.because} is being done again.", standing.because)
     return sentence
 
 
@@ -155,12 +157,16 @@ def _when_due(view: ProcessingView) -> str:
 def _held(view: ProcessingView, calibration: Calibration, otherwise: Why) -> Why:
     """Nothing goes on by itself; what a person may decide is said all the same."""
     held = f"{view.processing.name} is held: nothing goes on by itself until {view.processing.manager} releases it."
+    asks = calibration.state in (State.FAILED, State.REVIEW) and not _goes_on_alone(view, calibration)
+    return Why(f"{otherwise.sentence} {held}", otherwise.calibration) if asks else Why(held)
+
+
+def _goes_on_alone(view: ProcessingView, calibration: Calibration) -> bool:
+    """Whether the next step needs neither a person nor a job: it is judged, or signed off because it is green."""
     attempt = view.attempts.get(calibration.name)
-    green = attempt is not None and attempt.verdict is not None and attempt.verdict.grade is Grade.PASS
-    signs_itself = attempt is not None and green and not always_asks(view.processing, calibration, attempt)
-    if calibration.state is State.FAILED or (calibration.state is State.REVIEW and not signs_itself):
-        return Why(f"{otherwise.sentence} {held}", otherwise.calibration)
-    return Why(held)
+    if calibration.state is not State.REVIEW or attempt is None or attempt.verdict is None:
+        return calibration.state is State.VALIDATING
+    return attempt.verdict.grade is Grade.PASS and not always_asks(view.processing, calibration, attempt)
 
 
 def _is_by_hand(view: ProcessingView, calibration: Calibration) -> bool:
@@ -232,7 +238,8 @@ def _review(view: ProcessingView, calibration: Calibration, _at: datetime) -> Wh
     if verdict.grade is Grade.PASS:
         reason = always_asks(view.processing, calibration, attempt)
         decides = f"{calibration.expert} decides, {reason}" if reason else f"it is signed off {_when_due(view)}"
-        return Why(f"{all_green(verdict)}; {decides}.")
+        green = all_green(verdict)
+        return Why(f"{green[0].upper()}{green[1:]}; {decides}.")
     where = f" ({worst['where']})" if worst and worst["where"] else ""
     return Why(f"{worst['name'] if worst else 'A check'} is beyond its limit{where}; {calibration.expert} decides.")
 

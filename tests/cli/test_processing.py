@@ -112,6 +112,15 @@ def test_experts_whom_only_the_release_names_are_told_to_the_manager(world: Worl
     assert "cannot log in" not in created("bucket4", "e26r109-e26r109")
 
 
+@pytest.mark.parametrize("options", [["--planned"], []], ids=["planned", "begun"])
+def test_a_manager_is_told_at_once_that_the_tag_has_constants_for_these_runs(world: World, options: list[str]) -> None:
+    world.curated_tag("curated", "A")
+    told = created("bucket2", "e26r100-e26r104", *options, "--tag", "curated")
+    assert "curated has constants of PA for these runs or later ones already" in " ".join(told.split())
+    facts = json.loads(created("bucket3", "e26r105-e26r106", *options, before=["--json"]))
+    assert facts["warning"] == ""
+
+
 def managed(verb: str, *words: str) -> Result:
     return CliRunner().invoke(group, ["--as", "manager", "processing", verb, "bucket2", *words])
 

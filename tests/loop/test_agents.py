@@ -41,7 +41,7 @@ SENTENCES: list[tuple[Callable[[World], None], str]] = [
     (window_over, "The window is over: it is submitted"),
     (submitted, "Starts"),
     (judged, "The new constants are judged"),
-    (green, "nothing to check; it is signed off"),
+    (green, "Nothing to check; it is signed off"),
 ]
 
 

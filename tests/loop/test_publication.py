@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from b2cal import conditions, loop
 from b2cal.core.iov import OPEN, ExpRun
 from b2cal.loop import THE_LOOP, Act
-from b2cal.model import ProcessingKind, PublishPolicy
+from b2cal.model import Processing, ProcessingKind, PublishPolicy
 from tests.loop.world import MANAGER, World
 
 ALL = ("A", "B", "C", "D")
@@ -105,6 +105,29 @@ def test_the_preview_says_what_publishing_does(world: World) -> None:
     for change in preview.changes:
         assert [(ExpRun.from_number(e.first).run) for e in change.created] == [100]
         assert tag(world, change.name)[1] == (100, -1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "said"),
+    [
+        (ProcessingKind.REPROCESSING, 100, "curated has constants of PA for these runs already: only equal ones"),
+        (ProcessingKind.PROMPT, 100, "curated has constants of PA for these runs or later ones already"),
+        (ProcessingKind.REPROCESSING, 103, ""),
+        (ProcessingKind.PROMPT, 103, ""),
+    ],
+)
+def test_who_creates_a_processing_is_told_of_constants_that_could_not_change(
+    tmp_path: Path, kind: ProcessingKind, first: int, said: str
+) -> None:
+    world = World(tmp_path)
+    world.curated_tag("curated", "A")
+    world.process(kind=kind, first=first, target_tag="curated")
+    with world.database.read() as db:
+        told = loop.published_before(db, db.get_one(Processing, world.processing().id))
+    assert told.startswith(said)
+    assert bool(told) == bool(said)
+    finish_all(world, 1)
+    assert loop.advance_processing(world.workplace, "bucket1").state == ("complete" if said else "published")
 
 
 def test_the_same_constants_open_no_new_iov(world: World) -> None:

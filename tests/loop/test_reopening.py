@@ -36,6 +36,26 @@ def test_in_doubt_jobs_go_on_and_nothing_is_signed_off(reopened: World) -> None:
         reopened.do("sign_off", "B", by=MANAGER)
 
 
+def test_in_doubt_nothing_is_said_to_go_on_now_that_waits(reopened: World) -> None:
+    reopened.jobs_end("C", 1)
+    waits = "Waits until it is known whether what it has read holds. In doubt: A is being done again."
+    assert why(reopened, "C") == waits
+    assert reopened.advance("C").state == "validating"
+    assert why(reopened, "B") == "A check is beyond its limit; tracking decides. In doubt: A is being done again."
+
+
+def test_in_doubt_what_is_green_is_not_said_to_be_signed_off_now(world: World) -> None:
+    for name in "AB":
+        world.do("submit", name)
+    world.finish("A", 1)
+    world.advance("B")
+    world.jobs_end("B", 1)
+    world.judged("B", Grade.PASS)
+    world.do("restart", "A")
+    assert why(world, "B") == "Waits until it is known whether what it has read holds. In doubt: A is being done again."
+    assert world.advance("B").state == "review"
+
+
 def test_the_rejected_one_is_open_for_its_expert_with_a_new_window(reopened: World) -> None:
     assert why(reopened) == (
         "Rejected by manager: too few hits."
@@ -62,9 +82,9 @@ def test_defaults_that_were_not_what_was_rejected_are_submitted_after_the_reject
     )
 
 
-def why(world: World) -> str:
+def why(world: World, name: str = "A") -> str:
     with world.database.read() as db:
-        return loop.why(world.view(db), world.view(db).calibration("A"), world.clock.now()).sentence
+        return loop.why(world.view(db), world.view(db).calibration(name), world.clock.now()).sentence
 
 
 def test_with_another_identity_what_read_it_starts_again_by_itself(reopened: World) -> None:

@@ -60,6 +60,19 @@ def test_next_due_is_the_next_reminder_then_the_end(world: World) -> None:
     assert (world.advance("A").next_due - window_start).total_seconds() == 100
 
 
+def test_who_says_only_which_runs_keeps_the_filters_of_the_script(world: World) -> None:
+    world.do("submit", "A", Choice(selection={"exclude": ["e26r101"]}))
+    (submission,) = submissions(world)
+    assert submission.selection == {"filters": {"bhabha": ["Good", "bhabha"]}, "exclude": ["e26r101"]}
+
+
+def test_who_says_which_runs_chooses_them_anew_with_the_filters_of_the_manager(world: World) -> None:
+    world.do("select_data", "A", {"filters": {"bhabha": ["Good"]}, "exclude": ["e26r101"]})
+    world.do("submit", "A", Choice(selection={"only": ["e26r102"]}))
+    (submission,) = submissions(world)
+    assert submission.selection == {"filters": {"bhabha": ["Good"]}, "only": ["e26r102"]}
+
+
 def test_a_definition_without_filters_waits_for_the_managers_selection(tmp_path: Path) -> None:
     world = World(tmp_path, (Defined("A", filters=False),))
     world.process()
