@@ -38,6 +38,7 @@ def scan(desk: Desk, folder: Path) -> None:
 
     Exit code 1 if there are files and none of them can be used.
     """
+    desk.check_operator()
     report = catalogue.scan(desk.workplace.database, folder)
     # Also when nothing is new: the scan before may have been killed here, and a surplus file that is gone helps, too.
     desk.write(loop.data_arrived)

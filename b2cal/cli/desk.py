@@ -20,7 +20,8 @@ from sqlalchemy.orm import Session
 
 from b2cal import loop
 from b2cal.core.errors import B2calError
-from b2cal.model import schema
+from b2cal.loop import Actor
+from b2cal.model import Person, Role, schema
 from b2cal.settings import Settings, read_settings
 
 Result = TypeVar("Result")
@@ -92,6 +93,32 @@ class Desk:
     def username(self) -> str:
         """Who acts."""
         return self._username or getpass.getuser()
+
+    def operator(self, db: Session) -> Actor:
+        """Who acts, with the rights of whoever may write the home folder: those of a manager.
+
+        Until there is a manager everything is being set up. From then on who was named by `--as` or B2CAL_USER must be
+        one, and so must the account itself if somebody has a password under its name.
+
+        Raises:
+            NotFound: a name was given, and nobody is known by it.
+            NotAllowed: not a manager, or without a password.
+        """
+        someone = db.get(Person, self.username)
+        has_password = someone is not None and someone.password_hash != ""
+        if loop.managers(db) and (self._username or has_password):
+            return loop.manager(db, self.username)
+        return Actor(self.username, Role.MANAGER)
+
+    def check_operator(self) -> None:
+        """See that who acts may do what takes nobody's part, such as adding a release.
+
+        Raises:
+            NotFound: a name was given, and nobody is known by it.
+            NotAllowed: not a manager, or without a password.
+        """
+        with self.workplace.database.read() as db:
+            self.operator(db)
 
     def write(self, unit: Callable[[Session], Result]) -> Result:
         """One transaction."""

@@ -36,6 +36,7 @@ def retry(desk: Desk) -> None:
     """Try again what was given up."""
 
     def unit(db: Session) -> int:
+        desk.operator(db)
         given_up = db.scalars(select(Outbox.id).where(Outbox.given_up_at.is_not(None))).all()
         again = {"given_up_at": None, "not_before": None, "tries": 0}
         db.execute(update(Outbox).where(Outbox.id.in_(given_up)).values(again))

@@ -26,6 +26,7 @@ def add(desk: Desk, folder: Path) -> None:
 
     The same contents are the same release: to go back to an earlier one, add its folder again.
     """
+    desk.check_operator()
     with _importing(desk):
         added = releases.add(desk.workplace.database, desk.settings, folder)
     inspection = added.inspection

@@ -10,7 +10,7 @@ from werkzeug.security import generate_password_hash
 
 from b2cal import loop
 from b2cal.core.errors import B2calError
-from b2cal.loop import Act, Actor
+from b2cal.loop import Act
 from b2cal.model import Person, Role, migrate
 
 from .desk import Desk, pass_desk
@@ -61,6 +61,7 @@ def add(desk: Desk, username: str, full_name: str | None, role: str | None, pass
             f"{username!r} cannot be a login name.",
             "It begins with a letter and has up to 64 letters, digits, dots, underscores and hyphens.",
         )
+    desk.check_operator()  # before anybody types a password
     password = _asked_for() if password is None else password
     if not password:
         raise PersonRefused("The password is empty.", "Give one: `--password`, or type it when asked.")
@@ -69,7 +70,9 @@ def add(desk: Desk, username: str, full_name: str | None, role: str | None, pass
     def unit(db: Session) -> Role:
         if role == Role.EXPERT:
             _keep_a_manager(db, username)
-        return loop.let_in(db, username, hashed, _act(desk), full_name, Role(role) if role else None).role
+        return loop.let_in(
+            db, username, hashed, Act(desk.operator(db), 0), full_name, Role(role) if role else None
+        ).role
 
     holds = desk.write(unit)
     desk.done(f"{username} may log in as {holds.value}.", username=username, role=holds.value)
@@ -82,17 +85,13 @@ def remove(desk: Desk, username: str) -> None:
     """Let somebody log in no more, and end where they are logged in. What they did stays in the history."""
 
     def unit(db: Session) -> None:
+        act = Act(desk.operator(db), 0)
         loop.person_named(db, username)
         _keep_a_manager(db, username)
-        loop.shut_out(db, username, _act(desk))
+        loop.shut_out(db, username, act)
 
     desk.write(unit)
     desk.done(f"{username} may not log in any more.", username=username)
-
-
-def _act(desk: Desk) -> Act:
-    """Who may write the home folder has the rights of a manager, also before there is one."""
-    return Act(Actor(desk.username, Role.MANAGER), 0)
 
 
 def _asked_for() -> str:
