@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ from b2cal.model import (
 from b2cal.settings import Settings
 
 from .data import TOYDETECTOR, run_simulation
-from .desk import Desk, pass_desk
+from .desk import INTERRUPTED, Desk, pass_desk
 from .foreground import make_home, using
 from .processing import overview, picture
 from .supervisor import Supervisor
@@ -95,7 +95,8 @@ PROFILES = {profile.name: profile for profile in (DEMO, SMALL)}
 def demo(desk: Desk, *, profile: Profile | None, and_exit: bool, seed: int | None) -> None:
     """Run a complete calibration loop on simulated data and show it.
 
-    Exit code 1 if a type of constants is further from the truth than statistics allow (p <= 0.001).
+    Exit code 1 if a type of constants is further from the truth than statistics allow (p <= 0.001), 130 if the demo is
+    interrupted before that is known.
     """
     asked = profile
     profile, seed = _begin(desk.settings, asked, seed)
@@ -105,7 +106,7 @@ def demo(desk: Desk, *, profile: Profile | None, and_exit: bool, seed: int | Non
     desk.console.print(f"b2cal demo ({profile.name} profile, seed {seed}) in {settings.folder('')}")
     if small_by_itself:
         desk.console.print(notice, style="yellow", soft_wrap=True)
-    exit_code = 0
+    exit_code = INTERRUPTED
     try:
         with running(settings) as supervisor:
             desk.console.print(addresses(settings))
@@ -272,7 +273,7 @@ def _follow(desk: Desk, profile: Profile, supervisor: Supervisor) -> None:
     """Show the loop until it is published; after a notice the demo's manager decides what asks for a person.
 
     Raises:
-        DemoFailed: a calibration failed or asks what only a person can decide, or the processing was cancelled.
+        DemoFailed: the loop waits for what only a person can decide, or the processing was cancelled.
     """
     with Live(console=desk.console, auto_refresh=False) as live:
         while True:
@@ -281,12 +282,9 @@ def _follow(desk: Desk, profile: Profile, supervisor: Supervisor) -> None:
             live.update(Group(picture(facts), Text("\n".join(filter(None, notices)), style="yellow")), refresh=True)
             if facts["state"] == ProcessingState.PUBLISHED:
                 return
-            failed = [row for row in facts["calibrations"] if row["state"] == State.FAILED]
-            if facts["state"] == ProcessingState.CANCELLED or failed:
-                names = ", ".join(f"{row['name']}: {row['why']}" for row in failed)
+            if facts["state"] == ProcessingState.CANCELLED:
                 raise DemoFailed(
-                    f"The demo cannot end by itself. {names or 'Its processing was cancelled.'}",
-                    f"`b2cal jobs {PROCESSING} NAME` shows the first error and the folder of each job.",
+                    "The processing of the demo was cancelled.", f"Another demo: {_elsewhere(desk.settings)}"
                 )
             time.sleep(0.5)
 
@@ -295,12 +293,14 @@ def _decide(desk: Desk, profile: Profile) -> str:
     """Sign off for the demo's manager what nobody has decided in time; says what is about to happen.
 
     Raises:
-        DemoFailed: something asks for a person that was not planted to do so; nobody has decided it in time.
+        DemoFailed: something asks for a person that was not planted to do so; a verdict, and nobody has decided it in
+            time, or anything else.
     """
     planted = _planted_checks(desk.settings)
     with desk.workplace.database.read() as db:
         view = ProcessingView.of(db, PROCESSING)
         at = now(db)
+        _see_that_it_goes_on(view, at)
         asking = [
             (calibration, _bad_checks(calibration, verdict) - planted)
             for name, calibration in view.calibrations.items()
@@ -321,6 +321,28 @@ def _decide(desk: Desk, profile: Profile) -> str:
             )
         _sign_off(desk, calibration.id, calibration.version)
     return ""
+
+
+def _see_that_it_goes_on(view: ProcessingView, at: datetime) -> None:
+    """See that nothing waits for a person but verdicts.
+
+    Raises:
+        DemoFailed: the loop does not go on before somebody has decided something else.
+    """
+    if view.processing.state not in loop.GOING:
+        return
+    asking = [it for it in view.calibrations.values() if it.state is not State.REVIEW]
+    waiting = [f"{it.name}: {loop.why(view, it, at).sentence}" for it in asking if loop.asks_somebody(view, it, at)]
+    if view.processing.state is ProcessingState.COMPLETE:
+        preview = loop.publication_preview(view)
+        if preview.obstacle and not preview.unknown:
+            waiting.append(f"Its constants cannot be published: {preview.obstacle}")
+    if waiting:
+        raise DemoFailed(
+            f"The demo cannot end by itself. {' '.join(waiting)}",
+            "Decide it on the page, under Needs me, then give the command again."
+            f" `b2cal jobs {PROCESSING} NAME` shows errors and folders of jobs.",
+        )
 
 
 def _planted_checks(settings: Settings) -> set[str]:

@@ -46,6 +46,9 @@ _FILE_TROUBLE = (
 _SERVER_TROUBLE = "See that the server runs, and that `database_url` names it with the right user and password."
 
 
+INTERRUPTED = 130
+"""Exit code of a command that was interrupted before its end."""
+
 _UNLIMITED = 100_000
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from b2cal.core.errors import B2calError
 
-from .desk import Desk, trouble
+from .desk import INTERRUPTED, Desk, trouble
 
 _COMMANDS = {
     "demo": ("demo", "Run a complete calibration loop on simulated data and show it."),
@@ -80,7 +80,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except B2calError as error:
         console = Desk(None, as_json=False).errors
         console.print(str(error), style="bold red", soft_wrap=True)

@@ -5,6 +5,7 @@ from b2cal.model import job_in_words, stage_in_words
 from .actors import THE_LOOP, Actor, actor, manager
 from .advance import Progress, advance
 from .agents import AGENT, agent_at_work
+from .asking import asks_somebody
 from .buttons import Button, buttons, processing_buttons
 from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, brought_by_hand, fitting_tags
 from .calendar import spoken_days
@@ -100,6 +101,7 @@ __all__ = [
     "advance_processing",
     "agent_at_work",
     "asks_for_inputs",
+    "asks_somebody",
     "asks_to_be_submitted",
     "begin_standing_veto",
     "brought_by_hand",

@@ -1,6 +1,9 @@
 import json
 import os
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -18,9 +21,11 @@ from b2cal.cli.desk import Desk
 from b2cal.cli.foreground import CannotUseHome
 from b2cal.cli.main import group
 from b2cal.cli.ports import PortInUse
-from b2cal.model import Calibration, Grade, Person, Role, State, Verdict, now
+from b2cal.loop import open_workplace
+from b2cal.model import Calibration, Grade, Person, Processing, ProcessingState, Role, State, Verdict, now
 from b2cal.settings import AirflowSettings, Settings
 from tests import factories
+from tests.small_loop import free_ports, wait_for
 
 
 @pytest.mark.parametrize("begun_before", [False, True])
@@ -147,6 +152,59 @@ def test_the_demos_manager_signs_off_nothing_that_was_not_planted(
     assert state(desk) is State.REVIEW
 
 
+def a_window_that_is_over(db: Session, it: Calibration) -> None:
+    it.state, it.problem = State.OPEN, "Not submitted: tracker must change something."
+    it.window_ends_at = now(db) - timedelta(hours=1)
+
+
+def a_failure(db: Session, it: Calibration) -> None:
+    it.state, it.problem = State.FAILED, "No space left on device"
+
+
+def inputs_that_do_not_come(db: Session, it: Calibration) -> None:
+    long_ago = now(db) - timedelta(days=30)
+    submission = factories.submission(db, it)
+    it.state, it.submission, it.incomplete_since, it.window_ends_at = State.SUBMITTED, submission, long_ago, long_ago
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (a_window_that_is_over, "Time offsets: Not submitted: tracker must change something."),
+        (a_failure, "Time offsets: Failed: No space left on device."),
+        (inputs_that_do_not_come, "Time offsets: No file of its inputs has arrived"),
+    ],
+)
+def test_whatever_else_asks_for_a_person_is_told_with_its_reason(
+    asking: Callable[..., Desk], change: Callable[[Session, Calibration], None], says: str
+) -> None:
+    desk = asking("step")
+    desk.write(lambda db: change(db, db.scalars(select(Calibration)).one()))
+    with pytest.raises(DemoFailed) as told:
+        demo._decide(desk, demo.SMALL)
+    assert str(told.value).startswith(f"The demo cannot end by itself. {says}")
+    assert "give the command again" in told.value.hint
+
+
+def test_an_open_window_and_a_processing_that_is_over_ask_nobody(asking: Callable[..., Desk]) -> None:
+    desk = asking("step")
+
+    def opened(db: Session) -> None:
+        it = db.scalars(select(Calibration)).one()
+        a_window_that_is_over(db, it)
+        it.window_ends_at = now(db) + timedelta(hours=1)
+
+    desk.write(opened)
+    assert demo._decide(desk, demo.SMALL) == ""
+
+    def cancelled(db: Session) -> None:
+        a_window_that_is_over(db, db.scalars(select(Calibration)).one())
+        db.scalars(select(Processing)).one().state = ProcessingState.CANCELLED
+
+    desk.write(cancelled)
+    assert demo._decide(desk, demo.SMALL) == ""
+
+
 @pytest.mark.processes
 def test_constants_that_are_far_from_the_truth_are_shown_and_make_the_exit_code_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -163,3 +221,47 @@ def test_constants_that_are_far_from_the_truth_are_shown_and_make_the_exit_code_
     assert all(row["p"] <= 0.001 for row in rows)
     shown = capsys.readouterr().out
     assert all(row["payload"] in shown for row in rows)
+
+
+def interrupted(home: Path, said: Path, moment: Callable[[], bool]) -> int:
+    """The exit code of a demo that gets Ctrl-C at this moment."""
+    site, airflow = free_ports(2)
+    ports = {"B2CAL_SITE__PORT": str(site), "B2CAL_AIRFLOW__PORT": str(airflow)}
+    environment = {**os.environ, **ports, "B2CAL_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "b2cal", "demo", "--small"]
+    with open(said, "wb") as output:
+        running = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    try:
+        wait_for("the moment", moment, 120)
+    finally:
+        running.send_signal(signal.SIGINT)
+        exit_code = running.wait(timeout=60)
+    assert said.read_text().rstrip().endswith("Stopped; the same command goes on from here.")
+    return exit_code
+
+
+@pytest.mark.processes
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_a_demo_that_is_interrupted_before_its_end_says_so_by_its_exit_code(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert interrupted(home, tmp_path / "said", (home / "run" / "up.json").exists) == 130
+
+
+@pytest.mark.processes
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_ctrl_c_after_the_result_leaves_the_exit_code_of_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the nominal constants: they are far from the truth."""
+    home, said = tmp_path / "home", tmp_path / "said"
+    monkeypatch.setenv("B2CAL_HOME", str(home))
+    demo._begin(Settings(), demo.SMALL, seed=1)
+    workplace = open_workplace(Settings())
+    demo.prepare(workplace, demo.SMALL, seed=1)
+
+    def published(db: Session) -> None:
+        db.scalars(select(Processing)).one().state = ProcessingState.PUBLISHED
+
+    workplace.database.write(published)
+    workplace.database.dispose()
+    assert interrupted(home, said, lambda: "stays up until Ctrl-C" in said.read_text()) == 1

@@ -67,7 +67,7 @@ def test_after_ctrl_c_in_the_middle_the_same_command_goes_on_to_the_same_constan
         running.send_signal(signal.SIGINT)
         exit_code = running.wait(timeout=60)
     said = (tmp_path / "first").read_text()
-    assert exit_code == 0, said
+    assert exit_code == 130, said
     assert said.rstrip().endswith("Stopped; the same command goes on from here.")
     assert not (tmp_path / "home" / "result.json").exists()
 

@@ -87,11 +87,7 @@ def _tasks(
 
 def n_to_decide(view: loop.ProcessingView, at: datetime) -> int:
     """How many calibrations of a processing do not go on before somebody decides, whoever that is."""
-    nobody_absent: AbstractSet[str] = frozenset()
-    tasks = [
-        _task_of_manager(view, it, nobody_absent, at) or _task_of_expert(it, at) for it in view.calibrations.values()
-    ]
-    return sum(task not in (None, Task.SUBMIT) for task in tasks)
+    return sum(loop.asks_somebody(view, it, at) for it in view.calibrations.values())
 
 
 def _concerned(db: Session, username: str, *, is_manager: bool) -> list[int]:
