@@ -15,6 +15,7 @@ from .graph import write_graph
 from .inputs import inputs_of, lacks_selection, productions, selection_by_default
 from .jobs import Jobs, NextTry, StageJobs, by_attempt, next_try, stages_of, together, tried_again_at
 from .named import managers, person_named, release_named, without_password
+from .obstacles import in_the_way, in_the_way_of_processing, nothing_changes
 from .outages import SIGN_EVERY, site_is_there, site_seen_at
 from .people import let_in, shut_out
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release, take_over
@@ -119,6 +120,8 @@ __all__ = [
     "fitting_tags",
     "go_on",
     "hold",
+    "in_the_way",
+    "in_the_way_of_processing",
     "inputs_asked_at",
     "inputs_of",
     "job_in_words",
@@ -131,6 +134,7 @@ __all__ = [
     "managers",
     "name_deputy",
     "next_try",
+    "nothing_changes",
     "open_workplace",
     "person_named",
     "processing_buttons",

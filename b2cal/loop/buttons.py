@@ -7,8 +7,9 @@ from sqlalchemy.orm import Session
 
 from b2cal.model import Calibration, Person, Processing, Role
 
-from .actors import actor
+from .actors import Actor, actor
 from .errors import NotAllowed
+from .obstacles import processing_obstacle
 from .rules import GOING, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Verb
 from .view import Freshness, ProcessingView
 
@@ -41,17 +42,15 @@ def buttons(db: Session, calibration: Calibration, username: str) -> Sequence[Bu
 
 
 def processing_buttons(db: Session, processing: Processing, username: str) -> Sequence[Button]:
-    """The same for a processing; hold and release exclude each other, and nobody takes over what is theirs."""
+    """The same for a processing, which is reopened only by what happens in it."""
     someone = db.get(Person, username)
     if someone is None or someone.role is not Role.MANAGER:
         return ()
-    senseless = {ProcessingVerb.REOPEN, ProcessingVerb.HOLD if processing.held else ProcessingVerb.RELEASE}
-    if processing.manager == username:
-        senseless.add(ProcessingVerb.TAKE_OVER)
+    by = Actor(username, Role.MANAGER)
     return [
         Button(rule.verb, rule.label, rule.reason is Reason.NEEDED)
         for rule in PROCESSING_RULES
-        if processing.state in rule.at and Role.MANAGER in rule.who and rule.verb not in senseless
+        if rule.verb is not ProcessingVerb.REOPEN and processing_obstacle(processing, rule.verb, by) is None
     ]
 
 

@@ -178,40 +178,21 @@ def activate(db: Session, processing_id: int, act: Act) -> Processing:
 
 
 def hold(db: Session, processing_id: int, act: Act) -> None:
-    """Jobs drain, nothing new starts.
-
-    Raises:
-        Conflict: besides those of `transition`: it is held already.
-    """
-    processing = processing_transition(db, processing_id, ProcessingVerb.HOLD, act)
-    if processing.held:
-        raise Conflict(f"{processing.name} is held already.", hint="Release it when it may go on.")
-    processing.held = True
+    """Jobs drain, nothing new starts."""
+    processing_transition(db, processing_id, ProcessingVerb.HOLD, act).held = True
 
 
 def take_over(db: Session, processing_id: int, act: Act) -> None:
-    """Whoever asks becomes the manager of this processing: what it asks of its manager is asked of that person.
-
-    Raises:
-        Conflict: besides those of `transition`: it is theirs already.
-    """
+    """Whoever asks becomes the manager of this processing: what it asks of its manager is asked of that person."""
     before = db.get(Processing, processing_id)
     change = [before.manager, act.by.username] if before is not None else []
     processing = processing_transition(db, processing_id, ProcessingVerb.TAKE_OVER, act, manager=change)
-    if processing.manager == act.by.username:
-        raise Conflict(f"{processing.name} is yours already.", hint="Nothing is to be done.")
     processing.manager = act.by.username
 
 
 def release(db: Session, processing_id: int, act: Act) -> None:
-    """End a hold: everything that became due meanwhile is done.
-
-    Raises:
-        Conflict: besides those of `transition`: it is not held.
-    """
+    """End a hold: everything that became due meanwhile is done."""
     processing = processing_transition(db, processing_id, ProcessingVerb.RELEASE, act)
-    if not processing.held:
-        raise Conflict(f"{processing.name} is not held.", hint="It goes on by itself: nothing is to be done.")
     processing.held = False
     # While it was held nothing could start: what waits for inputs is counted anew.
     waiting = update(Calibration).where(Calibration.processing_id == processing_id)

@@ -1,7 +1,6 @@
 """The one place that changes a state: guard, new state, decision, signals, outbox."""
 
 from collections.abc import Iterator
-from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,13 +11,14 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from b2cal.core.checksums import digest
-from b2cal.model import Calibration, Decision, Kind, Outbox, Processing, ProcessingState, Role, State, now
+from b2cal.model import Calibration, Decision, Outbox, Processing, ProcessingState, State, now
 
 from .actors import Actor
-from .errors import Conflict, InvalidChoice, NotAllowed, NotFound, Repeated
+from .errors import Conflict, InvalidChoice, NotFound, Repeated
 from .evidence import evidence
+from .obstacles import as_it_stands, obstacle, processing_obstacle
 from .order import Place, all_after, directly_before
-from .rules import FINISHED, GOING, ProcessingVerb, Reason, Rule, Verb, processing_rule, rule_at, rules_for
+from .rules import FINISHED, ProcessingRule, ProcessingVerb, Reason, Rule, Verb, processing_rule, rule_at
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def transition(db: Session, calibration_id: int, verb: Verb, act: Act, to: State
         .values({} if after is before else {"since": at, "incomplete_since": None})
     )
     if changed.rowcount != 1:  # type: ignore[attr-defined]
-        raise _conflict(db, calibration, verb)
+        raise as_it_stands(db, calibration, verb)
     db.add(decision)
     db.flush()
     db.refresh(calibration)
@@ -99,7 +99,7 @@ def refuse_early(db: Session, calibration_id: int, verb: Verb, act: Act) -> Cali
     """
     calibration, _ = _guarded(db, calibration_id, verb, act)
     if calibration.version != act.seen:
-        raise _conflict(db, calibration, verb)
+        raise as_it_stands(db, calibration, verb)
     return calibration
 
 
@@ -135,16 +135,11 @@ def processing_transition(
     processing = db.get(Processing, processing_id, populate_existing=True)
     if processing is None:
         raise NotFound(f"There is no processing number {processing_id}.", hint="It may belong to another database.")
+    refusal = processing_obstacle(processing, verb, act.by)
+    if refusal is not None:
+        raise refusal
     rule = processing_rule(verb)
-    if processing.state not in rule.at:
-        raise Conflict(
-            f"{processing.name} is {processing.state.value}: {rule.label.lower()} is not possible.",
-            hint="Look at the processing again.",
-        )
-    if act.by.role not in rule.who:
-        raise NotAllowed(f"{rule.label} is not for you.", hint=f"It is for: {_listed(rule.who)}.")
-    if rule.reason is Reason.NEEDED and not act.reason.strip():
-        raise InvalidChoice(f"{rule.label} needs a reason.", hint="Say in a few words why; it is kept.")
+    _refuse_without_reason(rule, act)
     before, after = processing.state, rule.to or processing.state
     changed = db.execute(
         update(Processing)
@@ -199,29 +194,18 @@ def effect(db: Session, key: str, kind: str, about: str, body: dict[str, Any]) -
 
 
 def _checked(db: Session, calibration: Calibration, verb: Verb, act: Act) -> Rule:
-    processing = calibration.processing
-    if processing.state not in GOING:
-        raise Conflict(
-            f"{processing.name} is {processing.state.value}: nothing in it can be changed.",
-            hint="A published tag is corrected for later runs, or in a new tag.",
-        )
+    refusal = obstacle(db, calibration, verb, act.by.role)
+    if refusal is not None:
+        raise refusal
     rule = rule_at(verb, calibration.state)
-    if rule is None:
-        raise _conflict(db, calibration, verb)
-    if calibration.kind not in rule.kinds:
-        raise Conflict(
-            f"{calibration.name} is of the kind {calibration.kind.value}: {rule.label.lower()} has no meaning for it.",
-            hint=f"It is for the kinds: {_listed(rule.kinds)}.",
-        )
-    if act.by.role not in rule.who:
-        raise NotAllowed(
-            f"The {act.by.role.value} may not {rule.label.lower()} while {calibration.name} is"
-            f" {calibration.state.word}.",
-            hint=f"It is for: {_listed(rule.who)}.",
-        )
+    assert rule is not None, "where no rule holds, there is an obstacle"
+    _refuse_without_reason(rule, act)
+    return rule
+
+
+def _refuse_without_reason(rule: Rule | ProcessingRule, act: Act) -> None:
     if rule.reason is Reason.NEEDED and not act.reason.strip():
         raise InvalidChoice(f"{rule.label} needs a reason.", hint="Say in a few words why; it is kept.")
-    return rule
 
 
 def _target(rule: Rule, state: State, to: State | None) -> State:
@@ -231,22 +215,6 @@ def _target(rule: Rule, state: State, to: State | None) -> State:
     if target not in rule.to:
         raise ValueError(f"{rule.verb} does not lead to {target}")
     return target
-
-
-def _conflict(db: Session, calibration: Calibration, verb: Verb) -> Conflict:
-    latest = db.scalar(
-        select(Decision).where(Decision.calibration_id == calibration.id).order_by(Decision.id.desc()).limit(1)
-    )
-    done = (
-        f"; the last that happened: {latest.verb.replace('_', ' ')} by {latest.actor} at {latest.at:%H:%M:%S} UTC"
-        if latest
-        else ""
-    )
-    states = sorted({state.word for rule in rules_for(verb) for state in rule.at})
-    return Conflict(
-        f"{calibration.name} is {calibration.state.word} now{done}.",
-        hint=f'"{rules_for(verb)[0].label}" is possible while it is {" or ".join(states)}. Look at it again.',
-    )
 
 
 def _wake_those_after(db: Session, calibration: Calibration) -> None:
@@ -269,7 +237,3 @@ def _begin_new_pass(db: Session, calibration: Calibration, act: Act) -> None:
     if processing.state is ProcessingState.COMPLETE:
         reopened = Act(act.by, processing.version, f"{calibration.name} was reopened")
         processing_transition(db, processing.id, ProcessingVerb.REOPEN, reopened)
-
-
-def _listed(names: AbstractSet[Role] | AbstractSet[Kind]) -> str:
-    return ", ".join(sorted(names))

@@ -22,6 +22,7 @@ from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig
 from .inputs import inputs_of, lacks_selection, selection_by_default
 from .named import person_named
+from .obstacles import nothing_to_keep
 from .outages import give_back, site_awaited_since
 from .rules import Verb
 from .transition import Act, Transition, raise_signals, refuse_early, transition
@@ -180,14 +181,9 @@ def keep(db: Session, calibration_id: int, act: Act) -> None:
     """
     with transition(db, calibration_id, Verb.KEEP, act) as it:
         view, name = ProcessingView(db, it.calibration.processing_id), it.calibration.name
-        standing = view.standing(name)
-        if standing.freshness is Freshness.FRESH:
-            raise Conflict(f"{name} is fresh: nothing that it read has changed.", hint="Nothing is to be done.")
-        if standing.freshness is Freshness.IN_DOUBT:
-            raise Conflict(
-                f"{name} is in doubt: {standing.because} is being done again.",
-                hint="Wait until that has ended; keep it then, if it is stale.",
-            )
+        refusal = nothing_to_keep(view, name)
+        if refusal is not None:
+            raise refusal
         it.calibration.kept_reads = view.reads_digest(name)
         raise_signals(db, it.calibration.processing_id)
 

@@ -123,9 +123,24 @@ def extend_all(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> 
             loop.extend(db, it.id, hours, Act(act.by, it.version, act.reason, key))
 
 
-def can_veto_subsystem(view: loop.ProcessingView) -> bool:
-    """Whether there is one, and nothing is over yet."""
-    return view.processing.state in loop.GOING and bool(loop.subsystems(view))
+def in_the_way_of_many(db: Session, view: loop.ProcessingView, verb: str, username: str) -> B2calError | None:
+    """Why this person cannot extend or veto several calibrations at once; None where nothing is in the way."""
+    try:
+        loop.manager(db, username)
+    except loop.NotAllowed as refusal:
+        return refusal
+    over = loop.nothing_changes(view.processing)
+    if over is not None:
+        return over
+    name = view.processing.name
+    if verb == EXTEND_ALL and not any(it.state is State.OPEN for it in view.calibrations.values()):
+        return loop.Conflict(f"No calibration of {name} is open.", hint="Only what is open has a window to extend.")
+    if verb == VETO_SUBSYSTEM and not loop.subsystems(view):
+        return loop.Conflict(
+            f"{name} has no subsystem that could be vetoed: its scripts name none, or all of them are vetoed.",
+            hint="Veto calibrations one by one, on their pages.",
+        )
+    return None
 
 
 def veto_subsystem(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> None:

@@ -51,7 +51,7 @@ def test_a_refusal_ends_with_1_and_is_told_beside_the_output_with_what_to_do(
     assert told.out == ""
     said, to_do = told.err.splitlines()
     assert said == "A is open now."
-    assert to_do.startswith('"Reject" is possible while it is failed or in review or signed off.')
+    assert to_do.startswith('"Reject" is possible while it is in review, signed off, failed.')
 
 
 def test_without_a_database_the_command_says_how_to_make_one(

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from b2cal.model import Calibration, Database, Decision, Processing, ProcessingKind, State
+from b2cal.model import Calibration, Database, Decision, Definition, Processing, ProcessingKind, State
 
 from .conftest import Browser
 
@@ -289,3 +290,49 @@ def test_an_expert_names_a_deputy_for_whom_it_then_waits_too_and_takes_her_away_
     expert.post(f"/calibrations/{it.id}/do/name_deputy", seen=str(now.version), deputy="")
     assert find("x-t relation").deputy is None
     assert "x-t relation" not in muon.get("/").text
+
+
+def test_what_cannot_be_done_says_what_is_in_the_way_and_has_no_form(
+    expert: Browser, manager: Browser, find: Find
+) -> None:
+    xt = find("x-t relation").id
+    for browser, address, said in (
+        (expert, f"/calibrations/{xt}/do/veto", "The expert may not veto."),
+        (expert, f"/calibrations/{xt}/do/lift", "It is for: manager."),
+        (manager, f"/calibrations/{xt}/do/extend", "&#34;Extend&#34; is possible while it is open."),
+        (manager, f"/calibrations/{xt}/do/lift", "&#34;Lift the veto&#34; is possible while it is vetoed."),
+        (manager, "/processings/bucket23/do/release", "bucket23 is not held."),
+        (manager, "/processings/bucket23/do/activate", "&#34;Activate&#34; is possible while it is planned."),
+        (manager, "/processings/bucket22/do/veto", "bucket22 is published: nothing in it can be changed."),
+        (manager, "/processings/bucket22/do/extend", "A published tag is corrected for later runs"),
+    ):
+        page = browser.get(address).text
+        assert "Not possible:" in page, address
+        assert said in page, address
+        assert '<form class="panel"' not in page, address
+        assert "Put in doubt by it" not in page, address
+
+
+def test_in_a_published_processing_it_is_the_processing_that_is_in_the_way(expert: Browser, database: Database) -> None:
+    with database.read() as db:
+        signed_off = select(Calibration.id).join(Processing).where(Processing.name == "bucket22")
+        number = db.scalars(
+            signed_off.where(Calibration.expert == "tracking", Calibration.state == "signed_off")
+        ).first()
+    page = expert.get(f"/calibrations/{number}/do/reject").text
+    assert "Not possible: bucket22 is published: nothing in it can be changed." in page
+    assert "Put in doubt by it" not in page
+    assert '<form class="panel"' not in page
+
+
+def test_a_subsystem_is_vetoed_only_where_one_is_named(manager: Browser, database: Database) -> None:
+    def unnamed(db: Session) -> None:
+        for definition in db.scalars(select(Definition)):
+            definition.settings = {**definition.settings, "subsystem": None}
+
+    assert "/do/veto" in manager.get("/processings/bucket23").text
+    database.write(unnamed)
+    assert "/do/veto" not in manager.get("/processings/bucket23").text
+    page = manager.get("/processings/bucket23/do/veto").text
+    assert "bucket23 has no subsystem that could be vetoed" in page
+    assert '<form class="panel"' not in page

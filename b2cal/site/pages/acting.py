@@ -117,16 +117,18 @@ def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
     it = calibration_of(db, number)
     view = loop.ProcessingView(db, it.processing_id)
     buttons = {button.verb: button for button in loop.buttons(db, it, visitor().username)}
+    obstacle = loop.in_the_way(db, it, verb, visitor().username)
     page = render_template(
         "act.html",
         it=it,
         verb=verb,
         label=next(rule.label for rule in loop.RULES if rule.verb is verb),
         wording=acts.WORDING[verb],
-        button=buttons.get(verb),
+        obstacle=obstacle,
+        needs_reason=verb in buttons and buttons[verb].needs_reason,
         others=list(buttons.values()),
         why=loop.why(view, it, at()),
-        consequences=loop.consequences(view, it.name) if verb in acts.CONSEQUENCES else [],
+        consequences=loop.consequences(view, it.name) if verb in acts.CONSEQUENCES and not obstacle else [],
         waiting=[other.name for other in view.after(it.name) if other.state == "submitted"],
         people=db.scalars(select(Person).order_by(Person.full_name)).all()
         if verb in (Verb.NAME_DEPUTY, Verb.REASSIGN)
@@ -146,6 +148,11 @@ def _processing_form(name: str, verb: str, error: B2calError | None = None) -> A
     view = loop.ProcessingView.of(db, name)
     it, vetoes = view.processing, verb == acts.VETO_SUBSYSTEM
     buttons = {button.verb.value: button for button in loop.processing_buttons(db, it, visitor().username)}
+    obstacle = (
+        acts.in_the_way_of_many(db, view, verb, visitor().username)
+        if verb in _OF_MANY
+        else loop.in_the_way_of_processing(db, it, ProcessingVerb(verb), visitor().username)
+    )
     wording = _processing_wording(verb)
     page = render_template(
         "act_processing.html",
@@ -156,7 +163,7 @@ def _processing_form(name: str, verb: str, error: B2calError | None = None) -> A
         n_finished=sum(one.state in loop.FINISHED for one in view.calibrations.values()),
         n_calibrations=len(view.calibrations),
         jobs=loop.together(it.jobs for it in loop.stages_of(db, [attempt.id for attempt in view.attempts.values()])),
-        possible=verb in buttons or verb == acts.EXTEND_ALL or (vetoes and acts.can_veto_subsystem(view)),
+        obstacle=obstacle,
         once=new_token(),
         needs_reason=vetoes or (verb in buttons and buttons[verb].needs_reason),
         subsystems=loop.subsystems(view) if vetoes else [],

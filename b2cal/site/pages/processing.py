@@ -39,7 +39,7 @@ def page(name: str) -> str | tuple[str, int]:
         buttons=loop.processing_buttons(db, view.processing, me.username),
         held=last_of(db, view.processing, loop.ProcessingVerb.HOLD),
         ended=last_of(db, view.processing, loop.ProcessingVerb.CANCEL),
-        may_veto=me.is_manager and acts.can_veto_subsystem(view),
+        may_veto=acts.in_the_way_of_many(db, view, acts.VETO_SUBSYSTEM, me.username) is None,
         names=full_names(db),
     )
 
