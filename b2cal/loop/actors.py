@@ -42,7 +42,7 @@ def actor(db: Session, username: str, calibration: Calibration) -> Actor:
 
 
 def manager(db: Session, username: str) -> Actor:
-    """The same towards a whole processing.
+    """The same towards what only managers decide: processings, global tags, standing vetoes.
 
     Raises:
         NotFound: nobody is known by that name.
@@ -50,5 +50,5 @@ def manager(db: Session, username: str) -> Actor:
     """
     someone = acting(db, username)
     if someone.role is not Role.MANAGER:
-        raise NotAllowed(f"{someone.full_name} is not a manager.", hint="Ask a manager of the processing.")
+        raise NotAllowed(f"{someone.full_name} is not a manager.", hint="Ask a manager.")
     return Actor(username, Role.MANAGER)

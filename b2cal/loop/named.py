@@ -1,5 +1,7 @@
 """Find what people call by name; who is not found is told what there is."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -19,18 +21,23 @@ def person_named(db: Session, username: str) -> Person:
     """
     found = db.get(Person, username)
     if found is None:
-        raise NotFound(f"Nobody is known as {username}.", hint=f"{_others(db)} `b2cal person add` adds people.")
+        known = _listed(db.scalars(select(Person.username).order_by(Person.username).limit(_NAMED + 1)).all())
+        raise NotFound(
+            f"Nobody is known as {username}.", hint=f"`b2cal person add` adds people; known: {known or 'nobody yet'}."
+        )
     return found
 
 
 def acting(db: Session, username: str) -> Person:
-    """The same for somebody who wants to do something.
+    """The person who wants to do something; a refusal says how to act as somebody else.
 
     Raises:
         NotFound: nobody has that name.
         NotAllowed: who has it was removed, or never got a password.
     """
-    someone = person_named(db, username)
+    someone = db.get(Person, username)
+    if someone is None:
+        raise NotFound(f"Nobody is known as {username}.", hint=f"{_others(db)} `b2cal person add` adds people.")
     if not someone.password_hash:
         raise NotAllowed(
             f"{someone.full_name} has no password, and so may not act.",
@@ -45,8 +52,11 @@ def _others(db: Session) -> str:
     known = db.scalars(able.limit(_NAMED + 1)).all()
     if not known:
         return "Nobody may act yet."
-    listed = ", ".join(known[:_NAMED]) + (", ..." if len(known) > _NAMED else "")
-    return f"To act as somebody else: `b2cal --as {known[0]} ...`; known: {listed}."
+    return f"To act as somebody else: `b2cal --as {known[0]} ...`; known: {_listed(known)}."
+
+
+def _listed(usernames: Sequence[str]) -> str:
+    return ", ".join(usernames[:_NAMED]) + (", ..." if len(usernames) > _NAMED else "")
 
 
 def without_password(db: Session) -> set[str]:

@@ -31,6 +31,24 @@ def test_nobody_can_be_shut_out_who_is_not_known(tmp_path: Path) -> None:
     assert world.decisions() == []
 
 
+@pytest.mark.parametrize("verb", ["reassign", "name_deputy"])
+def test_the_advice_to_act_as_somebody_else_is_only_for_who_acts(world: World, verb: str) -> None:
+    with pytest.raises(loop.NotFound, match="Nobody is known as ghost") as named:
+        world.do(verb, "A", "ghost")
+    assert "--as" not in named.value.hint
+    assert "known: " in named.value.hint
+    with pytest.raises(loop.NotFound, match="Nobody is known as ghost") as acting, world.database.read() as db:
+        loop.manager(db, "ghost")
+    assert "b2cal --as" in acting.value.hint
+
+
+def test_who_is_no_manager_is_sent_to_one_whatever_it_is_about(world: World) -> None:
+    world.database.write(lambda db: loop.let_in(db, "tracking", "hash", Act(MANAGER, 0)))
+    with pytest.raises(loop.NotAllowed, match="is not a manager") as refused, world.database.read() as db:
+        loop.manager(db, "tracking")
+    assert refused.value.hint == "Ask a manager."
+
+
 def test_who_planned_a_processing_is_kept(world: World) -> None:
     planned, activated = world.decisions()[:2]
     assert (planned.actor, planned.role, planned.verb, planned.to_state) == (
