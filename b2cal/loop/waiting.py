@@ -126,6 +126,8 @@ def always_asks(processing: Processing, calibration: Calibration, attempt: Attem
 
 def why(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
     """What this calibration waits for, in one sentence."""
+    if view.processing.state not in GOING:
+        return _when_over(view, calibration, at)
     standing = view.standing(calibration.name)
     if standing.freshness is Freshness.STALE and calibration.state is State.SIGNED_OFF:
         return Why(
@@ -137,8 +139,6 @@ def why(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
             f" {calibration.expert} replaces it again, restarts or rejects it.",
             standing.because,
         )
-    if view.processing.state not in GOING and calibration.state not in FINISHED:
-        return Why(f"{view.processing.name} is {view.processing.state.value}.")
     sentence = _SENTENCES[calibration.state](view, calibration, at)
     if view.processing.held and calibration.state not in FINISHED:
         return _held(view, calibration, sentence)
@@ -147,6 +147,13 @@ def why(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
         says = "Waits until it is known whether what it has read holds." if waits else sentence.sentence
         return Why(f"{says} In doubt: {standing.because} is being done again.", standing.because)
     return sentence
+
+
+def _when_over(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
+    """Nothing is done again any more, so nothing is in doubt or asked of anybody."""
+    if calibration.state in FINISHED:
+        return _finished(view, calibration, at)
+    return Why(f"{view.processing.name} is {view.processing.state.value}.")
 
 
 def _when_due(view: ProcessingView) -> str:

@@ -56,6 +56,20 @@ def test_in_doubt_what_is_green_is_not_said_to_be_signed_off_now(world: World) -
     assert world.advance("B").state == "review"
 
 
+def test_in_a_cancelled_processing_nothing_is_in_doubt_and_nothing_is_corrected(world: World) -> None:
+    for name in "AB":
+        world.do("submit", name)
+        world.finish(name, 1)
+    world.do("reject", "A", reason="too few hits")
+    assert "In doubt: A is being done again." in why(world, "B")
+    world.do_to_processing(loop.ProcessingVerb.CANCEL)
+    assert "In doubt" not in why(world, "B")
+    assert why(world, "A") == "bucket1 is cancelled."
+    with pytest.raises(loop.Conflict, match="bucket1 is cancelled: nothing in it can be changed") as refused:
+        world.do("restart", "B", reason="again")
+    assert refused.value.hint == "Nothing of it is published: calibrate its runs in another processing."
+
+
 def test_the_rejected_one_is_open_for_its_expert_with_a_new_window(reopened: World) -> None:
     assert why(reopened) == (
         "Rejected by manager: too few hits."
