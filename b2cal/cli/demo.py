@@ -275,17 +275,19 @@ def _follow(desk: Desk, profile: Profile, supervisor: Supervisor) -> None:
     Raises:
         DemoFailed: the loop waits for what only a person can decide, or the processing was cancelled.
     """
+    notice = ""
     with Live(console=desk.console, auto_refresh=False) as live:
         while True:
             facts = overview(desk, PROCESSING)
-            notices = [*troubles(supervisor.status), _decide(desk, profile)]
-            live.update(Group(picture(facts), Text("\n".join(filter(None, notices)), style="yellow")), refresh=True)
+            notices = filter(None, [*troubles(supervisor.status), notice])
+            live.update(Group(picture(facts), Text("\n".join(notices), style="yellow")), refresh=True)
             if facts["state"] == ProcessingState.PUBLISHED:
                 return
             if facts["state"] == ProcessingState.CANCELLED:
                 raise DemoFailed(
                     "The processing of the demo was cancelled.", f"Another demo: {_elsewhere(desk.settings)}"
                 )
+            notice = _decide(desk, profile)
             time.sleep(0.5)
 
 
