@@ -204,13 +204,17 @@ def extend(desk: Desk, *, processing: str, name: str, reason: str, hours: float)
 @click.argument("name", required=False)
 @pass_desk
 def why(desk: Desk, processing: str, name: str | None) -> None:
-    """Say in one sentence each what the calibrations of PROCESSING wait for."""
+    """Say in one sentence each what the calibrations of PROCESSING wait for, and once it is complete, what it does."""
     with desk.workplace.database.read() as db:
         view = ProcessingView.of(db, processing)
         chosen = [view.calibration(name)] if name else list(view.calibrations.values())
-        facts = [
+        facts: list[dict[str, str | None]] = [
             {"calibration": c.name, "state": c.state.value, "why": loop.why(view, c, now(db)).sentence} for c in chosen
         ]
         words = [loop.state_in_words(c.state, view.processing.state) for c in chosen]
-    rows = [(fact["calibration"], word, fact["why"]) for fact, word in zip(facts, words, strict=True)]
+        as_a_whole = "" if name else loop.why_unpublished(view)
+        if as_a_whole:
+            facts.append({"calibration": None, "state": view.processing.state.value, "why": as_a_whole})
+            words.append(view.processing.state.value)
+    rows = [(fact["calibration"] or processing, word, fact["why"]) for fact, word in zip(facts, words, strict=True)]
     desk.show(facts, lambda: desk.table(processing, ("Calibration", "State", "Why"), rows))

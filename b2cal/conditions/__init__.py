@@ -5,7 +5,18 @@ from .entries import Entry, clipped, coverage_problems, effective
 from .local_database import InvalidLocalDatabase, parse_database, read_local_database, unpacked
 from .publication import Change, PublicationRefused, fixed_for, preview, publish
 from .store import PayloadChanged, PayloadStore, StoredFile
-from .tags import TagRefused, UnknownTag, create_tag, set_tag_state, state_change, store_payload, tag_entries, tag_named
+from .tags import (
+    TagRefused,
+    UnknownTag,
+    create_tag,
+    set_tag_state,
+    state_change,
+    store_payload,
+    tag_entries,
+    tag_named,
+    takes_payloads,
+    way_on,
+)
 from .unpacking import DATABASE
 
 __all__ = [
@@ -35,5 +46,7 @@ __all__ = [
     "store_payload",
     "tag_entries",
     "tag_named",
+    "takes_payloads",
     "unpacked",
+    "way_on",
 ]

@@ -17,7 +17,7 @@ from b2cal.core.iov import OPEN, IoV, gaps, overlaps
 from b2cal.model import GlobalTag, TagIov, TagState
 
 from .entries import Entry, by_name, clipped, effective, joined
-from .tags import locked, tag_entries
+from .tags import locked, tag_entries, takes_payloads, way_on
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def publish(db: Session, tag_id: int, new: Iterable[Entry]) -> list[Change]:
     if forbidden:
         raise PublicationRefused(
             f"Nothing was published to {tag.name}: " + " ".join(forbidden),
-            hint="Publish for later runs only, or into a new tag.",
+            hint=way_on(tag),
         )
     for change in changes:
         _carry_out(db, tag_id, change)
@@ -198,7 +198,7 @@ def _inner_gaps(entries: Sequence[Entry]) -> list[IoV]:
 def _forbidden(
     tag: GlobalTag, name: str, twice: Sequence[IoV], clashes: Sequence[IoV], too_early: Sequence[IoV]
 ) -> str:
-    if tag.state not in (TagState.OPEN, TagState.RUNNING):
+    if not takes_payloads(tag):
         return f"{tag.name} is {tag.state}; only tags that are open or running take {name}."
     if twice:
         return f"{name} is to be published more than once for {_listed(twice)}."

@@ -70,6 +70,20 @@ def tag_named(db: Session, name: str) -> GlobalTag:
     return tag
 
 
+def takes_payloads(tag: GlobalTag) -> bool:
+    """Whether anything can be published into a tag in its state."""
+    return tag.state in _PUBLISHING
+
+
+def way_on(tag: GlobalTag) -> str:
+    """What helps whoever was refused by a tag as it stands."""
+    if takes_payloads(tag):
+        return "Publish for later runs only, or into a new tag."
+    if TagState.OPEN in MAY_BECOME[tag.state]:
+        return f"Open it again with `b2cal tag set-state {tag.name} open`."
+    return f"That is final. Go on with a copy, which is open: `b2cal tag copy {tag.name} NEW`."
+
+
 def state_change(tag: GlobalTag, state: TagState) -> str:
     """What another state means for a tag, for whoever is about to change it; empty if the tag is in it already.
 

@@ -19,7 +19,14 @@ from .obstacles import in_the_way, in_the_way_of_processing, nothing_changes
 from .outages import SIGN_EVERY, site_is_there, site_seen_at
 from .people import let_in, shut_out
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release, take_over
-from .publication import Preview, advance_processing, publication_preview, publish, published_before
+from .publication import (
+    Preview,
+    advance_processing,
+    publication_preview,
+    publish,
+    published_before,
+    why_unpublished,
+)
 from .rejections import Rejections, last_rejection, rejected_by
 from .rules import FINISHED, GOING, OVER, PROCESSING_RULES, RULES, ProcessingRule, ProcessingVerb, Reason, Rule, Verb
 from .signals import signals
@@ -172,6 +179,7 @@ __all__ = [
     "veto",
     "veto_subsystem",
     "why",
+    "why_unpublished",
     "withdraw",
     "without_password",
     "write_graph",

@@ -35,11 +35,12 @@ from .workplace import Workplace
 
 @dataclass(frozen=True)
 class Preview:
-    """What publishing will change, what is not known yet, and what stands in its way (empty: nothing)."""
+    """What publishing will change, what is not known yet, what stands in its way and what helps (empty: nothing)."""
 
     changes: list[Change]
     unknown: list[str]
     obstacle: str
+    way_out: str
 
     @property
     def fingerprint(self) -> str:
@@ -51,7 +52,7 @@ def publication_preview(view: ProcessingView) -> Preview:
     """Per payload what is closed and what is created, before anything is done."""
     unknown = [name for name in view.calibrations if not view.settled(name)]
     changes = conditions.preview(view.db, view.processing.target_tag_id, new_entries(view))
-    return Preview(changes, unknown, _obstacle(view, unknown, changes))
+    return Preview(changes, unknown, *_obstacle_and_way_out(view, unknown, changes))
 
 
 def published_before(db: Session, processing: Processing) -> str:
@@ -83,14 +84,45 @@ def new_entries(view: ProcessingView) -> list[Entry]:
     return [entry for calibration in view.calibrations.values() for entry in view.made(calibration)]
 
 
-def _obstacle(view: ProcessingView, unknown: list[str], changes: list[Change]) -> str:
+def why_unpublished(view: ProcessingView) -> str:
+    """What a processing waits for as a whole once it is complete; empty before and after."""
+    it = view.processing
+    if it.state is not ProcessingState.COMPLETE:
+        return ""
+    preview = publication_preview(view)
+    if preview.unknown:
+        return f"{preview.obstacle} {preview.way_out}"
+    if preview.obstacle:
+        return f"All calibrations are finished, but they cannot be published: {preview.obstacle} {preview.way_out}"
+    if it.publish_policy is PublishPolicy.MANUAL:
+        return f"All calibrations are finished; publishing waits for {it.manager}."
+    if it.held:
+        return f"All calibrations are finished; nothing is published by itself until {it.manager} releases it."
+    return "All calibrations are finished; b2cal publishes them by itself while it runs (`b2cal up`)."
+
+
+def _obstacle_and_way_out(view: ProcessingView, unknown: list[str], changes: list[Change]) -> tuple[str, str]:
+    it = view.processing
     if unknown:
-        return f"{len(unknown)} of {len(view.calibrations)} calibrations are not finished, {unknown[0]} among them."
+        finished = f"{len(unknown)} of {len(view.calibrations)} calibrations are not finished, {unknown[0]} among them."
+        return finished, f"Look at what they wait for: `b2cal why {it.name}`."
     forbidden = [change.forbidden for change in changes if change.forbidden]
     if forbidden:
-        return forbidden[0]
+        return forbidden[0], _way_into_tag(it)
     earlier = earlier_unpublished(view)
-    return f"{earlier} has earlier runs and is not published yet." if earlier else ""
+    if earlier is None:
+        return "", ""
+    return f"{earlier} has earlier runs and is not published yet.", "Publish or cancel that one first."
+
+
+def _way_into_tag(processing: Processing) -> str:
+    tag = processing.target_tag
+    helps = (
+        f"Veto the calibrations that are in the way: {tag.name} keeps what it holds of them."
+        if conditions.takes_payloads(tag)
+        else conditions.way_on(tag)
+    )
+    return f"{helps} For another tag cancel {processing.name}, and calibrate its runs into that one."
 
 
 def earlier_unpublished(view: ProcessingView) -> str | None:
@@ -128,9 +160,7 @@ def publish(db: Session, processing_id: int, act: Act, previewed: str | None) ->
     view = ProcessingView(db, processing_id)
     preview = publication_preview(view)
     if preview.obstacle:
-        raise Conflict(
-            f"{view.processing.name} cannot be published: {preview.obstacle}", hint="Look at what it waits for."
-        )
+        raise Conflict(f"{view.processing.name} cannot be published: {preview.obstacle}", hint=preview.way_out)
     if previewed is not None and preview.fingerprint != previewed:
         raise Conflict(
             f"What publishing {view.processing.name} changes is not what was previewed any more.",

@@ -157,3 +157,17 @@ def test_what_is_planned_takes_its_runs_and_can_be_cancelled(world: World) -> No
     assert world.processing("bucket2").state is ProcessingState.CANCELLED
     assert CliRunner().invoke(group, ["--as", "manager", *other]).exit_code == 0
     assert isinstance(managed("activate").exception, loop.Conflict)
+
+
+def test_of_a_complete_processing_why_says_what_it_waits_for_as_a_whole(world: World) -> None:
+    world.process("bucket2", first=105, last=106, kind=ProcessingKind.REPROCESSING, publish=PublishPolicy.MANUAL)
+    assert "publishing waits" not in CliRunner().invoke(group, ["why", "bucket2"]).output
+    finish_all(world, 1, "bucket2")
+    loop.advance_processing(world.workplace, "bucket2")
+    told = json.loads(CliRunner().invoke(group, ["--json", "why", "bucket2"]).output)
+    assert told[-1] == {
+        "calibration": None,
+        "state": "complete",
+        "why": "All calibrations are finished; publishing waits for manager.",
+    }
+    assert len(json.loads(CliRunner().invoke(group, ["--json", "why", "bucket2", "A"]).output)) == 1

@@ -187,8 +187,11 @@ def test_a_running_tag_grows_only_towards_later_runs(db: Session) -> None:
 @pytest.mark.parametrize("state", [TagState.TESTING, TagState.VALIDATED, TagState.PUBLISHED, TagState.INVALID])
 def test_a_tag_that_is_neither_open_nor_running_takes_nothing(db: Session, state: TagState) -> None:
     tag = new_tag(db, state)
-    with pytest.raises(PublicationRefused, match=f"is {state}; only tags that are open or running"):
+    with pytest.raises(PublicationRefused, match=f"is {state}; only tags that are open or running") as refused:
         publish(db, tag, [entry(0)])
+    opens_again = state in (TagState.TESTING, TagState.VALIDATED)
+    assert ("b2cal tag set-state" if opens_again else "b2cal tag copy") in refused.value.hint
+    assert "later runs" not in refused.value.hint
     assert standing(db, tag) == []
 
 

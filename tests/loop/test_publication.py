@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from b2cal import conditions, loop
 from b2cal.core.iov import OPEN, ExpRun
 from b2cal.loop import THE_LOOP, Act
-from b2cal.model import Processing, ProcessingKind, PublishPolicy
+from b2cal.model import Processing, ProcessingKind, PublishPolicy, TagState
 from tests.loop.world import MANAGER, World
 
 ALL = ("A", "B", "C", "D")
@@ -248,3 +248,45 @@ def test_a_rejected_upstream_takes_the_processing_back_from_complete(tmp_path) -
     world.do("reject", "A")
     assert world.processing().state.value == "active"
     assert [world.freshness(name) for name in ALL] == ["fresh", "in doubt", "in doubt", "in doubt"]
+
+
+def test_what_stands_against_publishing_is_said_with_what_helps(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.process(publish=PublishPolicy.MANUAL)
+    assert whole(world) == ""
+    finish_all(world, 1)
+    loop.advance_processing(world.workplace, "bucket1")
+    assert whole(world) == "All calibrations are finished; publishing waits for manager."
+
+    world.add_to_tag("main", "A", "by somebody else", first=102)
+    it = world.processing()
+    with pytest.raises(loop.Conflict, match="PA is already published with other constants") as refused:
+        world.database.write(lambda db: loop.publish(db, it.id, Act(MANAGER, it.version), None))
+    assert refused.value.hint == (
+        "Veto the calibrations that are in the way: main keeps what it holds of them."
+        " For another tag cancel bucket1, and calibrate its runs into that one."
+    )
+    assert "cannot be published: PA is already published with other constants" in whole(world)
+    assert refused.value.hint in whole(world)
+
+    world.do("veto", "A")
+    for name in ("B", "C", "D"):
+        world.do("keep", name)
+    loop.advance_processing(world.workplace, "bucket1")
+    world.do_to_processing(loop.ProcessingVerb.PUBLISH)
+    assert world.processing().state.value == "published"
+
+
+def test_a_tag_that_takes_nothing_is_opened_again_where_it_can_be(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.process(publish=PublishPolicy.MANUAL)
+    finish_all(world, 1)
+    loop.advance_processing(world.workplace, "bucket1")
+    world.database.write(lambda db: conditions.set_tag_state(db, world.processing().target_tag_id, TagState.TESTING))
+    assert "main is testing" in whole(world)
+    assert "Open it again with `b2cal tag set-state main open`." in whole(world)
+
+
+def whole(world: World) -> str:
+    with world.database.read() as db:
+        return loop.why_unpublished(world.view(db))

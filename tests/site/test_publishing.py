@@ -72,3 +72,13 @@ def test_the_form_without_the_preview_leads_to_it(manager: Browser) -> None:
     text = manager.get(PUBLISH).text
     assert f'href="{PREVIEW}"' in text
     assert f'action="{PUBLISH}"' not in text
+
+
+def test_what_cannot_be_published_is_not_offered_for_it(world: World, manager: Browser) -> None:
+    assert "Look and publish" in manager.get("/processings/bucket1").text
+    world.add_to_tag("main", "A", "by somebody else", first=102)
+    page = manager.get("/processings/bucket1").text
+    assert "Look and publish" not in page
+    assert "See what stands in the way of publishing" in page
+    assert "Veto the calibrations that are in the way" in page
+    assert "Veto the calibrations that are in the way" in manager.get(PREVIEW).text

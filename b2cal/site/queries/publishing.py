@@ -21,9 +21,8 @@ def asked_to_publish(view: loop.ProcessingView) -> Asked | None:
     preview = loop.publication_preview(view)
     if preview.unknown:
         return None
-    forbidden = next((change.forbidden for change in preview.changes if change.forbidden), "")
-    if forbidden:
-        return Asked(f"All calibrations are finished, but they cannot be published: {forbidden}", refused=True)
+    if any(change.forbidden for change in preview.changes):
+        return Asked(loop.why_unpublished(view), refused=True)
     if preview.obstacle or view.processing.publish_policy is not PublishPolicy.MANUAL:
         return None
-    return Asked(f"All calibrations are finished; publishing waits for {view.processing.manager}.", refused=False)
+    return Asked(loop.why_unpublished(view), refused=False)
