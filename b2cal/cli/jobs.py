@@ -1,5 +1,7 @@
 """`b2cal jobs`."""
 
+from typing import Any
+
 import click
 from sqlalchemy import select
 
@@ -15,7 +17,10 @@ from .desk import Desk, local, pass_desk
 @click.option("--all-attempts", is_flag=True, help="Not only the jobs of the present attempt.")
 @pass_desk
 def jobs(desk: Desk, processing: str, calibration: str, *, all_attempts: bool) -> None:
-    """List the batch jobs of a calibration: state, next try, host, first error, what was done about it."""
+    """List the batch jobs of a calibration: state, next try, first error, what was done about it, and the folder.
+
+    With --json also host, exit code and CPU time; `name` counts jobs from 1, as the table does, and `job` from 0.
+    """
     with desk.workplace.database.read() as db:
         it = loop.ProcessingView.of(db, processing).calibration(calibration)
         query = (
@@ -30,12 +35,13 @@ def jobs(desk: Desk, processing: str, calibration: str, *, all_attempts: bool) -
         lines = db.execute(query).all()
         names = [loop.job_in_words(group.stage, group.iteration, job.number) for _, group, job in lines]
         next_tries = [loop.tried_again_at(group, now(db)) for _, group, _ in lines]
-        found = [
+        found: list[dict[str, Any]] = [
             {
                 "attempt": attempt,
                 "stage": group.stage.value,
                 "iteration": group.iteration,
                 "try": group.round + 1,
+                "name": name,
                 "job": job.number,
                 "label": job.label,
                 "state": job.state.value,
@@ -47,19 +53,21 @@ def jobs(desk: Desk, processing: str, calibration: str, *, all_attempts: bool) -
                 "rule": job.retry,
                 "folder": str(desk.settings.attempts / job.folder) if job.folder else "",
             }
-            for (attempt, group, job), next_try in zip(lines, next_tries, strict=True)
+            for (attempt, group, job), name, next_try in zip(lines, names, next_tries, strict=True)
         ]
-    rows = [
+    columns: tuple[str, ...] = ("Job", "Try", "Works on", "State", "Error, and what was done", "Folder")
+    rows: list[tuple[object, ...]] = [
         (
-            name,
+            row["name"],
             row["try"],
             row["label"],
             f"{row['state']}, next try {local(next_try)}" if next_try else row["state"],
-            row["error"] or row["rule"] or row["folder"],
+            "; ".join(filter(None, (row["error"], row["rule"]))),
+            row["folder"],
         )
-        for name, row, next_try in zip(names, found, next_tries, strict=True)
+        for row, next_try in zip(found, next_tries, strict=True)
     ]
-    desk.show(
-        found,
-        lambda: desk.table(calibration, ("Job", "Try", "Works on", "State", "Error, rule or folder"), rows),
-    )
+    if all_attempts:
+        columns = ("Attempt", *columns)
+        rows = [(row["attempt"], *cells) for row, cells in zip(found, rows, strict=True)]
+    desk.show(found, lambda: desk.table(calibration, columns, rows))

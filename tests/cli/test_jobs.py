@@ -41,8 +41,8 @@ def tried_again(world: World, at: datetime) -> None:
     world.database.write(unit)
 
 
-def told(*options: str) -> str:
-    ended = CliRunner().invoke(group, [*options, "jobs", "bucket1", "A"])
+def told(*options: str, more: tuple[str, ...] = ()) -> str:
+    ended = CliRunner().invoke(group, [*options, "jobs", "bucket1", "A", *more])
     assert ended.exit_code == 0, ended.output
     return ended.output
 
@@ -61,3 +61,26 @@ def test_a_try_that_is_due_has_no_time_to_wait_for(world: World) -> None:
     tried_again(world, datetime(2026, 1, 1, tzinfo=UTC))
     assert "next try" not in told()
     assert [row["next_try"] for row in json.loads(told("--json"))] == [None, None]
+
+
+def test_error_what_was_done_and_folder_all_stand_there(world: World) -> None:
+    def unit(db: Session) -> None:
+        job = db.scalars(select(Job)).one()
+        job.retry, job.folder = "tried again: the storage did not answer", "A/1/collect"
+
+    world.database.write(unit)
+    (line,) = (line for line in told().splitlines() if "collect, job 1" in line)
+    (row,) = json.loads(told("--json"))
+    assert "OSError: no answer; tried again: the storage did not answer" in line
+    assert row["folder"].endswith("/A/1/collect")
+    assert row["folder"] in line
+    assert (row["name"], row["job"]) == ("collect, job 1", 0)
+
+
+def test_jobs_of_all_attempts_say_of_which_they_are(world: World) -> None:
+    assert "Attempt" not in told()
+    words = told(more=("--all-attempts",))
+    (heading,) = (line for line in words.splitlines() if "Works on" in line)
+    (line,) = (line for line in words.splitlines() if "collect, job 1" in line)
+    assert heading.split()[1] == "Attempt"
+    assert line.split()[1] == "1"
