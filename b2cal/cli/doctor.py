@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 
 import click
 from sqlalchemy import select, text
@@ -22,7 +23,8 @@ from b2cal.settings import Settings, SettingsRefused
 
 from .components import Address, components
 from .desk import Desk, pass_desk, schema_remedy, trouble
-from .ports import refusal, taken
+from .ports import listeners, refusal, taken
+from .processes import has_open
 
 _SKEW_ALLOWED = timedelta(seconds=2)
 _FREE_BYTES_WANTED = 2 * 1024**3
@@ -68,13 +70,16 @@ def examine(desk: Desk) -> Iterator[Finding]:
     yield _privacy(settings)
     for component in components(settings):
         if component.address is not None:
-            yield _port(component.name, component.address)
+            yield _port(component.name, component.address, settings.folder("run"))
+    looked: list[Finding] = []
     try:
-        for look in _LOOKS:
-            yield look(settings, desk.workplace.database)
+        looked.extend(look(settings, desk.workplace.database) for look in _LOOKS)  # those before an error stay
+        url = desk.workplace.database.engine.url.render_as_string()
+        yield Finding("database", Health.WELL, f"{url} answers")
     except (B2calError, DBAPIError) as error:
         told = trouble(error, settings) if isinstance(error, DBAPIError) else error
         yield Finding("database", Health.ILL, str(told), told.hint)
+    yield from looked
 
 
 def _disk(settings: Settings) -> Finding:
@@ -98,14 +103,18 @@ def _privacy(settings: Settings) -> Finding:
     return Finding("privacy", Health.WELL, "nobody else may look into the home folder")
 
 
-def _port(who: str, address: Address) -> Finding:
+def _port(who: str, address: Address, marks: Path) -> Finding:
     what, port = f"port of {who}", f"port {address.port} of {address.host}"
     why = refusal(address)
     if why is None:
         return Finding(what, Health.WELL, f"{port} is free ({address.setting})")
-    if why.errno == errno.EADDRINUSE:  # by b2cal itself, as a rule
-        return Finding(what, Health.WELL, f"somebody listens on {port}: {taken(address)} ({address.setting})")
-    return Finding(what, Health.ILL, f"cannot listen on {port}: {taken(address)}", address.remedy)
+    if why.errno != errno.EADDRINUSE:
+        return Finding(what, Health.ILL, f"cannot listen on {port}: {taken(address)}", address.remedy)
+    mark = (marks / f"{who}.mark").resolve()
+    if any(has_open(process, mark) for process in listeners(address.port)):
+        return Finding(what, Health.WELL, f"the {who} of this home listens on {port} ({address.setting})")
+    says = f"not this home's b2cal listens on {port}, but another: {taken(address)}"
+    return Finding(what, Health.WARNING, says, f"`b2cal up` will be refused here. {address.remedy}")
 
 
 def _schema(_settings: Settings, database: Database) -> Finding:
@@ -165,10 +174,11 @@ def _presence(_settings: Settings, database: Database) -> Finding:
         seen_at, at = loop.site_seen_at(db), now(db)
     if seen_at is None:
         return Finding("site", Health.WELL, "has not run in this home yet")
+    says = f"last seen {loop.spoken(at - seen_at)} ago"
     if at - seen_at > 2 * loop.SIGN_EVERY:
-        says = f"was last seen {loop.spoken(at - seen_at)} ago: no window ends while it is away for long"
+        says = f"{says}: no window ends while it is away for long"
         return Finding("site", Health.WARNING, says, "`b2cal up` starts it.")
-    return Finding("site", Health.WELL, "people can reach it")
+    return Finding("site", Health.WELL, f"{says}; it leaves a sign every {loop.spoken(loop.SIGN_EVERY)}")
 
 
 def _outbox(_settings: Settings, database: Database) -> Finding:

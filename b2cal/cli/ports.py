@@ -36,8 +36,11 @@ def taken(address: Address) -> str:
     why = refusal(address)
     if why is None:
         return ""
-    holder = _holder(address.port) if why.errno == errno.EADDRINUSE else ""
-    return holder or str(why.strerror).lower()
+    if why.errno == errno.EADDRINUSE:
+        with suppress(psutil.Error):
+            for process in listeners(address.port):
+                return f"process {process.pid} ({process.name()}) of {process.username()} does so already"
+    return str(why.strerror).lower()
 
 
 def refusal(address: Address) -> OSError | None:
@@ -52,10 +55,10 @@ def refusal(address: Address) -> OSError | None:
     return None
 
 
-def _holder(port: int) -> str:
-    with suppress(psutil.Error):  # other users' processes are not everywhere visible
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
-                process = psutil.Process(connection.pid)
-                return f"process {process.pid} ({process.name()}) of {process.username()} does so already"
-    return ""
+def listeners(port: int) -> list[psutil.Process]:
+    """Who listens on a port, as far as that can be seen: other users' processes are not everywhere visible."""
+    with suppress(psutil.Error):
+        found = psutil.net_connections("tcp")
+        pids = {it.pid for it in found if it.status == psutil.CONN_LISTEN and it.laddr[1:] == (port,) and it.pid}
+        return [psutil.Process(pid) for pid in sorted(pids)]
+    return []

@@ -116,7 +116,7 @@ def _end_all(mark: Path, session: int | None = None) -> bool:
 
 def _descendants(mark: Path, session: int | None) -> list[psutil.Process]:
     everybody = {process: _session(process) for process in psutil.process_iter() if process.pid != os.getpid()}
-    marked = {process for process in everybody if _has_open(process, mark)}
+    marked = {process for process in everybody if has_open(process, mark)}
     # Never the session of our own terminal: components have others.
     sessions = ({everybody[process] for process in marked} | {session}) - {None, os.getsid(0)}
     return [process for process, its in everybody.items() if process in marked or its in sessions]
@@ -129,7 +129,8 @@ def _session(process: psutil.Process) -> int | None:
         return None
 
 
-def _has_open(process: psutil.Process, path: Path) -> bool:
+def has_open(process: psutil.Process, path: Path) -> bool:
+    """Whether a process has this mark: then it belongs to that component."""
     # For reading and writing, as it was inherited: a backup that just reads the file is not one of ours.
     try:
         return any(file.path == str(path) and file.mode == "r+" for file in process.open_files())

@@ -2,21 +2,25 @@
 
 import json
 import os
+import re
 import socket
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from b2cal import conditions
+from b2cal import conditions, loop
 from b2cal.cli.main import group
 from b2cal.core.iov import ExpRun
-from b2cal.model import Database, TagIov
+from b2cal.model import Database, SitePresence, TagIov
+from b2cal.settings import Settings
 from tests import factories
+from tests.small_loop import free_ports
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])  # doctor looks whether ports are free
 
@@ -25,6 +29,9 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])  # doctor looks whether port
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("B2CAL_HOME", str(tmp_path))
+    site, airflow = free_ports(2)
+    monkeypatch.setenv("B2CAL_SITE__PORT", str(site))
+    monkeypatch.setenv("B2CAL_AIRFLOW__PORT", str(airflow))
     return factories.database(tmp_path)
 
 
@@ -140,20 +147,66 @@ def test_a_host_that_is_not_of_this_machine_is_ill(
     monkeypatch.setenv("B2CAL_SITE__HOST", host)
     exit_code, found = findings()
     assert (exit_code, found["port of site"]["health"]) == (1, "ill")
-    assert f"cannot listen on port 8400 of {host}: " in found["port of site"]["says"]
+    assert f"cannot listen on port {Settings().site.port} of {host}: " in found["port of site"]["says"]
     assert f"{host} must be an address of this machine" in found["port of site"]["do"]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
-def test_a_port_on_which_b2cal_may_already_listen_is_well_and_names_who_does(
-    database: Database, monkeypatch: pytest.MonkeyPatch, host: str
-) -> None:
+@contextmanager
+def listening(host: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Somebody listens on the port of the site: this process."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with closing(socket.create_server((host, 0), family=family)) as listener:
-        port = listener.getsockname()[1]
+        port: int = listener.getsockname()[1]
         monkeypatch.setenv("B2CAL_SITE__HOST", host)
         monkeypatch.setenv("B2CAL_SITE__PORT", str(port))
-        found = findings()[1]["port of site"]
-    assert found["health"] == "well"
-    assert f"somebody listens on port {port} of {host}: process {os.getpid()}" in found["says"]
+        yield port
+
+
+BOTH_HOSTS = pytest.mark.parametrize("host", ["127.0.0.1", "::"])
+
+
+@BOTH_HOSTS
+def test_a_port_on_which_another_listens_is_a_warning_that_names_it_and_the_setting(
+    database: Database, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    with listening(host, monkeypatch) as port:
+        exit_code, everything = findings()
+    found = everything["port of site"]
+    assert (exit_code, found["health"]) == (0, "warning")
+    assert f"listens on port {port} of {host}, but another: process {os.getpid()}" in found["says"]
+    assert "`b2cal up` will be refused here. Choose another port: `site.port`" in found["do"]
     assert findings()[1]["port of site"]["says"] == f"port {port} of {host} is free (site.port)"
+
+
+@BOTH_HOSTS
+def test_a_port_on_which_the_site_of_this_home_listens_is_well(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    (tmp_path / "run").mkdir()
+    mark = tmp_path / "run" / "site.mark"
+    mark.touch()
+    with listening(host, monkeypatch) as port, open(mark, "r+"):
+        found = findings()[1]["port of site"]
+    assert (found["health"], found["do"]) == ("well", "")
+    assert found["says"] == f"the site of this home listens on port {port} of {host} (site.port)"
+
+
+def test_it_always_says_when_the_site_was_last_seen(database: Database, tmp_path: Path) -> None:
+    loop.site_is_there(loop.open_workplace(Settings(home=tmp_path)))
+    found = findings()[1]["site"]
+    assert found["health"] == "well"
+    assert re.fullmatch(r"last seen \d+ s ago; it leaves a sign every 30 s", found["says"])
+
+    def away(db: Session) -> None:
+        for presence in db.scalars(select(SitePresence)):
+            presence.seen_at -= timedelta(seconds=75)
+
+    database.write(away)
+    found = findings()[1]["site"]
+    assert (found["health"], found["do"]) == ("warning", "`b2cal up` starts it.")
+    assert found["says"].startswith("last seen 1 min ago: ")
+
+
+def test_a_database_that_answers_is_named(database: Database) -> None:
+    found = findings()[1]["database"]
+    assert found == {"what": "database", "health": "well", "says": f"{database.engine.url} answers", "do": ""}
