@@ -52,20 +52,23 @@ def person() -> None:
     type=click.Choice([Role.EXPERT.value, Role.MANAGER.value]),
     help="What she may do (default: as it is; at first expert).",
 )
-@click.option("--password", help="Asked for when it is not given.")
+@click.option("--password", help="Asked for unless it is given, or only name or role change.")
 @pass_desk
 def add(desk: Desk, username: str, full_name: str | None, role: str | None, password: str | None) -> None:
-    """Let somebody log in, or give them another password, name or role; where they are logged in that ends."""
+    """Let somebody log in, or give them another password, name or role.
+
+    What is not named stays. Another password ends where they are logged in.
+    """
     if not _LOGIN.fullmatch(username):
         raise PersonRefused(
             f"{username!r} cannot be a login name.",
             "It begins with a letter and has up to 64 letters, digits, dots, underscores and hyphens.",
         )
-    desk.check_operator()  # before anybody types a password
-    password = _asked_for() if password is None else password
-    if not password:
-        raise PersonRefused("The password is empty.", "Give one: `--password`, or type it when asked.")
-    hashed = generate_password_hash(password)
+    with desk.workplace.database.read() as db:
+        desk.operator(db)  # before anybody types a password
+        present = db.scalar(select(Person.password_hash).where(Person.username == username))
+    other_things = password is None and bool(full_name or role)
+    hashed = present if present and other_things else _hashed(password)
 
     def unit(db: Session) -> Role:
         if role == Role.EXPERT:
@@ -92,6 +95,13 @@ def remove(desk: Desk, username: str) -> None:
 
     desk.write(unit)
     desk.done(f"{username} may not log in any more.", username=username)
+
+
+def _hashed(password: str | None) -> str:
+    password = _asked_for() if password is None else password
+    if not password:
+        raise PersonRefused("The password is empty.", "Give one: `--password`, or type it when asked.")
+    return generate_password_hash(password)
 
 
 def _asked_for() -> str:

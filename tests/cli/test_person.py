@@ -87,6 +87,35 @@ def test_name_and_role_change_where_they_are_given() -> None:
     assert named("ruth") == ("Ruth Roe", "expert")
 
 
+def test_another_name_or_role_needs_no_password_and_keeps_the_one_there_is(home: Path) -> None:
+    run("add", "ruth", "--role", "manager", "--password", "secret")
+    run("add", "bob", "--password", "secret")
+    before = hashes(home)
+    for change in (["--name", "Bob Roe"], ["--role", "manager"]):
+        assert run("add", "bob", *change).exit_code == 0
+    assert named("bob") == ("Bob Roe", "manager")
+    assert hashes(home) == before
+
+
+def test_who_has_no_password_yet_needs_one_whatever_else_is_given() -> None:
+    run("add", "ruth", "--role", "manager", "--password", "secret")
+    run("add", "bob", "--password", "secret")
+    run("remove", "bob")
+    for words in (["bob", "--name", "Bob Roe"], ["new", "--role", "expert"], ["ruth"]):
+        refused = run("add", *words).exception
+        assert isinstance(refused, PersonRefused)
+        assert refused.hint == "Give it as `--password`."
+    assert people() == {"bob": "no", "ruth": "yes"}
+
+
+def hashes(home: Path) -> dict[str, str]:
+    database = Database(f"sqlite:///{home / 'b2cal.db'}", SystemClock())
+    with database.read() as db:
+        found = {person.username: person.password_hash for person in db.scalars(select(Person))}
+    database.dispose()
+    return found
+
+
 def test_who_is_not_known_cannot_be_removed(home: Path) -> None:
     ended = run("remove", "nobody")
     assert isinstance(ended.exception, NotFound)
