@@ -135,6 +135,10 @@ class Desk:
         else:
             human()
 
+    def line(self, value: Any) -> None:
+        """Print `value` as JSON in one line, at once: one of several that a program reads as they come."""
+        click.echo(json.dumps(value, default=str))  # which leaves no line in a buffer
+
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a table."""
         table = Table(title=title, title_justify="left", header_style="bold")

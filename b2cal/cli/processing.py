@@ -1,7 +1,7 @@
 """`b2cal processing`."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -200,14 +200,36 @@ def show(desk: Desk, name: str) -> None:
 @click.option("--interval-s", type=click.FloatRange(min=0.2), default=1.0, show_default=True)
 @pass_desk
 def watch(desk: Desk, name: str, interval_s: float) -> None:
-    """Follow a processing until it is published or cancelled."""
+    """Follow a processing until it is published or cancelled.
+
+    With --json it prints one line for each change, a document like that of `processing show`; that only times run down,
+    in `at` and `why`, is no change.
+    """
+    if desk.as_json:
+        _tell_changes(desk, _followed(desk, name, interval_s))
+        return
     with Live(console=desk.console, auto_refresh=False) as live:
-        while True:
-            facts = overview(desk, name)
+        for facts in _followed(desk, name, interval_s):
             live.update(picture(facts), refresh=True)
-            if facts["state"] in (ProcessingState.PUBLISHED, ProcessingState.CANCELLED):
-                return
-            time.sleep(interval_s)
+
+
+def _followed(desk: Desk, name: str, interval_s: float) -> Iterator[dict[str, Any]]:
+    """A processing again and again, at last when it is over."""
+    while True:
+        facts = overview(desk, name)
+        yield facts
+        if facts["state"] in (ProcessingState.PUBLISHED, ProcessingState.CANCELLED):
+            return
+        time.sleep(interval_s)
+
+
+def _tell_changes(desk: Desk, followed: Iterable[dict[str, Any]]) -> None:
+    told = None
+    for facts in followed:
+        calibrations = [row | {"why": None} for row in facts["calibrations"]]
+        if (lasting := facts | {"at": None, "calibrations": calibrations}) != told:
+            desk.line(facts)
+            told = lasting
 
 
 @processing.command()

@@ -108,7 +108,7 @@ def show(desk: Desk, name: str | None) -> None:
 
 @tag.command("set-state")
 @click.argument("name")
-@click.argument("state", type=click.Choice([state.value for state in TagState]))
+@click.argument("state", type=click.Choice([state.value for state in TagState if state is not TagState.INVALID]))
 @REASON
 @YES
 @pass_desk

@@ -1,6 +1,9 @@
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from b2cal import loop
+from b2cal.cli.desk import Desk
 from b2cal.cli.main import group
+from b2cal.cli.processing import _tell_changes, overview
 from b2cal.model import Job, ProcessingKind, ProcessingState, PublishPolicy
 from tests.loop.test_publication import finish_all
 from tests.loop.world import World
@@ -171,3 +176,30 @@ def test_of_a_complete_processing_why_says_what_it_waits_for_as_a_whole(world: W
         "why": "All calibrations are finished; publishing waits for manager.",
     }
     assert len(json.loads(CliRunner().invoke(group, ["--json", "why", "bucket2", "A"]).output)) == 1
+
+
+@pytest.mark.processes
+def test_a_program_that_watches_reads_one_line_for_each_change(world: World) -> None:
+    command = [sys.executable, "-m", "b2cal", "--json", "processing", "watch", "bucket1", "--interval-s", "0.2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        lines = [json.loads(watching.stdout.readline())]
+        world.do("veto", "B")
+        lines.append(json.loads(watching.stdout.readline()))
+        ended = CliRunner().invoke(group, ["--as", "manager", "processing", "cancel", "bucket1", "-m", "enough"])
+        assert ended.exit_code == 0, ended.output
+        lines += [json.loads(line) for line in watching.stdout]
+    assert watching.returncode == 0
+    states = [{row["name"]: row["state"] for row in line["calibrations"]}["B"] for line in lines]
+    assert [line["state"] for line in lines] == ["active", "active", "cancelled"]
+    assert states == ["open", "vetoed", "vetoed"]
+    assert lines[0].keys() == json.loads(shown("--json")).keys()
+
+
+def test_that_only_times_run_down_is_no_change(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    desk = Desk("manager", as_json=True)
+    facts = overview(desk, "bucket1")
+    rows = [row | {"why": "Submitted with the defaults in 3 s."} for row in facts["calibrations"]]
+    later = facts | {"at": facts["at"] + timedelta(seconds=3), "calibrations": rows}
+    _tell_changes(desk, [facts, later, later | {"held": True}])
+    assert [json.loads(line)["held"] for line in capsys.readouterr().out.splitlines()] == [False, True]

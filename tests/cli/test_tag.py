@@ -122,3 +122,9 @@ def test_each_file_that_cannot_be_put_into_a_tag_is_named(run: Run, tmp_path: Pa
     assert str(run("add", "main", *files, "--runs", "e26r1-e26r9").exception) == (
         "Nothing was put into main: offsets.root: it is not a ROOT file; gains.root: it is not a ROOT file."
     )
+
+
+def test_a_state_that_b2cal_never_gives_is_not_offered(run: Run) -> None:
+    refused = run("set-state", "main", "invalid")
+    assert refused.exit_code == 2
+    assert "'invalid' is not one of 'open', 'testing', 'validated', 'published', 'running'" in refused.output
