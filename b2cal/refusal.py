@@ -66,9 +66,12 @@ def spelled(place: Place) -> str:
 def explained(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Place, str]]:
     """The place of each thing that a model refuses, and what is wrong there, without its full stop.
 
-    Unknown keys come first: as a rule something else is missing because of them.
+    Unknown keys come first: as a rule something else is missing because of them. A list is not said to be too short
+    because of an item that is refused itself.
     """
-    details = error.errors(include_url=False)
+    every = error.errors(include_url=False)
+    inside = {detail["loc"][:depth] for detail in every for depth in range(len(detail["loc"]))}
+    details = [detail for detail in every if detail["type"] != "too_short" or detail["loc"] not in inside]
     for detail in sorted(details, key=lambda it: it["type"] != "extra_forbidden"):
         yield detail["loc"], _explained(detail, model)
 

@@ -197,6 +197,13 @@ def test_a_release_toml_that_cannot_be_used_is_explained(database, settings, tmp
     assert words in releases.inspect(folder).problems[0]
 
 
+def test_a_release_toml_is_not_said_to_name_too_few_scripts_because_of_a_step_that_is_refused(tmp_path):
+    entry = '[[definition]]\nscript = "mask"\nstep = "tracking"\n'
+    folder = write_release(tmp_path / "release", {"mask": MASK}, entry)
+    (problem,) = releases.inspect(folder).problems
+    assert problem.startswith("release.toml, definition.1.step must be ")
+
+
 def test_links_and_devices_are_not_followed(database, settings, tmp_path):
     folder = write_release(tmp_path / "release", {"mask": MASK})
     (folder / "secret.py").symlink_to("/etc/passwd")
