@@ -43,9 +43,9 @@ def scan(desk: Desk, folder: Path) -> None:
     # Also when nothing is new: the scan before may have been killed here, and a surplus file that is gone helps, too.
     desk.write(loop.data_arrived)
     desk.done(str(report), **report.to_json())
-    if report.unreadable and not report.n_usable and folder.exists():
+    if report.unusable and not report.n_usable:
         raise NothingUsable(
-            f"None of the {len(report.unreadable)} files below {folder} can be used.",
+            f"None of the {len(report.unusable)} files below {folder} can be used.",
             "The reason stands beside each. Correct them and scan again.",
         )
 

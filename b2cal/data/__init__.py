@@ -1,12 +1,13 @@
 """Data: the run registry, the catalogue of files, and the way from a selection to the inputs of a calibration."""
 
-from .catalogue import ScanReport, scan
+from .catalogue import GONE, ScanReport, scan
 from .inputs import ChosenFile, Completeness, Inputs, RunChoice, Shortfall, select
 from .produced import NewFile, UnusableFile, late_files, register_produced
 from .registry import RegistryRefused
 from .selection import InvalidSelection, Selection, default_selection, selection_problems
 
 __all__ = [
+    "GONE",
     "ChosenFile",
     "Completeness",
     "Inputs",

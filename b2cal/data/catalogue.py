@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from b2cal.core.iov import ExpRun
@@ -19,10 +19,16 @@ from .registry import RunEntry, read_registry
 
 _NAME = re.compile(r"(?P<stream>[A-Za-z0-9][\w.+-]{0,63}?)_e(?P<exp>\d{4,9})_r(?P<run>\d{5,9})(_f\d+)?\.root", re.ASCII)
 
+GONE = "it is not there any more"
+"""The reason of registered files that were deleted or moved out of sight: nobody has to correct them."""
+
 
 @dataclass
 class ScanReport:
-    """What a scan found: numbers of runs and files, and by path why files cannot be used."""
+    """What a scan found: numbers of runs and files, and by path why files cannot be used, those that are gone too.
+
+    `surplus` names the runs of which there are more events than the registry expects: they may be there twice.
+    """
 
     files_unchanged: int
     unreadable: dict[str, str]
@@ -32,25 +38,42 @@ class ScanReport:
     files_moved: int = 0
     files_changed: int = 0
     files_restored: int = 0
+    surplus: list[str] = field(default_factory=list)
 
     @property
     def n_usable(self) -> int:
         """How many files of the folder can be read, whether they were known before or not."""
         return self.files_unchanged + self.files_added + self.files_moved + self.files_changed
 
+    @property
+    def unusable(self) -> dict[str, str]:
+        """By path why files that lie there cannot be used."""
+        return {path: reason for path, reason in self.unreadable.items() if reason != GONE}
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     def __str__(self) -> str:
-        """What a person is told, with the unreadable files one by one."""
+        """What a person is told, with the files that cannot be used or are gone one by one."""
+        unusable = self.unusable
         counts = (
             f"Runs: {self.runs_added} new, {self.runs_changed} changed. Files: {self.files_added} new,"
             f" {self.files_moved} moved, {self.files_changed} changed, {self.files_unchanged} as before,"
-            f" {len(self.unreadable)} not usable."
+            f" {len(unusable)} not usable."
         )
-        left_out = [f"  {path}: {reason}" for path, reason in self.unreadable.items()]
-        to_do = ["Files that are not usable are left out until they are corrected and scanned again."] * bool(left_out)
-        return "\n".join([counts, *left_out, *to_do])
+        told = [counts, *(f"  {path}: {reason}" for path, reason in self.unreadable.items())]
+        if unusable:
+            told.append("Files that are not usable are left out until they are corrected and scanned again.")
+        n_gone = len(self.unreadable) - len(unusable)
+        if n_gone:
+            told.append(f"Files that are gone are in no input any more: {n_gone}.")
+        if self.surplus:
+            told.append(
+                f"Runs with more events than the registry expects: {len(self.surplus)}, {self.surplus[0]} the first."
+                " Perhaps files are there twice, and what reads these runs waits for a manager: take the wrong files"
+                " away, and scan their folder once more."
+            )
+        return "\n".join(told)
 
 
 @dataclass(frozen=True)
@@ -86,7 +109,8 @@ def scan(database: Database, folder: Path) -> ScanReport:
         rows = db.scalars(_files_below(folder)).all()
         ages = {row.path: (row.size_bytes, row.mtime_ns) for row in rows if row.attempt_id is None}
         produced = {row.path for row in rows if row.attempt_id is not None}
-    registry = [] if ages and not folder.exists() else read_registry(folder)
+        is_known = bool(ages) or db.scalar(_unreadable_below(folder).limit(1)) is not None
+    registry = [] if is_known and not folder.exists() else read_registry(folder)
     seen, reasons = _look_around(folder, {entry.exprun for entry in registry}, leave_out=produced)
     changed = [file for file in seen if ages.get(file.path) != (file.size_bytes, file.mtime_ns)]
     usable: dict[_Seen, Opened] = {}
@@ -96,7 +120,7 @@ def scan(database: Database, folder: Path) -> ScanReport:
         else:
             usable[file] = found
     gone = ages.keys() - {file.path for file in seen} - reasons.keys()
-    reasons |= dict.fromkeys(gone, "it is not there any more")
+    reasons |= dict.fromkeys(gone, GONE)
 
     def register(db: Session) -> ScanReport:
         report = ScanReport(len(seen) - len(changed), dict(reasons))
@@ -105,6 +129,8 @@ def scan(database: Database, folder: Path) -> ScanReport:
         _register_files(db, folder, usable, report)
         report.unreadable = dict(sorted(report.unreadable.items()))
         _register_unreadable(db, folder, report)
+        db.flush()  # what cannot be used does not count
+        report.surplus = _with_surplus(db, registry)
         return report
 
     return database.write(register)
@@ -211,6 +237,20 @@ def _register_unreadable(db: Session, folder: Path, report: ScanReport) -> None:
             db.add(UnreadableFile(path=path, reason=reason, seen_at=now(db)))
         elif _update(known[path], {"reason": reason}):
             known[path].seen_at = now(db)
+
+
+def _with_surplus(db: Session, registry: Sequence[RunEntry]) -> list[str]:
+    """The runs of a registry of which the catalogue has more events than expected, wherever their files lie."""
+    expected = {(entry.exprun, name): number for entry in registry for name, number in entry.expected.items()}
+    expruns = [entry.exprun for entry in registry]
+    found = db.execute(
+        select(DataFile.exprun, DataFile.data_name, func.sum(DataFile.n_events))
+        .where(DataFile.exprun.between(min(expruns, default=0), max(expruns, default=-1)))
+        .where(DataFile.attempt_id.is_(None), DataFile.path.not_in(select(UnreadableFile.path)))
+        .group_by(DataFile.exprun, DataFile.data_name)
+    )
+    over = {exprun for exprun, name, n_events in found if n_events > expected.get((exprun, name), n_events)}
+    return [str(ExpRun.from_number(exprun)) for exprun in sorted(over)]
 
 
 def _lies_there(path: str, size_bytes: int, mtime_ns: int) -> bool:

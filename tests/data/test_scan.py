@@ -311,6 +311,35 @@ def test_files_of_a_folder_that_is_gone_are_not_usable(database, folder):
     report = data.scan(database, folder)
     assert set(report.unreadable.values()) == {"it is not there any more"}
     assert registered(database) == {}
+    assert "Files that are gone are in no input any more: 3." in str(report)
+    assert "0 not usable" in str(report)
+    assert "corrected" not in str(report)
+
+
+def test_what_could_not_be_used_is_forgotten_with_its_folder(database, folder):
+    for path in folder.glob("*.root"):
+        path.write_bytes(b"not ROOT at all" * 100)
+    data.scan(database, folder)
+    assert len(unreadable(database)) == 3
+    shutil.rmtree(folder)
+    assert data.scan(database, folder).unreadable == {}
+    assert unreadable(database) == {}
+
+
+def test_runs_of_which_there_are_more_events_than_expected_are_told(database, folder, tmp_path):
+    assert data.scan(database, folder).surplus == []
+    other = tmp_path / "other"
+    other.mkdir()
+    root_file(other, "bhabha_e0026_r00001.root", 99)
+    write_registry(other, [registry_entry(1), registry_entry(2)])
+    report = data.scan(database, other)
+    assert report.surplus == ["e26r1"]
+    assert "Runs with more events than the registry expects: 1, e26r1 the first." in str(report)
+    shutil.rmtree(other)
+    data.scan(database, other)
+    report = data.scan(database, folder)
+    assert report.surplus == []
+    assert "more events" not in str(report)
 
 
 # --- run registries that cannot be right -----------------------------------------------------------------------------

@@ -6,17 +6,15 @@ from collections.abc import Callable
 from html import unescape
 
 from flask import Flask
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from b2cal import loop
 from b2cal.conditions import tag_named
+from b2cal.core.iov import ExpRun
+from b2cal.data import GONE
 from b2cal.loop import Act, Actor
-from b2cal.model import (
-    Calibration,
-    Database,
-    Decision,
-    Role,
-)
+from b2cal.model import Calibration, Database, DataFile, Decision, Role, Run, UnreadableFile, now
 from b2cal.settings import Settings
 
 from .conftest import Browser
@@ -55,6 +53,31 @@ def test_data_names_what_is_missing_and_what_cannot_be_read(expert: Browser) -> 
     assert nonsense.status_code == 200
     assert "Write a run as e26r180" in nonsense.text
     assert 'value="nonsense"' in nonsense.text
+
+
+def test_data_says_what_is_there_twice_and_does_not_count_what_is_gone(expert: Browser, database: Database) -> None:
+    number = ExpRun(26, 1967).number
+    more = "▲ more than expected"
+
+    def again(db: Session) -> None:
+        it = db.scalars(select(DataFile).where(DataFile.exprun == number, DataFile.attempt_id.is_(None))).first()
+        assert it is not None
+        db.get_one(Run, number).expected = {it.data_name: it.n_events}
+        facts = {name: getattr(it, name) for name in ("data_name", "exprun", "n_events", "format", "size_bytes")}
+        db.add(DataFile(path="/second/it.root", mtime_ns=1, sha256="0" * 64, registered_at=now(db), **facts))
+
+    assert more not in expert.get("/data").text
+    database.write(again)
+    row = next(row for row in expert.get("/data").text.split("<tr>") if "e26r1967</a>" in row)
+    assert more in row
+    assert "✓ all" not in row
+
+    database.write(lambda db: db.add(UnreadableFile(path="/second/it.root", reason=GONE, seen_at=now(db))))
+    page = expert.get("/data").text
+    assert more not in page
+    assert "1 registered file is not there any more" in page
+    assert "/second/it.root" not in page
+    assert f"▲ not used: {GONE}" in expert.get("/data/e26r1967").text
 
 
 def test_what_was_done_to_a_tag_stands_among_the_decisions(expert: Browser, database: Database) -> None:

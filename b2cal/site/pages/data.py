@@ -17,7 +17,11 @@ def runs() -> str:
     except InvalidIoV as error:
         up_to, unknown = None, str(error)
     return render_template(
-        "runs.html", page=catalogue.runs(db, up_to), unreadable=catalogue.unreadable(db), unknown=unknown
+        "runs.html",
+        page=catalogue.runs(db, up_to),
+        unreadable=catalogue.unreadable(db),
+        n_gone=catalogue.n_gone(db),
+        unknown=unknown,
     )
 
 
@@ -25,4 +29,5 @@ def runs() -> str:
 def run(run: str) -> str:
     db = reading()
     found = catalogue.run_named(db, run)
-    return render_template("run.html", it=found, files=catalogue.files_of(db, found))
+    files = catalogue.files_of(db, found)
+    return render_template("run.html", it=found, files=files, objections=catalogue.objections(db, files))

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from b2cal import loop
 from b2cal.core.iov import ExpRun, InvalidIoV
+from b2cal.data import GONE
 from b2cal.model import DataFile, Run, UnreadableFile
 
 PAGE = 100
@@ -15,7 +16,7 @@ PAGE = 100
 
 @dataclass
 class RunRow:
-    """A run with what has arrived of it: events and files by data name, those of productions apart."""
+    """A run with what can be used of it: events and files by data name, those of productions apart."""
 
     run: Run
     found: dict[str, int] = field(default_factory=dict)
@@ -23,9 +24,14 @@ class RunRow:
     produced: int = 0
 
     @property
-    def is_whole(self) -> bool:
-        """All the events that the run registry promises are there."""
-        return all(self.found.get(name, 0) >= expected for name, expected in self.run.expected.items())
+    def is_short(self) -> bool:
+        """Fewer events are there than the run registry promises."""
+        return any(self.found.get(name, 0) < expected for name, expected in self.run.expected.items())
+
+    @property
+    def is_over(self) -> bool:
+        """More events are there than the run registry promises: perhaps some twice."""
+        return any(self.found.get(name, 0) > expected for name, expected in self.run.expected.items())
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,8 @@ def runs(db: Session, up_to: int | None) -> RunPage:
     if rows:
         _count_files(db, rows)
     names = sorted({name for row in rows.values() for name in (*row.run.expected, *row.found)})
-    n_files, size = db.execute(select(func.count(), func.sum(DataFile.size_bytes)).select_from(DataFile)).one()
+    all_files = select(func.count(), func.sum(DataFile.size_bytes)).select_from(DataFile).where(_usable())
+    n_files, size = db.execute(all_files).one()
     return RunPage(
         rows=list(rows.values()),
         data_names=tuple(names),
@@ -70,7 +77,7 @@ def _count_files(db: Session, rows: dict[int, RunRow]) -> None:
             func.sum(DataFile.n_events),
             func.count(),
         )
-        .where(DataFile.exprun.between(min(rows), max(rows)))
+        .where(DataFile.exprun.between(min(rows), max(rows)), _usable())
         .group_by(DataFile.exprun, DataFile.data_name, "made_here")
     )
     for exprun, name, made_here, n_events, n_files in counts:
@@ -81,9 +88,26 @@ def _count_files(db: Session, rows: dict[int, RunRow]) -> None:
             row.found[name], row.files[name] = int(n_events), n_files
 
 
+def _usable() -> ColumnElement[bool]:
+    return DataFile.path.not_in(select(UnreadableFile.path))
+
+
 def unreadable(db: Session) -> Sequence[UnreadableFile]:
-    """Files that could not be registered, the latest first."""
-    return db.scalars(select(UnreadableFile).order_by(UnreadableFile.seen_at.desc()).limit(200)).all()
+    """Files that lie there and cannot be used, the latest first."""
+    found = select(UnreadableFile).where(UnreadableFile.reason != GONE)
+    return db.scalars(found.order_by(UnreadableFile.seen_at.desc()).limit(200)).all()
+
+
+def n_gone(db: Session) -> int:
+    """How many registered files are not there any more."""
+    return db.scalar(select(func.count()).where(UnreadableFile.reason == GONE)) or 0
+
+
+def objections(db: Session, files: Sequence[DataFile]) -> dict[str, str]:
+    """By path why some of these files cannot be used now."""
+    paths = [file.path for file in files]
+    found = select(UnreadableFile.path, UnreadableFile.reason).where(UnreadableFile.path.in_(paths))
+    return {row.path: row.reason for row in db.execute(found)}
 
 
 def run_named(db: Session, text: str) -> Run:
