@@ -12,6 +12,7 @@ from b2cal.model import (
     JobGroup,
     JobState,
 )
+from b2cal.settings import Settings
 
 from .conftest import Browser
 
@@ -63,3 +64,14 @@ def test_jobs_are_filtered_and_the_failed_stand_first(expert: Browser, find: Fin
     only = expert.get(f"/calibrations/{it.id}/jobs?state=failed").text
     assert only.count("Operation expired") == 5
     assert "201 to" in expert.get(f"/calibrations/{it.id}/jobs?from=200").text
+
+
+def test_the_folder_of_a_job_is_told_in_full_to_be_copied(
+    expert: Browser, database: Database, settings: Settings
+) -> None:
+    with database.read() as db:
+        job = db.scalars(select(Job).where(Job.folder != "")).first()
+    assert job is not None
+    assert f">{settings.attempts / job.folder}</span>" in expert.get(f"/jobs/{job.id}").text
+    database.write(lambda db: setattr(db.get_one(Job, job.id), "folder", ""))
+    assert "Its folder:" not in expert.get(f"/jobs/{job.id}").text

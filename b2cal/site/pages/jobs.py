@@ -42,6 +42,7 @@ def job(number: int) -> str:
     return render_template(
         "job.html",
         job=it,
+        folder=desk().settings.attempts / it.folder if it.folder else None,
         it=calibration,
         log=log,
         stream=stream,
