@@ -78,7 +78,7 @@ def takes_payloads(tag: GlobalTag) -> bool:
 def way_on(tag: GlobalTag) -> str:
     """What helps whoever was refused by a tag as it stands."""
     if takes_payloads(tag):
-        return "Publish for later runs only, or into a new tag."
+        return "Publish for later runs only, or into an empty tag."
     if TagState.OPEN in MAY_BECOME[tag.state]:
         return f"Open it again with `b2cal tag set-state {tag.name} open`."
     return f"That is final. Go on with a copy, which is open: `b2cal tag copy {tag.name} NEW`."
