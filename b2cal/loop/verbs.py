@@ -232,9 +232,11 @@ def name_deputy(db: Session, calibration_id: int, deputy: str | None, act: Act) 
         person_named(db, deputy)
     with transition(db, calibration_id, Verb.NAME_DEPUTY, act) as it:
         calibration, before = it.calibration, it.calibration.deputy
+        if deputy is None and before is None:
+            raise InvalidChoice(f"{calibration.name} has no deputy.", hint="There is nothing to take away.")
         if deputy in (before, calibration.expert):
             raise InvalidChoice(
-                f"{deputy or 'Nobody'} is the {'expert' if deputy == calibration.expert else 'deputy'} of"
+                f"{deputy} is the {'expert' if deputy == calibration.expert else 'deputy'} of"
                 f" {calibration.name} already.",
                 hint="Name somebody else.",
             )

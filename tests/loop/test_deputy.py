@@ -70,6 +70,11 @@ def test_who_cannot_be_the_deputy_is_refused_and_nothing_is_written(world: World
     assert (len(world.decisions()), messages(world)) == before
 
 
+def test_where_there_is_no_deputy_none_can_be_taken_away(world: World) -> None:
+    with pytest.raises(loop.InvalidChoice, match=r"^A has no deputy\.$"):
+        world.do("name_deputy", "A", None)
+
+
 def test_a_deputy_names_no_deputy(world: World) -> None:
     world.do("name_deputy", "A", "second")
     with pytest.raises(loop.NotAllowed, match="The deputy may not name a deputy"):
