@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from inspect import cleandoc
 from pathlib import Path
+from typing import get_args
 
 import click
 from diagram import Edge, layers, states
@@ -230,12 +231,18 @@ def _allowed(field: FieldInfo) -> str:
     words = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
     bounds = [
         f"{words[bound]} {getattr(limit, bound)}"
-        for limit in field.metadata
+        for limit in field.metadata or _of_each(field)
         for bound in words
         if getattr(limit, bound, None) is not None
     ]
     kinds = {int: "whole number", float: "number", str: "text", Path: "path"}
     return ", ".join([kinds.get(field.annotation, "numbers"), *bounds])  # type: ignore[arg-type]
+
+
+def _of_each(field: FieldInfo) -> Iterator[object]:
+    """The limits of the numbers of a list."""
+    for part in get_args(field.annotation):
+        yield from (limit for told in getattr(part, "__metadata__", ()) for limit in told.metadata)
 
 
 def _command(command: click.Command, name: str, depth: int) -> Iterator[str]:

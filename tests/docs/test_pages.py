@@ -186,6 +186,7 @@ def test_a_drawing_is_as_wide_as_the_page_and_stays_readable(built):
 def test_every_setting_retry_rule_and_command_has_its_line(built):
     operating, cli = (text_of((built / page).read_text()) for page in ("operating.html", "cli.html"))
     assert not [key for key in setting_keys() if f" {key} " not in operating]
+    assert "loop.reminders [0.5, 0.8] numbers, at least 0, at most 1 fractions of a window" in operating
     assert all(rule.because in operating for rule in batch.RULES)
     assert not [name for name in command_names(group, "b2cal") if f" {name} " not in cli]
 
