@@ -15,6 +15,10 @@ from .desk import Desk, pass_desk
 TOYDETECTOR = shipped("examples") / "toydetector"
 
 
+_HOLDS_ANOTHER = 2
+"""The exit code by which the simulation says that its folder holds another one."""
+
+
 class SimulationFailed(B2calError):
     """The simulation ended with an error."""
 
@@ -56,7 +60,7 @@ def scan(desk: Desk, folder: Path) -> None:
 @click.option("--seed", type=int, default=1, show_default=True)
 @pass_desk
 def simulate(desk: Desk, folder: Path, profile: str, seed: int) -> None:
-    """Simulate runs of the toy detector into FOLDER."""
+    """Simulate runs of the toy detector into FOLDER; refused if it holds those of another profile or seed."""
     run_simulation(folder, profile, seed)
     desk.done(f"Simulated the {profile} profile into {folder}.")
 
@@ -65,10 +69,12 @@ def run_simulation(folder: Path, profile: str, seed: int) -> None:
     """Run the simulation of the toy detector in a process of its own.
 
     Raises:
-        SimulationFailed: with the last line that it printed.
+        SimulationFailed: with the last line that it printed; also where the folder holds another simulation.
     """
     command = [sys.executable, str(TOYDETECTOR / "simulate.py"), "--out", str(folder), "--profile", profile]
     ended = subprocess.run([*command, "--seed", str(seed)], capture_output=True, text=True, check=False)
+    said = ended.stderr.strip().splitlines() or ["it said nothing"]
+    if ended.returncode == _HOLDS_ANOTHER:
+        raise SimulationFailed(said[-1], "Give another folder, or remove this one.")
     if ended.returncode:
-        said = ended.stderr.strip().splitlines() or ["it said nothing"]
         raise SimulationFailed(f"The simulation failed: {said[-1]}", "Is the disk full, or the folder not writable?")

@@ -7,7 +7,7 @@ DIR then holds
     nominal/     constants as designed, to seed a base tag; constants.json lists them
     subsystem/   pedestals that the calorimeter group measured, with IoVs from before the first to after the last run
     truth.json   what was simulated; truth.npz the true constants
-Runs that are simulated later, with the same seed, are added.
+Runs that are simulated later, with the same seed and profile, are added. A DIR of another simulation is refused.
 """
 
 import argparse
@@ -46,13 +46,23 @@ PROFILES: Mapping[str, Profile] = {
 }
 
 
+class HoldsAnother(Exception):
+    """The folder holds the data of another simulation, which would be replaced in part."""
+
+
 def simulate(out: Path, profile: Profile, seed: int, planted: Mapping[str, float], runs: Sequence[int]) -> Truth:
-    """Write everything into `out`; returns the truth."""
+    """Write everything into `out`; returns the truth.
+
+    Raises:
+        HoldsAnother: another seed, profile or deviation made what is there; nothing was written.
+    """
     planted = {**ALWAYS, **planted}
+    story = _story(seed, planted, profile.events)
+    _see_that_it_is_the_same(out, story)
     truth = make_truth(seed)
     plant(truth, planted)
     out.mkdir(parents=True, exist_ok=True)
-    truth.write(out, _story(seed, planted))
+    truth.write(out, story)
     _write_constants(out / "nominal", nominal_constants())
     _write_constants(out / "subsystem", subsystem_constants(truth, seed))
     for run in runs:
@@ -154,9 +164,21 @@ def _registry_entry(run: int, events: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _story(seed: int, planted: Mapping[str, float]) -> dict[str, Any]:
+def _see_that_it_is_the_same(out: Path, story: Mapping[str, Any]) -> None:
+    try:
+        before = json.loads((out / "truth.json").read_text())
+    except (FileNotFoundError, ValueError):  # nothing, or a simulation that was killed as it began
+        return
+    if before != story:
+        seed = before.get("seed")
+        what = "profile or deviations" if seed == story["seed"] else f"seed, {seed}"
+        raise HoldsAnother(f"{out} holds data that were simulated with another {what}: nothing was written.")
+
+
+def _story(seed: int, planted: Mapping[str, float], events: Mapping[str, int]) -> dict[str, Any]:
     return {
         "seed": seed,
+        "events_per_run": dict(events),
         "experiment": EXPERIMENT,
         "planted": [
             {"check": name, "what": PLANTS[name].what, "in_units_of_its_limit": value}
@@ -206,14 +228,18 @@ def _planted(text: str) -> tuple[str, float]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
+    """The command; ends with 2 if the folder holds another simulation."""
     arguments = _arguments(argv)
     if arguments.list_plants:
         for name, each in PLANTS.items():
             sys.stdout.write(f"{name:40} {each.what} ({ALWAYS.get(name, 0):g} unless given; 1 is the check's limit)\n")
         return 0
     profile = PROFILES[arguments.profile]
-    simulate(arguments.out, profile, arguments.seed, dict(arguments.plant), arguments.runs or profile.runs)
+    try:
+        simulate(arguments.out, profile, arguments.seed, dict(arguments.plant), arguments.runs or profile.runs)
+    except HoldsAnother as refused:
+        sys.stderr.write(f"{refused}\n")
+        return 2
     return 0
 
 

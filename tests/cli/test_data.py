@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from b2cal import loop
-from b2cal.cli.data import NothingUsable
+from b2cal.cli.data import NothingUsable, SimulationFailed
 from b2cal.cli.main import group
 from tests import factories
 from tests.data.catalogues import registry_entry, root_file, write_registry
@@ -72,3 +72,25 @@ def test_a_scan_that_finds_no_file_that_can_be_used_says_so_and_ends_with_1(tmp_
     (raw / "bhabha_e0026_r00100.root").unlink()
     assert CliRunner().invoke(group, ["data", "scan", str(raw)], env=environment).exit_code == 0
     world.database.dispose()
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [(("--seed", "4"), "another seed, 3"), (("--profile", "demo"), "another profile or deviations")],
+)
+def test_a_simulation_replaces_no_data_of_another(tmp_path: Path, options: tuple[str, ...], says: str) -> None:
+    folder = tmp_path / "toy"
+    folder.mkdir()
+
+    def simulate(*words: str) -> Result:
+        return CliRunner().invoke(group, ["data", "simulate", str(folder), "--seed", "3", "--profile", "small", *words])
+
+    assert simulate().exit_code == 0
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    refused = simulate(*options).exception
+    assert isinstance(refused, SimulationFailed)
+    assert f"{folder} holds data that were simulated with {says}: nothing was written." in str(refused)
+    assert refused.hint == "Give another folder, or remove this one."
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert simulate().exit_code == 0
