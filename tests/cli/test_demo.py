@@ -186,6 +186,20 @@ def test_whatever_else_asks_for_a_person_is_told_with_its_reason(
     assert "give the command again" in told.value.hint
 
 
+def test_constants_that_cannot_be_published_are_told_with_the_reason(asking: Callable[..., Desk]) -> None:
+    desk = asking("step")
+
+    def complete(db: Session) -> None:
+        it = db.scalars(select(Calibration)).one()
+        it.state, it.processing.state = State.VETOED, ProcessingState.COMPLETE
+        earlier = {"run_first": 0, "run_last": it.processing.run_first - 1, "target_tag": it.processing.target_tag}
+        factories.processing(db, name="bucket0", **earlier)
+
+    desk.write(complete)
+    with pytest.raises(DemoFailed, match="cannot be published: bucket0 has earlier runs and is not published yet"):
+        demo._decide(desk, demo.SMALL)
+
+
 def test_an_open_window_and_a_processing_that_is_over_ask_nobody(asking: Callable[..., Desk]) -> None:
     desk = asking("step")
 
