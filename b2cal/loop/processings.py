@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from b2cal import releases
-from b2cal.conditions import tag_named
+from b2cal.conditions import tag_named, takes_payloads, way_on
 from b2cal.core.iov import IoV
 from b2cal.model import (
     Attempt,
@@ -31,7 +31,6 @@ from b2cal.model import (
     SignOffPolicy,
     StartPolicy,
     State,
-    TagState,
     now,
 )
 from b2cal.settings import LONGEST_S
@@ -256,9 +255,10 @@ def _refuse_runs(db: Session, runs: IoV) -> None:
 
 
 def _refuse_target(db: Session, wanted: NewProcessing, target: GlobalTag) -> None:
-    if target.state is not TagState.OPEN and target.state is not TagState.RUNNING:
+    if not takes_payloads(target):
         raise Conflict(
-            f"The tag {target.name} is {target.state.value}: nothing can be published to it.", hint="Choose another."
+            f"The tag {target.name} is {target.state.value}: nothing can be published to it.",
+            hint=f"Choose another. {way_on(target)}",
         )
     if wanted.kind is ProcessingKind.PROMPT:
         _refuse_overlap(db, wanted, target)
