@@ -9,7 +9,7 @@ from b2cal import conditions, loop
 from b2cal.core.iov import OPEN, ExpRun
 from b2cal.loop import THE_LOOP, Act
 from b2cal.model import Processing, ProcessingKind, PublishPolicy, TagState
-from tests.loop.world import MANAGER, World
+from tests.loop.world import MANAGER, Defined, World
 
 ALL = ("A", "B", "C", "D")
 
@@ -119,14 +119,15 @@ def test_the_preview_says_what_publishing_does(world: World) -> None:
 def test_who_creates_a_processing_is_told_of_constants_that_could_not_change(
     tmp_path: Path, kind: ProcessingKind, first: int, said: str
 ) -> None:
-    world = World(tmp_path)
+    world = World(tmp_path, (Defined("A"),))
     world.curated_tag("curated", "A")
     world.process(kind=kind, first=first, target_tag="curated")
     with world.database.read() as db:
         told = loop.published_before(db, db.get_one(Processing, world.processing().id))
     assert told.startswith(said)
     assert bool(told) == bool(said)
-    finish_all(world, 1)
+    world.do("submit", "A")
+    world.finish("A", 1)
     assert loop.advance_processing(world.workplace, "bucket1").state == ("complete" if said else "published")
 
 
