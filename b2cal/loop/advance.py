@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from b2cal.model import Calibration, Grade, Outcome, State, now
+from b2cal.model import Calibration, Grade, State, now
 
 from .actors import THE_LOOP
 from .attempts import begin, frozen
@@ -20,7 +20,7 @@ from .rules import FINISHED, GOING, OVER, Verb
 from .transition import Act, say, transition
 from .verbs import Choice, restart, sign_off, submit, withdraw
 from .view import Freshness, ProcessingView
-from .waiting import Lack, all_green, always_asks, lacking, obstacle, put_to_manager
+from .waiting import Lack, all_green, always_asks, lacking, obstacle, put_to_manager, restarts_itself
 from .windows_and_reminders import asks_for_inputs, next_due, next_reminder, spoken
 from .workplace import Workplace
 
@@ -79,12 +79,9 @@ def _due(view: ProcessingView, calibration: Calibration) -> Step | None:
     """The step that the state of a calibration calls for; a step tells whether it changed anything."""
     if view.processing.held or view.processing.state not in GOING or calibration.state in FINISHED:
         return None
-    freshness = view.standing(calibration.name).freshness
-    attempt = view.attempts.get(calibration.name)
-    by_hand = attempt is not None and attempt.outcome is Outcome.REPLACED
-    if freshness is Freshness.STALE and not by_hand:
-        return _restart  # what a person brought is not thrown away by itself
-    if freshness is Freshness.IN_DOUBT and calibration.state is State.REVIEW:
+    if restarts_itself(view, calibration):
+        return _restart
+    if view.standing(calibration.name).freshness is Freshness.IN_DOUBT and calibration.state is State.REVIEW:
         return None
     return _STEPS.get(calibration.state)
 

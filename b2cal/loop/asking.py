@@ -6,6 +6,7 @@ from b2cal.model import Calibration, State
 
 from .inputs import lacks_selection
 from .view import Freshness, ProcessingView
+from .waiting import restarts_itself, signs_itself_off
 from .windows_and_reminders import asks_for_inputs, asks_to_be_submitted
 
 
@@ -13,7 +14,7 @@ def asks_somebody(view: ProcessingView, calibration: Calibration, at: datetime) 
     """Whether a calibration does not go on before somebody decides, whoever that is."""
     match calibration.state:
         case State.REVIEW | State.FAILED:
-            return True
+            return not (signs_itself_off(view, calibration) or restarts_itself(view, calibration))
         case State.OPEN:
             return lacks_selection(calibration) or asks_to_be_submitted(calibration, at)
         case State.SUBMITTED:

@@ -7,11 +7,10 @@ from sqlalchemy.orm import Session
 
 from b2cal.model import Calibration, Person, Processing, Role
 
-from .actors import Actor, actor
-from .errors import NotAllowed
-from .obstacles import processing_obstacle
-from .rules import GOING, PROCESSING_RULES, RULES, ProcessingVerb, Reason, Verb
-from .view import Freshness, ProcessingView
+from .actors import Actor
+from .obstacles import in_the_way, processing_obstacle
+from .rules import PROCESSING_RULES, RULES, ProcessingVerb, Reason, Verb
+from .view import ProcessingView
 
 
 @dataclass(frozen=True)
@@ -23,21 +22,12 @@ class Button:
     needs_reason: bool
 
 
-def buttons(db: Session, calibration: Calibration, username: str) -> Sequence[Button]:
+def buttons(view: ProcessingView, calibration: Calibration, username: str) -> Sequence[Button]:
     """All that this person could do to a calibration as it stands; nothing for those without a part in it."""
-    try:
-        role = actor(db, username, calibration).role
-    except NotAllowed:
-        return ()
-    if calibration.processing.state not in GOING:
-        return ()
-    possible = [
-        rule for rule in RULES if calibration.state in rule.at and role in rule.who and calibration.kind in rule.kinds
-    ]
     return [
         Button(rule.verb, rule.label, rule.reason is Reason.NEEDED)
-        for rule in possible
-        if rule.verb is not Verb.KEEP or _is_stale(db, calibration)
+        for rule in RULES
+        if calibration.state in rule.at and in_the_way(view, calibration, rule.verb, username) is None
     ]
 
 
@@ -52,7 +42,3 @@ def processing_buttons(db: Session, processing: Processing, username: str) -> Se
         for rule in PROCESSING_RULES
         if rule.verb is not ProcessingVerb.REOPEN and processing_obstacle(processing, rule.verb, by) is None
     ]
-
-
-def _is_stale(db: Session, calibration: Calibration) -> bool:
-    return ProcessingView(db, calibration.processing_id).standing(calibration.name).freshness is Freshness.STALE

@@ -24,10 +24,11 @@ from b2cal.core.errors import listed
 from b2cal.core.iov import IoV
 from b2cal.model import Calibration, GlobalTag, TagIov
 
-from .errors import Conflict, InvalidChoice
+from .errors import InvalidChoice
+from .obstacles import refuse_by_freshness
 from .rules import Verb
 from .transition import Act, refuse_early
-from .view import Freshness, ProcessingView
+from .view import ProcessingView
 from .workplace import Workplace
 
 
@@ -123,7 +124,7 @@ def brought_by_hand(workplace: Workplace, calibration_id: int, source: Source, a
     with workplace.database.read() as db:
         calibration = refuse_early(db, calibration_id, Verb.REPLACE, act)
         view = ProcessingView(db, calibration.processing_id)
-        refuse_in_doubt(view, calibration)
+        refuse_by_freshness(view, calibration.name, Verb.REPLACE)
         wanted = _wanted(view, calibration)
         held = _held_by_tag(workplace, view, calibration, source.name) if isinstance(source, FromTag) else []
     match source:
@@ -159,20 +160,6 @@ def fitting_tags(view: ProcessingView, calibrations: Sequence[Calibration]) -> l
     ).all()
     fitting = [name for tag_id, name in tags if not any(entries_of_tag(view, it, tag_id)[1] for it in calibrations)]
     return sorted(fitting, key=lambda name: name != view.processing.base_tag.name)
-
-
-def refuse_in_doubt(view: ProcessingView, calibration: Calibration) -> None:
-    """Nothing begins while a calibration upstream is done again: what it would be judged with is not known yet.
-
-    Raises:
-        Conflict: it is in doubt.
-    """
-    standing = view.standing(calibration.name)
-    if standing.freshness is Freshness.IN_DOUBT:
-        raise Conflict(
-            f"{calibration.name} cannot be replaced now: {standing.because} upstream of it is being done again.",
-            hint="Replace it when that has ended.",
-        )
 
 
 def _wanted(view: ProcessingView, calibration: Calibration) -> Wanted:

@@ -21,16 +21,13 @@ _WAY_ON = {
 }
 
 
-def in_the_way(db: Session, calibration: Calibration, verb: Verb, username: str) -> B2calError | None:
+def in_the_way(view: ProcessingView, calibration: Calibration, verb: Verb, username: str) -> B2calError | None:
     """Why this person cannot do this to a calibration as it stands, with what helps; None where nothing is."""
     try:
-        role = actor(db, username, calibration).role
+        role = actor(view.db, username, calibration).role
     except NotAllowed as refusal:
         return refusal
-    found = obstacle(db, calibration, verb, role)
-    if found is None and verb is Verb.KEEP:
-        return nothing_to_keep(ProcessingView(db, calibration.processing_id), calibration.name)
-    return found
+    return obstacle(view.db, calibration, verb, role) or of_freshness(view, calibration.name, verb)
 
 
 def in_the_way_of_processing(
@@ -116,17 +113,40 @@ def as_it_stands(db: Session, calibration: Calibration, verb: Verb) -> Conflict:
     )
 
 
-def nothing_to_keep(view: ProcessingView, name: str) -> Conflict | None:
-    """Why constants need no keeping, or not yet: only those are kept whose inputs have been replaced."""
+def of_freshness(view: ProcessingView, name: str, verb: Verb) -> Conflict | None:
+    """What to tell who would do something that cannot be done to constants which stand as these do; else None."""
     standing = view.standing(name)
-    if standing.freshness is Freshness.FRESH:
-        return Conflict(f"{name} is fresh: nothing that it read has changed.", hint="Nothing is to be done.")
-    if standing.freshness is Freshness.IN_DOUBT:
-        return Conflict(
-            f"{name} is in doubt: {standing.because} is being done again.",
-            hint="Wait until that has ended; keep it then, if it is stale.",
-        )
-    return None
+    match verb, standing.freshness:
+        case Verb.KEEP, Freshness.FRESH:
+            return Conflict(f"{name} is fresh: nothing that it read has changed.", hint="Nothing is to be done.")
+        case Verb.KEEP, Freshness.IN_DOUBT:
+            return Conflict(
+                f"{name} is in doubt: {standing.because} is being done again.",
+                hint="Wait until that has ended; keep it then, if it is stale.",
+            )
+        case Verb.REPLACE, Freshness.IN_DOUBT:  # what it would be judged with is not known yet
+            return Conflict(
+                f"{name} cannot be replaced now: {standing.because} upstream of it is being done again.",
+                hint="Replace it when that has ended.",
+            )
+        case Verb.SIGN_OFF, Freshness.IN_DOUBT | Freshness.STALE:
+            return Conflict(
+                f"What {name} read is {standing.freshness}: {standing.because} changed or is done again.",
+                hint="Wait: it is done again by itself when that has ended.",
+            )
+        case _:
+            return None
+
+
+def refuse_by_freshness(view: ProcessingView, name: str, verb: Verb) -> None:
+    """See that something can be done to constants which stand as these do.
+
+    Raises:
+        Conflict: it cannot.
+    """
+    refusal = of_freshness(view, name, verb)
+    if refusal is not None:
+        raise refusal
 
 
 def _listed(names: AbstractSet[Role] | AbstractSet[Kind]) -> str:

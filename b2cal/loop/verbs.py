@@ -16,13 +16,13 @@ from b2cal.model import Attempt, Calibration, GroupState, JobGroup, Kind, Role, 
 from b2cal.releases import config_problems
 
 from .attempts import begin_by_hand
-from .by_hand import ByHand, entries_of_tag, refuse_in_doubt
+from .by_hand import ByHand, entries_of_tag
 from .calendar import after
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig
 from .inputs import inputs_of, lacks_selection, selection_by_default
 from .named import person_named
-from .obstacles import nothing_to_keep
+from .obstacles import refuse_by_freshness
 from .outages import give_back, site_awaited_since
 from .rules import Verb
 from .transition import Act, Transition, raise_signals, refuse_early, transition
@@ -92,7 +92,8 @@ def sign_off(db: Session, calibration_id: int, act: Act) -> None:
     Raises:
         Conflict: besides those of `transition`: what it read is in doubt or stale.
     """
-    _refuse_unless_fresh(db, calibration_id)
+    calibration = refuse_early(db, calibration_id, Verb.SIGN_OFF, act)
+    refuse_by_freshness(ProcessingView(db, calibration.processing_id), calibration.name, Verb.SIGN_OFF)
     with transition(db, calibration_id, Verb.SIGN_OFF, act):
         pass
 
@@ -116,7 +117,7 @@ def replace(db: Session, calibration_id: int, made: ByHand, act: Act) -> Attempt
     """
     calibration = refuse_early(db, calibration_id, Verb.REPLACE, act)
     view = ProcessingView(db, calibration.processing_id)
-    refuse_in_doubt(view, calibration)
+    refuse_by_freshness(view, calibration.name, Verb.REPLACE)
     sums_hold = view.standing(calibration.name).freshness is Freshness.FRESH
     with transition(db, calibration_id, Verb.REPLACE, act) as it:
         before = _end_attempt(it)
@@ -181,9 +182,7 @@ def keep(db: Session, calibration_id: int, act: Act) -> None:
     """
     with transition(db, calibration_id, Verb.KEEP, act) as it:
         view, name = ProcessingView(db, it.calibration.processing_id), it.calibration.name
-        refusal = nothing_to_keep(view, name)
-        if refusal is not None:
-            raise refusal
+        refuse_by_freshness(view, name, Verb.KEEP)
         it.calibration.kept_reads = view.reads_digest(name)
         raise_signals(db, it.calibration.processing_id)
 
@@ -343,15 +342,3 @@ def _with_filters(default: dict[str, Any], selection: Any) -> Any:
     if selection is None or selection == {}:
         return default
     return {"filters": default["filters"], **selection} if isinstance(selection, dict) else selection
-
-
-def _refuse_unless_fresh(db: Session, calibration_id: int) -> None:
-    calibration = db.get(Calibration, calibration_id)
-    if calibration is None or calibration.state is not State.REVIEW:
-        return
-    standing = ProcessingView(db, calibration.processing_id).standing(calibration.name)
-    if standing.because:
-        raise Conflict(
-            f"What {calibration.name} read is {standing.freshness}: {standing.because} changed or is done again.",
-            hint="Wait: it is done again by itself when that has ended.",
-        )

@@ -29,6 +29,7 @@ from b2cal.model import (
     Kind,
     Processing,
     ProcessingKind,
+    ProcessingState,
     State,
 )
 
@@ -291,6 +292,8 @@ class ProcessingView:
         attempt = self.attempts.get(name)
         if attempt is None or calibration.state in (State.OPEN, State.SUBMITTED, State.VETOED):
             return FRESH
+        if self.processing.state is ProcessingState.CANCELLED:
+            return FRESH  # nothing in it is done again
         for upstream in self.upstream(name):
             if not self.settled(upstream.name):
                 return Standing(Freshness.IN_DOUBT, upstream.name)

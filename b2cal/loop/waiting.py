@@ -142,11 +142,34 @@ def why(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
     sentence = _SENTENCES[calibration.state](view, calibration, at)
     if view.processing.held and calibration.state not in FINISHED:
         return _held(view, calibration, sentence)
-    if standing.freshness is Freshness.IN_DOUBT:
-        waits = _goes_on_alone(view, calibration)
-        says = "Waits until it is known whether what it has read holds." if waits else sentence.sentence
-        return Why(f"{says} In doubt: {standing.because} is being done again.", standing.because)
-    return sentence
+    return _as_it_stands(view, calibration, sentence)
+
+
+def _as_it_stands(view: ProcessingView, calibration: Calibration, otherwise: Why) -> Why:
+    """What it waits for because of what it has read; else what it waits for otherwise."""
+    because = view.standing(calibration.name).because
+    if restarts_itself(view, calibration):
+        return Why(f"Stale: {because} changed after it was read. It is done again {_when_due(view)}.", because)
+    if view.standing(calibration.name).freshness is not Freshness.IN_DOUBT:
+        return otherwise
+    waits = signs_itself_off(view, calibration)
+    says = "Waits until it is known whether what it has read holds." if waits else otherwise.sentence
+    return Why(f"{says} In doubt: {because} is being done again.", because)
+
+
+def restarts_itself(view: ProcessingView, calibration: Calibration) -> bool:
+    """Whether it is done again without a person, because it stands on what has been replaced."""
+    if calibration.state in FINISHED or _is_by_hand(view, calibration):
+        return False  # what a person brought is not thrown away by itself
+    return view.standing(calibration.name).freshness is Freshness.STALE
+
+
+def signs_itself_off(view: ProcessingView, calibration: Calibration) -> bool:
+    """Whether it is signed off without a person: everything is green, and the policy asks nobody."""
+    attempt = view.attempts.get(calibration.name)
+    if calibration.state is not State.REVIEW or attempt is None or attempt.verdict is None:
+        return False
+    return attempt.verdict.grade is Grade.PASS and not always_asks(view.processing, calibration, attempt)
 
 
 def _when_over(view: ProcessingView, calibration: Calibration, at: datetime) -> Why:
@@ -164,16 +187,8 @@ def _when_due(view: ProcessingView) -> str:
 def _held(view: ProcessingView, calibration: Calibration, otherwise: Why) -> Why:
     """Nothing goes on by itself; what a person may decide is said all the same."""
     held = f"{view.processing.name} is held: nothing goes on by itself until {view.processing.manager} releases it."
-    asks = calibration.state in (State.FAILED, State.REVIEW) and not _goes_on_alone(view, calibration)
+    asks = calibration.state in (State.FAILED, State.REVIEW) and not signs_itself_off(view, calibration)
     return Why(f"{otherwise.sentence} {held}", otherwise.calibration) if asks else Why(held)
-
-
-def _goes_on_alone(view: ProcessingView, calibration: Calibration) -> bool:
-    """Whether the next step needs neither a person nor a job: it is judged, or signed off because it is green."""
-    attempt = view.attempts.get(calibration.name)
-    if calibration.state is not State.REVIEW or attempt is None or attempt.verdict is None:
-        return calibration.state is State.VALIDATING
-    return attempt.verdict.grade is Grade.PASS and not always_asks(view.processing, calibration, attempt)
 
 
 def _is_by_hand(view: ProcessingView, calibration: Calibration) -> bool:

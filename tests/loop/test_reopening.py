@@ -36,12 +36,24 @@ def test_in_doubt_jobs_go_on_and_nothing_is_signed_off(reopened: World) -> None:
         reopened.do("sign_off", "B", by=MANAGER)
 
 
-def test_in_doubt_nothing_is_said_to_go_on_now_that_waits(reopened: World) -> None:
+def test_in_doubt_it_is_judged_all_the_same_and_says_so(reopened: World) -> None:
     reopened.jobs_end("C", 1)
-    waits = "Waits until it is known whether what it has read holds. In doubt: A is being done again."
-    assert why(reopened, "C") == waits
-    assert reopened.advance("C").state == "validating"
+    assert why(reopened, "C") == "The new constants are judged now. In doubt: A is being done again."
     assert why(reopened, "B") == "A check is beyond its limit; tracking decides. In doubt: A is being done again."
+
+
+def test_what_restarts_itself_because_it_is_stale_says_so_and_asks_nobody(reopened: World) -> None:
+    def asks(name: str) -> bool:
+        with reopened.database.read() as db:
+            view = reopened.view(db)
+            return loop.asks_somebody(view, view.calibration(name), reopened.clock.now())
+
+    assert asks("B")
+    reopened.do("submit", "A", Choice({"events": 11}))
+    reopened.finish("A", 2)
+    assert why(reopened, "B") == "Stale: A changed after it was read. It is done again now."
+    assert not asks("B")
+    assert reopened.advance("B").state == "running"
 
 
 def test_in_doubt_what_is_green_is_not_said_to_be_signed_off_now(world: World) -> None:
@@ -52,6 +64,12 @@ def test_in_doubt_what_is_green_is_not_said_to_be_signed_off_now(world: World) -
     world.jobs_end("B", 1)
     world.judged("B", Grade.PASS)
     world.do("restart", "A")
+    with world.database.read() as db:
+        view = world.view(db)
+        assert not loop.asks_somebody(view, view.calibration("B"), world.clock.now())
+        pressed = {button.verb.value for button in loop.buttons(view, view.calibration("B"), "manager")}
+    assert not {"sign_off", "replace", "keep"} & pressed
+    assert "reject" in pressed
     assert why(world, "B") == "Waits until it is known whether what it has read holds. In doubt: A is being done again."
     assert world.advance("B").state == "review"
 
@@ -124,7 +142,7 @@ def test_with_the_same_identity_nothing_happens(reopened: World) -> None:
 def test_only_what_is_stale_can_be_kept(world: World) -> None:
     def has_a_button() -> bool:
         with world.database.read() as db:
-            buttons = loop.buttons(db, world.view(db).calibration("B"), "manager")
+            buttons = loop.buttons(world.view(db), world.view(db).calibration("B"), "manager")
         return loop.Verb.KEEP in {button.verb for button in buttons}
 
     for name in "AB":

@@ -117,7 +117,7 @@ def test_a_person_can_do_what_the_table_says_and_nothing_else(
     with everywhere.database.read() as db:  # nothing is committed: each verb finds what the others found
         it = everywhere.view(db).calibration(state)
         number, seen, by = it.id, it.version, loop.actor(db, username, it)
-        assert {button.verb.value for button in loop.buttons(db, it, username)} == allowed.keys()
+        assert {button.verb.value for button in loop.buttons(everywhere.view(db), it, username)} == allowed.keys()
         before = db.scalar(select(func.count(Decision.id)))
         done = {}
         for name, verb in VERBS.items():
@@ -155,7 +155,7 @@ def test_who_has_no_part_in_a_calibration_can_do_nothing_to_it(everywhere: World
         for it in everywhere.view(db).calibrations.values():
             with pytest.raises(loop.NotAllowed, match="not responsible"):
                 loop.actor(db, "muon", it)
-            assert not loop.buttons(db, it, "muon")
+            assert not loop.buttons(everywhere.view(db), it, "muon")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_what_means_nothing_for_a_kind_is_neither_offered_nor_done(
     with world.database.read() as db:
         it = world.view(db).calibration("A")
         assert it.state.value in {at for name, at_all, *_ in TABLE if name == verb for at in at_all.split()}
-        assert verb not in {button.verb.value for button in loop.buttons(db, it, "manager")}
+        assert verb not in {button.verb.value for button in loop.buttons(world.view(db), it, "manager")}
         with pytest.raises(loop.Conflict, match=f"A is of the kind {kind.value}: .* has no meaning for it") as refused:
             VERBS[verb](db, it.id, Act(loop.actor(db, "manager", it), it.version, "because"))
         assert refused.value.hint == f"It is for the kinds: {allowed}."

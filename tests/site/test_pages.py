@@ -39,7 +39,9 @@ def test_buttons_are_those_of_the_loop(manager: Browser, database: Database) -> 
         one_of_each = {it.state: it for it in db.scalars(select(Calibration).order_by(Calibration.id))}
         assert set(one_of_each) == set(State)
         for it in one_of_each.values():
-            buttons = {button.verb.value for button in loop.buttons(db, it, "manager")}
+            buttons = {
+                button.verb.value for button in loop.buttons(loop.ProcessingView(db, it.processing_id), it, "manager")
+            }
             text = manager.get(f"/calibrations/{it.id}").text
             shown = {verb for verb in loop.Verb if f'/calibrations/{it.id}/do/{verb.value}"' in text}
             shown |= {"submit"} if f'action="/calibrations/{it.id}/submit"' in text else set()

@@ -116,8 +116,8 @@ def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
     db = reading()
     it = calibration_of(db, number)
     view = loop.ProcessingView(db, it.processing_id)
-    buttons = {button.verb: button for button in loop.buttons(db, it, visitor().username)}
-    obstacle = loop.in_the_way(db, it, verb, visitor().username)
+    buttons = {button.verb: button for button in loop.buttons(view, it, visitor().username)}
+    obstacle = loop.in_the_way(view, it, verb, visitor().username)
     page = render_template(
         "act.html",
         it=it,

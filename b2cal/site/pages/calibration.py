@@ -94,7 +94,7 @@ def numbers(number: int) -> Response:
 
 def _context(db: Session, seen: Dossier) -> dict[str, object]:
     it, me = seen.calibration, visitor()
-    buttons = loop.buttons(db, it, me.username)
+    buttons = loop.buttons(seen.view, it, me.username)
     return {
         "it": it,
         "seen": seen,

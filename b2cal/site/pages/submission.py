@@ -117,9 +117,9 @@ def _form(
     before = previous(db, it)
     told = origins(settings["expert_config"], it.carried_over)
     form_fields = fields(it.definition.config_schema, loop.default_config(it), before.config, texts, wrong, told)
-    button = next((b for b in loop.buttons(db, it, visitor().username) if b.verb is loop.Verb.SUBMIT), None)
-    last = last_submission(db, it.id)
     view = loop.ProcessingView(db, it.processing_id)
+    button = next((b for b in loop.buttons(view, it, visitor().username) if b.verb is loop.Verb.SUBMIT), None)
+    last = last_submission(db, it.id)
     rejections = loop.Rejections(view, it)
     page = render_template(
         "submission.html",

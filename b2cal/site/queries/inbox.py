@@ -77,7 +77,7 @@ def _tasks(
         for it in view.calibrations.values():
             task = _task_of_manager(view, it, absent, at) if manages else None
             if task is None and username in (it.expert, it.deputy):
-                task = _task_of_expert(it, at)
+                task = _task_of_expert(view, it, at)
             if task is not None:
                 yield view, it, task
         asked = asked_to_publish(view) if manages else None
@@ -102,7 +102,7 @@ def _concerned(db: Session, username: str, *, is_manager: bool) -> list[int]:
 def _task_of_manager(view: loop.ProcessingView, it: Calibration, absent: AbstractSet[str], at: datetime) -> Task | None:
     match it.state:
         case State.REVIEW | State.FAILED if {it.expert, it.deputy} - {None} <= absent:
-            return _task_of_expert(it, at)
+            return _task_of_expert(view, it, at)
         case State.OPEN if loop.lacks_selection(it):
             return Task.CHOOSE
         case State.OPEN if loop.asks_to_be_submitted(it, at):
@@ -114,9 +114,11 @@ def _task_of_manager(view: loop.ProcessingView, it: Calibration, absent: Abstrac
     return None
 
 
-def _task_of_expert(it: Calibration, at: datetime) -> Task | None:
+def _task_of_expert(view: loop.ProcessingView, it: Calibration, at: datetime) -> Task | None:
     if loop.asks_to_be_submitted(it, at):
         return Task.UNSUBMITTED
+    if it.state is not State.OPEN and not loop.asks_somebody(view, it, at):
+        return None
     return {State.REVIEW: Task.DECIDE, State.FAILED: Task.REPAIR, State.OPEN: Task.SUBMIT}.get(it.state)
 
 

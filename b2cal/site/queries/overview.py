@@ -18,7 +18,7 @@ from .people import full_names
 
 @dataclass(frozen=True)
 class Row:
-    """One calibration on the page of its processing."""
+    """One calibration on the page of its processing; `decides`: it does not go on before somebody has."""
 
     calibration: Calibration
     look: Look
@@ -27,7 +27,9 @@ class Row:
     progress: loop.Jobs | None
     expert: str
     brief: str
+    decides: bool
     lacks_inputs: bool
+    lacks_selection: bool
     is_unsubmitted: bool
 
     @property
@@ -36,15 +38,10 @@ class Row:
         return self.decides or (self._goes_on and self.calibration.state is State.OPEN)
 
     @property
-    def decides(self) -> bool:
-        """It does not go on before somebody decides; nobody has to when its processing is over."""
-        asks_expert = self.calibration.state in (State.REVIEW, State.FAILED)
-        return self._goes_on and (asks_expert or self.asks_manager)
-
-    @property
     def asks_manager(self) -> bool:
         """It is the manager who has to decide."""
-        return self.is_stale or self.lacks_inputs or (self.is_unsubmitted and self._goes_on)
+        missing = self.lacks_inputs or self.lacks_selection or self.is_unsubmitted
+        return self.is_stale or (missing and self._goes_on)
 
     @property
     def asked_at(self) -> datetime:
@@ -143,7 +140,9 @@ def _row(
         progress=own,
         expert=names.get(it.expert, it.expert),
         brief=_brief(view, it, own, why, now),
+        decides=view.processing.state in loop.GOING and loop.asks_somebody(view, it, now),
         lacks_inputs=loop.asks_for_inputs(view.processing, it, now),
+        lacks_selection=it.state is State.OPEN and loop.lacks_selection(it),
         is_unsubmitted=loop.asks_to_be_submitted(it, now),
     )
 
