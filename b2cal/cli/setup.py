@@ -66,9 +66,10 @@ def add(desk: Desk, username: str, full_name: str | None, role: str | None, pass
         )
     with desk.workplace.database.read() as db:
         desk.operator(db)  # before anybody types a password
-        present = db.scalar(select(Person.password_hash).where(Person.username == username))
+        someone = db.get(Person, username)
+        has_password = someone is not None and someone.password_hash != ""
     other_things = password is None and bool(full_name or role)
-    hashed = present if present and other_things else _hashed(password)
+    hashed = None if has_password and other_things else _hashed(password)
 
     def unit(db: Session) -> Role:
         if role == Role.EXPERT:

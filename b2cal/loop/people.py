@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from b2cal.model import Person, Role, now
 
+from .errors import InvalidChoice
 from .named import person_named
 from .transition import Act, decided
 
@@ -26,12 +27,28 @@ class Right(StrEnum):
 
 
 def let_in(
-    db: Session, username: str, password_hash: str, act: Act, full_name: str | None = None, role: Role | None = None
+    db: Session,
+    username: str,
+    password_hash: str | None,
+    act: Act,
+    full_name: str | None = None,
+    role: Role | None = None,
 ) -> Person:
-    """Give somebody a password, and another name or role where they are told; at first an expert."""
+    """Give somebody a password, and another name or role where they are told; at first an expert.
+
+    None leaves the password as it is.
+
+    Raises:
+        InvalidChoice: she has no password, and none is given.
+    """
     someone = db.get(Person, username) or Person(username=username, full_name=username, role=Role.EXPERT)
     before = _right(someone)
-    someone.password_hash = password_hash
+    if password_hash is not None:
+        someone.password_hash = password_hash
+    elif not someone.password_hash:
+        raise InvalidChoice(
+            f"{username} has no password, and none was given.", f"`b2cal person add {username}` asks for one."
+        )
     someone.full_name = full_name or someone.full_name
     someone.role = role or someone.role
     db.add(someone)

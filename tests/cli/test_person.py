@@ -1,14 +1,18 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from b2cal.cli.desk import Desk
 from b2cal.cli.main import group
-from b2cal.cli.setup import PersonRefused
+from b2cal.cli.setup import PersonRefused, person
 from b2cal.core.clock import SystemClock
-from b2cal.loop import NotAllowed, NotFound
+from b2cal.loop import InvalidChoice, NotAllowed, NotFound
 from b2cal.model import Database, Decision, Person
 from b2cal.model.lengths import TooLong
 from tests import factories
@@ -95,6 +99,36 @@ def test_another_name_or_role_needs_no_password_and_keeps_the_one_there_is(home:
         assert run("add", "bob", *change).exit_code == 0
     assert named("bob") == ("Bob Roe", "manager")
     assert hashes(home) == before
+
+
+class Overtaken(Desk):
+    """Somebody else gives a command after everything was read, before anything is written."""
+
+    def __init__(self, *command: str) -> None:
+        super().__init__(None, as_json=True)
+        self._command = command
+
+    def write(self, unit: Callable[[Session], Any]) -> Any:
+        assert run(*self._command).exit_code == 0
+        return super().write(unit)
+
+
+def test_another_role_does_not_undo_a_removal_meanwhile() -> None:
+    run("add", "ruth", "--role", "manager", "--password", "secret")
+    run("add", "bob", "--password", "secret")
+    ended = CliRunner().invoke(person, ["add", "bob", "--role", "manager"], obj=Overtaken("remove", "bob"))
+    assert isinstance(ended.exception, InvalidChoice)
+    assert people() == {"bob": "no", "ruth": "yes"}
+    assert named("bob") == ("bob", "expert")
+
+
+def test_another_role_does_not_bring_back_the_password_before(home: Path) -> None:
+    run("add", "bob", "--password", "secret")
+    before = hashes(home)
+    another = Overtaken("add", "bob", "--password", "another")
+    assert CliRunner().invoke(person, ["add", "bob", "--role", "manager"], obj=another).exit_code == 0
+    assert named("bob") == ("bob", "manager")
+    assert hashes(home) != before
 
 
 def test_who_has_no_password_yet_needs_one_whatever_else_is_given() -> None:

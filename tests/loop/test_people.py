@@ -24,6 +24,22 @@ def test_who_made_whom_a_manager_and_who_removed_whom_is_kept(tmp_path: Path) ->
     ]
 
 
+@pytest.mark.parametrize("removed", [True, False], ids=["removed", "never known"])
+def test_who_has_no_password_is_let_in_only_with_one(tmp_path: Path, *, removed: bool) -> None:
+    world = World(tmp_path)
+    act = Act(MANAGER, 0)
+    if removed:
+        world.database.write(lambda db: loop.let_in(db, "ruth", "hash", act))
+        world.database.write(lambda db: loop.shut_out(db, "ruth", act))
+    before = len(world.decisions())
+    with pytest.raises(loop.InvalidChoice, match="ruth has no password, and none was given") as refused:
+        world.database.write(lambda db: loop.let_in(db, "ruth", None, act, "Ruth Roe", Role.MANAGER))
+    assert refused.value.hint == "`b2cal person add ruth` asks for one."
+    assert len(world.decisions()) == before
+    with world.database.read() as db:
+        assert "ruth" not in loop.managers(db)
+
+
 def test_nobody_can_be_shut_out_who_is_not_known(tmp_path: Path) -> None:
     world = World(tmp_path)
     with pytest.raises(loop.NotFound, match="Nobody is known as ruth"):
