@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from b2cal import loop
 from b2cal.core.errors import B2calError
 from b2cal.loop import Actor
-from b2cal.model import Person, Role, schema
+from b2cal.model import Role, schema
 from b2cal.settings import Settings, read_settings
 
 Result = TypeVar("Result")
@@ -101,15 +101,13 @@ class Desk:
         """Who acts, with the rights of whoever may write the home folder: those of a manager.
 
         Until there is a manager everything is being set up. From then on who was named by `--as` or B2CAL_USER must be
-        one, and so must the account itself if somebody has a password under its name.
+        one, and so must the account itself if somebody of its name has a password or was removed.
 
         Raises:
             NotFound: a name was given, and nobody is known by it.
             NotAllowed: not a manager, or without a password.
         """
-        someone = db.get(Person, self.username)
-        has_password = someone is not None and someone.password_hash != ""
-        if loop.managers(db) and (self._username or has_password):
+        if loop.managers(db) and (self._username or loop.rights_decided(db, self.username)):
             return loop.manager(db, self.username)
         return Actor(self.username, Role.MANAGER)
 

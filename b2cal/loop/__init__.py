@@ -17,7 +17,7 @@ from .jobs import Jobs, NextTry, StageJobs, by_attempt, next_try, stages_of, tog
 from .named import managers, person_named, release_named, without_password
 from .obstacles import in_the_way, in_the_way_of_processing, nothing_changes
 from .outages import SIGN_EVERY, site_is_there, site_seen_at
-from .people import let_in, shut_out
+from .people import let_in, rights_decided, shut_out
 from .processings import NewProcessing, activate, cancel, create_processing, data_arrived, hold, release, take_over
 from .publication import (
     Preview,
@@ -156,6 +156,7 @@ __all__ = [
     "release_named",
     "replace",
     "restart",
+    "rights_decided",
     "select_data",
     "selection_by_default",
     "set_tag_state",

@@ -2,9 +2,10 @@
 
 from enum import StrEnum
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from b2cal.model import Person, Role, now
+from b2cal.model import Decision, Person, Role, now
 
 from .errors import InvalidChoice
 from .named import person_named
@@ -66,6 +67,17 @@ def shut_out(db: Session, username: str, act: Act) -> None:
     before = _right(someone)
     someone.password_hash = ""
     _keep_decision(db, someone, PersonVerb.SHUT_OUT, act, before)
+
+
+def rights_decided(db: Session, username: str) -> bool:
+    """Whether somebody has decided what a person of this name may: she has a password, or was removed.
+
+    Nothing is decided about who is not known, or only from a release.
+    """
+    someone = db.get(Person, username)
+    if someone is not None and someone.password_hash:
+        return True
+    return db.scalar(select(Decision.id).where(Decision.person == username).limit(1)) is not None
 
 
 def _right(someone: Person) -> Right:

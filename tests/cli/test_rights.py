@@ -82,6 +82,18 @@ def test_the_account_of_an_expert_is_hers(staffed: Database) -> None:
     assert run("--as", "ruth", "outbox", "retry").exit_code == 0
 
 
+@EVERY_COMMAND
+def test_who_was_removed_gets_no_rights_from_the_account(staffed: Database, command: tuple[str, ...]) -> None:
+    assert run("person", "add", ACCOUNT, "--role", "manager", "--password", "secret").exit_code == 0
+    assert run("--as", "ruth", "person", "remove", ACCOUNT).exit_code == 0
+    refused = run(*command).exception
+    assert isinstance(refused, NotAllowed)
+    assert str(refused) == f"{ACCOUNT} has no password, and so may not act."
+    assert "To act as somebody else: `b2cal --as mary ...`" in refused.hint
+    assert run("--as", "ruth", "person", "add", ACCOUNT, "--role", "manager", "--password", "new").exit_code == 0
+    assert run("outbox", "retry").exit_code == 0
+
+
 def test_until_there_is_a_manager_everything_is_being_set_up(database: Database) -> None:
     assert run("--as", "root", "person", "add", ACCOUNT, "--password", "secret").exit_code == 0
     assert run("person", "add", "ruth", "--role", "manager", "--password", "secret").exit_code == 0
