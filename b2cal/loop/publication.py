@@ -43,6 +43,11 @@ class Preview:
     way_out: str
 
     @property
+    def refused(self) -> str:
+        """Why the tag does not take it, however long one waits; empty if it does."""
+        return next((change.forbidden for change in self.changes if change.forbidden), "")
+
+    @property
     def fingerprint(self) -> str:
         """Hash of the changes, short enough to be typed: whoever publishes says by it what was seen."""
         return digest([change.to_json() for change in self.changes])[:16]
@@ -92,8 +97,12 @@ def why_unpublished(view: ProcessingView) -> str:
     preview = publication_preview(view)
     if preview.unknown:
         return f"{preview.obstacle} {preview.way_out}"
-    if preview.obstacle:
+    if preview.refused:
         return f"All calibrations are finished, but they cannot be published: {preview.obstacle} {preview.way_out}"
+    if preview.obstacle:
+        return (
+            f"All calibrations are finished; it is published after {earlier_unpublished(view)}, which has earlier runs."
+        )
     if it.publish_policy is PublishPolicy.MANUAL:
         return f"All calibrations are finished; publishing waits for {it.manager}."
     if it.held:
@@ -112,7 +121,8 @@ def _obstacle_and_way_out(view: ProcessingView, unknown: list[str], changes: lis
     earlier = earlier_unpublished(view)
     if earlier is None:
         return "", ""
-    return f"{earlier} has earlier runs and is not published yet.", "Publish or cancel that one first."
+    obstacle = f"{earlier} has earlier runs and is not published yet."
+    return obstacle, f"It comes after that one: look at what that waits for with `b2cal why {earlier}`."
 
 
 def _way_into_tag(processing: Processing) -> str:

@@ -209,6 +209,23 @@ def test_the_later_of_two_waits_for_the_earlier_and_what_it_read_is_stale_then(w
     assert tag(world, "PD") == [(0, 99), (100, 104), (105, -1)]
 
 
+@pytest.mark.parametrize("policy", PublishPolicy)
+def test_that_an_earlier_one_comes_first_is_told_as_waiting_and_not_as_a_failure(
+    tmp_path: Path, policy: PublishPolicy
+) -> None:
+    world = World(tmp_path)
+    world.process()
+    world.process("bucket2", first=105, last=109, publish=policy)
+    finish_all(world, 2, "bucket2")
+    assert loop.advance_processing(world.workplace, "bucket2").state == "complete"
+    assert whole(world, "bucket2") == (
+        "All calibrations are finished; it is published after bucket1, which has earlier runs."
+    )
+    with pytest.raises(loop.Conflict, match="bucket1 has earlier runs and is not published yet") as refused:
+        world.do_to_processing(loop.ProcessingVerb.PUBLISH, processing="bucket2")
+    assert refused.value.hint == "It comes after that one: look at what that waits for with `b2cal why bucket1`."
+
+
 def test_prompt_processings_of_one_tag_may_not_overlap(world: World) -> None:
     with pytest.raises(loop.Conflict, match="bucket1"):
         world.process("bucket2", first=104, last=109)
@@ -288,6 +305,6 @@ def test_a_tag_that_takes_nothing_is_opened_again_where_it_can_be(tmp_path: Path
     assert "Open it again with `b2cal tag set-state main open`." in whole(world)
 
 
-def whole(world: World) -> str:
+def whole(world: World, processing: str = "bucket1") -> str:
     with world.database.read() as db:
-        return loop.why_unpublished(world.view(db))
+        return loop.why_unpublished(world.view(db, processing))

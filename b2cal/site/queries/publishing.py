@@ -21,7 +21,7 @@ def asked_to_publish(view: loop.ProcessingView) -> Asked | None:
     preview = loop.publication_preview(view)
     if preview.unknown:
         return None
-    if any(change.forbidden for change in preview.changes):
+    if preview.refused:
         return Asked(loop.why_unpublished(view), refused=True)
     if preview.obstacle or view.processing.publish_policy is not PublishPolicy.MANUAL:
         return None
