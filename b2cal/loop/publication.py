@@ -1,5 +1,6 @@
 """What publishing a processing changes, when it may, and doing it in one step."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from sqlalchemy import and_, delete, select, update
@@ -18,6 +19,7 @@ from b2cal.model import (
     ProcessingKind,
     ProcessingState,
     PublishPolicy,
+    State,
     Submission,
     now,
 )
@@ -27,8 +29,9 @@ from .advance import Progress
 from .defaults import default_config
 from .errors import Conflict
 from .graph import want_graph
+from .obstacles import processing_obstacle
 from .rules import GOING, OVER, ProcessingVerb
-from .transition import Act, processing_transition, raise_signals
+from .transition import Act, processing_transition, raise_signals, refuse_repetition
 from .view import Freshness, ProcessingView
 from .workplace import Workplace
 
@@ -91,33 +94,37 @@ def new_entries(view: ProcessingView) -> list[Entry]:
 
 def why_unpublished(view: ProcessingView) -> str:
     """What a processing waits for as a whole once it is complete; empty before and after."""
-    it = view.processing
-    if it.state is not ProcessingState.COMPLETE:
+    if view.processing.state is not ProcessingState.COMPLETE:
         return ""
     preview = publication_preview(view)
     if preview.unknown:
         return f"{preview.obstacle} {preview.way_out}"
+    return f"All calibrations are finished{_and_then(view, preview)}"
+
+
+def _and_then(view: ProcessingView, preview: Preview) -> str:
+    it = view.processing
     if preview.refused:
-        return f"All calibrations are finished, but they cannot be published: {preview.obstacle} {preview.way_out}"
+        return f", but they cannot be published: {preview.obstacle} {preview.way_out}"
     if preview.obstacle:
-        return (
-            f"All calibrations are finished; it is published after {earlier_unpublished(view)}, which has earlier runs."
-        )
+        return f"; it is published after {earlier_unpublished(view)}, which has earlier runs."
     if it.publish_policy is PublishPolicy.MANUAL:
-        return f"All calibrations are finished; publishing waits for {it.manager}."
+        return f"; publishing waits for {it.manager}."
     if it.held:
-        return f"All calibrations are finished; nothing is published by itself until {it.manager} releases it."
-    return "All calibrations are finished; b2cal publishes them by itself while it runs (`b2cal up`)."
+        return f"; nothing is published by itself until {it.manager} releases it."
+    return "; b2cal publishes them by itself while it runs (`b2cal up`)."
 
 
 def _obstacle_and_way_out(view: ProcessingView, unknown: list[str], changes: list[Change]) -> tuple[str, str]:
     it = view.processing
+    if it.state is ProcessingState.CANCELLED:
+        return f"{it.name} is cancelled: nothing of it is published.", "Calibrate its runs in another processing."
     if unknown:
         finished = f"{len(unknown)} of {len(view.calibrations)} calibrations are not finished, {unknown[0]} among them."
         return finished, f"Look at what they wait for: `b2cal why {it.name}`."
-    forbidden = [change.forbidden for change in changes if change.forbidden]
-    if forbidden:
-        return forbidden[0], _way_into_tag(it)
+    refused = [change for change in changes if change.forbidden]
+    if refused:
+        return refused[0].forbidden, _way_into_tag(view, {change.name for change in refused})
     earlier = earlier_unpublished(view)
     if earlier is None:
         return "", ""
@@ -125,14 +132,25 @@ def _obstacle_and_way_out(view: ProcessingView, unknown: list[str], changes: lis
     return obstacle, f"It comes after that one: look at what that waits for with `b2cal why {earlier}`."
 
 
-def _way_into_tag(processing: Processing) -> str:
-    tag = processing.target_tag
-    helps = (
-        f"Veto the calibrations that are in the way: {tag.name} keeps what it holds of them."
-        if conditions.takes_payloads(tag)
-        else conditions.way_on(tag)
-    )
-    return f"{helps} For another tag cancel {processing.name}, and calibrate its runs into that one."
+def _way_into_tag(view: ProcessingView, refused: AbstractSet[str]) -> str:
+    """What helps where a tag does not take payloads of these names."""
+    tag = view.processing.target_tag
+    helps = _how_to_leave_out(view, refused) if conditions.takes_payloads(tag) else conditions.way_on(tag)
+    return f"{helps} For another tag cancel {view.processing.name}, and calibrate its runs into that one."
+
+
+def _how_to_leave_out(view: ProcessingView, payloads: AbstractSet[str]) -> str:
+    """How these payloads are not published: by vetoes, and where there is one already, by one without a fallback."""
+    owners = [
+        it
+        for it in view.calibrations.values()
+        if any(owned.payload_name in payloads for owned in it.definition.payloads)
+    ]
+    vetoed = [it.name for it in owners if it.state is State.VETOED]
+    ways = ["Veto the calibrations that are in the way"] if len(vetoed) < len(owners) else []
+    if vetoed:
+        ways.append(f"Lift the veto of {', '.join(vetoed)} and veto again without a fallback")
+    return f"{'. '.join(ways)}: {view.processing.target_tag.name} keeps what it holds of them."
 
 
 def earlier_unpublished(view: ProcessingView) -> str | None:
@@ -165,9 +183,13 @@ def publish(db: Session, processing_id: int, act: Act, previewed: str | None) ->
     Raises:
         Conflict: it is not complete, or an earlier one is not published, or a published IoV would be altered; or
             publishing changes something else than was previewed.
-        NotAllowed: as in `transition`.
+        NotAllowed, Repeated: as in `transition`.
     """
+    refuse_repetition(db, act)
     view = ProcessingView(db, processing_id)
+    refusal = processing_obstacle(view.processing, ProcessingVerb.PUBLISH, act.by)
+    if refusal is not None and view.processing.state not in GOING:  # while it goes on the preview says what is missing
+        raise refusal
     preview = publication_preview(view)
     if preview.obstacle:
         raise Conflict(f"{view.processing.name} cannot be published: {preview.obstacle}", hint=preview.way_out)

@@ -295,6 +295,67 @@ def test_what_stands_against_publishing_is_said_with_what_helps(tmp_path: Path) 
     assert world.processing().state.value == "published"
 
 
+def keep_what_is_stale(world: World) -> None:
+    for name in ALL:
+        if world.freshness(name) == "stale":
+            world.do("keep", name)
+    loop.advance_processing(world.workplace, "bucket1")
+
+
+def test_a_fallback_that_the_tag_does_not_take_is_left_out_by_another_veto(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.curated_tag("curated", "A")
+    world.curated_tag("clash", "A")
+    world.add_to_tag("clash", "B", "by somebody else", first=102)
+    world.process(publish=PublishPolicy.MANUAL, target_tag="clash")
+    finish_all(world, 1)
+    world.do("veto", "A", fallback_tag="main")
+    keep_what_is_stale(world)
+    lift = "ift the veto of A and veto again without a fallback: clash keeps what it holds of them."
+    assert f"Veto the calibrations that are in the way. L{lift}" in whole(world)
+
+    world.do("veto", "B")
+    keep_what_is_stale(world)
+    assert f"L{lift}" in whole(world)
+    assert "Veto the calibrations" not in whole(world)
+
+    world.do("lift", "A")
+    world.do("veto", "A")
+    keep_what_is_stale(world)
+    world.do_to_processing(loop.ProcessingVerb.PUBLISH)
+    assert world.processing().state.value == "published"
+
+
+def test_what_is_cancelled_is_told_so_before_anything_that_would_keep_it_from_being_published(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.process(publish=PublishPolicy.MANUAL)
+    finish_all(world, 1)
+    world.add_to_tag("main", "A", "by somebody else", first=102)
+    world.do_to_processing(loop.ProcessingVerb.CANCEL)
+    with world.database.read() as db:
+        preview = loop.publication_preview(world.view(db))
+    assert (preview.obstacle, preview.way_out) == (
+        "bucket1 is cancelled: nothing of it is published.",
+        "Calibrate its runs in another processing.",
+    )
+    with pytest.raises(loop.Conflict, match="bucket1 is cancelled: publish is not possible"):
+        world.do_to_processing(loop.ProcessingVerb.PUBLISH)
+
+
+def test_a_second_click_on_publish_is_told_that_it_is_done(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.process(publish=PublishPolicy.MANUAL)
+    finish_all(world, 1)
+    loop.advance_processing(world.workplace, "bucket1")
+    it = world.processing()
+    with world.database.read() as db:
+        previewed = loop.publication_preview(world.view(db)).fingerprint
+    click = Act(MANAGER, it.version, request_key="click")
+    world.database.write(lambda db: loop.publish(db, it.id, click, previewed))
+    with pytest.raises(loop.Repeated):
+        world.database.write(lambda db: loop.publish(db, it.id, click, previewed))
+
+
 def test_a_tag_that_takes_nothing_is_opened_again_where_it_can_be(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.process(publish=PublishPolicy.MANUAL)

@@ -82,3 +82,13 @@ def test_what_cannot_be_published_is_not_offered_for_it(world: World, manager: B
     assert "See what stands in the way of publishing" in page
     assert "Veto the calibrations that are in the way" in page
     assert "Veto the calibrations that are in the way" in manager.get(PREVIEW).text
+
+
+def test_of_a_cancelled_one_the_page_says_that_it_is_over_and_how_to_go_on(world: World, manager: Browser) -> None:
+    world.add_to_tag("main", "A", "by somebody else", first=102)
+    world.do_to_processing(loop.ProcessingVerb.CANCEL)
+    page = manager.get(PREVIEW).text
+    assert "bucket1 is cancelled: nothing of it is published." in page
+    assert "Calibrate its runs in another processing." in page
+    assert "Veto" not in page
+    assert "Not yet" not in page
