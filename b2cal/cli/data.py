@@ -1,5 +1,6 @@
 """`b2cal data`."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +15,15 @@ from .desk import Desk, pass_desk
 
 TOYDETECTOR = shipped("examples") / "toydetector"
 
-
-_HOLDS_ANOTHER = 2
-"""The exit code by which the simulation says that its folder holds another one."""
+_HOLDS_ANOTHER = os.EX_DATAERR  # by this exit code the simulation says it; Python and argparse have others
 
 
 class SimulationFailed(B2calError):
     """The simulation ended with an error."""
+
+
+class HoldsAnother(SimulationFailed):
+    """The folder holds another simulation, of which nothing was replaced."""
 
 
 class NothingUsable(B2calError):
@@ -69,12 +72,13 @@ def run_simulation(folder: Path, profile: str, seed: int) -> None:
     """Run the simulation of the toy detector in a process of its own.
 
     Raises:
-        SimulationFailed: with the last line that it printed; also where the folder holds another simulation.
+        HoldsAnother: another seed, profile or version made what the folder holds.
+        SimulationFailed: with the last line that it printed.
     """
     command = [sys.executable, str(TOYDETECTOR / "simulate.py"), "--out", str(folder), "--profile", profile]
     ended = subprocess.run([*command, "--seed", str(seed)], capture_output=True, text=True, check=False)
     said = ended.stderr.strip().splitlines() or ["it said nothing"]
     if ended.returncode == _HOLDS_ANOTHER:
-        raise SimulationFailed(said[-1], "Give another folder, or remove this one.")
+        raise HoldsAnother(said[-1], "Give another folder, or remove this one.")
     if ended.returncode:
         raise SimulationFailed(f"The simulation failed: {said[-1]}", "Is the disk full, or the folder not writable?")

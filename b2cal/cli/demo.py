@@ -45,7 +45,7 @@ from b2cal.model import (
 )
 from b2cal.settings import Settings
 
-from .data import TOYDETECTOR, run_simulation
+from .data import TOYDETECTOR, HoldsAnother, run_simulation
 from .desk import INTERRUPTED, Desk, pass_desk
 from .foreground import make_home, using
 from .processing import overview, picture
@@ -193,10 +193,18 @@ def _elsewhere(settings: Settings) -> str:
 
 
 def prepare(workplace: Workplace, profile: Profile, seed: int) -> list[str]:
-    """Data, release, tags, people and the processing; each step only where it was not done before. Gives the logins."""
+    """Data, release, tags, people and the processing; each step only where it was not done before. Gives the logins.
+
+    Raises:
+        NotTheDemo: the home holds data of another simulation.
+        SimulationFailed: the simulation ended with an error.
+    """
     simulated = workplace.settings.folder("data")
     if not (simulated / "complete").exists():
-        run_simulation(simulated, profile.name, seed)
+        try:
+            run_simulation(simulated, profile.name, seed)
+        except HoldsAnother as refused:
+            raise NotTheDemo(str(refused), f"The demo makes its own: {_elsewhere(workplace.settings)}") from refused
         (simulated / "complete").touch()
     logins = furnish(workplace, simulated)
     workplace.database.write(lambda db: open_bucket(db, profile))

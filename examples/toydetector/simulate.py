@@ -12,6 +12,7 @@ Runs that are simulated later, with the same seed and profile, are added. A DIR 
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from truth import BAD_RUN, EXCHANGED_CRATE, EXPERIMENT, PEDESTAL_PERIODS, RUNS, 
 from b2cal.calibration import Payload
 from b2cal.core.iov import ExpRun, IoV
 
+HOLDS_ANOTHER = os.EX_DATAERR  # by this exit code `b2cal data simulate` knows it; Python and argparse have others
 FIRST_RUN_STARTED = datetime(2026, 11, 2, 6, tzinfo=UTC)
 
 
@@ -228,7 +230,7 @@ def _planted(text: str) -> tuple[str, float]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; ends with 2 if the folder holds another simulation."""
+    """The command; ends with 65 if the folder holds another simulation."""
     arguments = _arguments(argv)
     if arguments.list_plants:
         for name, each in PLANTS.items():
@@ -239,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         simulate(arguments.out, profile, arguments.seed, dict(arguments.plant), arguments.runs or profile.runs)
     except HoldsAnother as refused:
         sys.stderr.write(f"{refused}\n")
-        return 2
+        return HOLDS_ANOTHER
     return 0
 
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from b2cal import loop
-from b2cal.cli.data import NothingUsable, SimulationFailed
+from b2cal.cli.data import HoldsAnother, NothingUsable, SimulationFailed, run_simulation
 from b2cal.cli.main import group
 from tests import factories
 from tests.data.catalogues import registry_entry, root_file, write_registry
@@ -89,8 +89,15 @@ def test_a_simulation_replaces_no_data_of_another(tmp_path: Path, options: tuple
     assert simulate().exit_code == 0
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     refused = simulate(*options).exception
-    assert isinstance(refused, SimulationFailed)
+    assert isinstance(refused, HoldsAnother)
     assert f"{folder} holds data that were simulated with {says}: nothing was written." in str(refused)
     assert refused.hint == "Give another folder, or remove this one."
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert simulate().exit_code == 0
+
+
+@pytest.mark.processes
+def test_a_simulation_that_fails_is_not_said_to_have_found_another(tmp_path: Path) -> None:
+    with pytest.raises(SimulationFailed, match=r"The simulation failed: .*invalid choice: 'huge'") as failed:
+        run_simulation(tmp_path / "toy", "huge", seed=1)
+    assert not isinstance(failed.value, HoldsAnother)

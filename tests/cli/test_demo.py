@@ -84,6 +84,17 @@ def test_another_demo_than_the_one_that_the_home_holds_is_refused_if_it_is_asked
     assert demo._begin(Settings(home=tmp_path), demo.SMALL, 7) == (demo.SMALL, 7)
 
 
+@pytest.mark.processes
+def test_a_home_with_the_data_of_another_version_is_told_how_to_begin_anew(tmp_path: Path) -> None:
+    factories.database(tmp_path).dispose()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "truth.json").write_text('{"seed": 1, "planted": []}')
+    with pytest.raises(NotTheDemo, match="simulated with another profile or deviations") as refused:
+        demo.prepare(open_workplace(Settings(home=tmp_path)), demo.SMALL, seed=1)
+    assert "set B2CAL_HOME to a new folder" in refused.value.hint
+    assert f"`rm -r {tmp_path}`" in refused.value.hint
+
+
 @pytest.mark.parametrize("home", ["file/x", "/proc/x"])
 @pytest.mark.parametrize("command", ["demo", "init"])
 def test_a_home_that_cannot_be_is_told_in_a_sentence(
