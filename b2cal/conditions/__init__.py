@@ -16,6 +16,7 @@ from .tags import (
     tag_named,
     takes_payloads,
     way_on,
+    way_to_correct,
 )
 from .unpacking import DATABASE
 
@@ -49,4 +50,5 @@ __all__ = [
     "takes_payloads",
     "unpacked",
     "way_on",
+    "way_to_correct",
 ]

@@ -2,7 +2,7 @@
 
 One rule: publishing changes what is valid only for runs that have no constants yet, and for runs inside the open last
 IoV after its first one. So a closed IoV never changes and no run that was published with an end changes its constants;
-corrections go to later runs or into a new tag. A tag that is RUNNING moreover grows only towards later runs.
+corrections go into an empty tag. A tag that is RUNNING moreover grows only towards later runs.
 """
 
 from collections.abc import Collection, Iterable, Sequence

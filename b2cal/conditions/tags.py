@@ -75,13 +75,19 @@ def takes_payloads(tag: GlobalTag) -> bool:
     return tag.state in _PUBLISHING
 
 
+def way_to_correct(name: str) -> str:
+    """Where constants go that correct those of a tag: what it has for a run it keeps, and a copy has it too."""
+    return f"Corrections go into an empty tag: calibrate into it with `--base {name}`."
+
+
 def way_on(tag: GlobalTag) -> str:
     """What helps whoever was refused by a tag as it stands."""
     if takes_payloads(tag):
-        return "Publish for later runs only, or into an empty tag."
+        return f"Later runs go into {tag.name} itself. {way_to_correct(tag.name)}"
     if TagState.OPEN in MAY_BECOME[tag.state]:
         return f"Open it again with `b2cal tag set-state {tag.name} open`."
-    return f"That is final. Go on with a copy, which is open: `b2cal tag copy {tag.name} NEW`."
+    later = f"That is final. Later runs go into a copy, which is open: `b2cal tag copy {tag.name} NEW`."
+    return f"{later} {way_to_correct(tag.name)}"
 
 
 def state_change(tag: GlobalTag, state: TagState) -> str:
@@ -117,11 +123,10 @@ def _refuse_forbidden(tag: GlobalTag, state: TagState) -> None:
     allowed = MAY_BECOME[tag.state]
     if state not in allowed:
         choices = " or ".join(sorted(allowed)) or "nothing else any more"
+        copy = f"Go on with a copy, which is open: `b2cal tag copy {tag.name} NEW`. {way_to_correct(tag.name)}"
         raise TagRefused(
             f"Global tag {tag.name} is {tag.state} and cannot become {state}: it may become {choices}.",
-            hint=f"Go on with a copy, which is open: b2cal tag copy {tag.name} NEW"
-            if not allowed
-            else "Go there step by step.",
+            hint="Go there step by step." if allowed else copy,
         )
 
 

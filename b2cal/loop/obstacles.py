@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from b2cal.conditions import way_to_correct
 from b2cal.core.errors import B2calError
 from b2cal.model import Calibration, Decision, Kind, Processing, ProcessingState, Role
 
@@ -16,7 +17,7 @@ from .words import states_in_words
 
 _WAY_ON = {
     ProcessingState.PLANNED: "Its calibrations come into being when it is activated.",
-    ProcessingState.PUBLISHED: "A published tag is corrected for later runs, or in a new tag.",
+    ProcessingState.PUBLISHED: f"Later runs go into another processing. {way_to_correct('ITS_TAG')}",
     ProcessingState.CANCELLED: "Nothing of it is published: calibrate its runs in another processing.",
 }
 

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from b2cal import releases
-from b2cal.conditions import tag_named, takes_payloads, way_on
+from b2cal.conditions import tag_named, takes_payloads, way_on, way_to_correct
 from b2cal.core.iov import IoV
 from b2cal.model import (
     Attempt,
@@ -258,7 +258,7 @@ def _refuse_target(db: Session, wanted: NewProcessing, target: GlobalTag) -> Non
     if not takes_payloads(target):
         raise Conflict(
             f"The tag {target.name} is {target.state.value}: nothing can be published to it.",
-            hint=f"Choose another. {way_on(target)}",
+            hint=f"{way_on(target)} Or choose another.",
         )
     if wanted.kind is ProcessingKind.PROMPT:
         _refuse_overlap(db, wanted, target)
@@ -309,7 +309,7 @@ def _refuse_too_late(db: Session, wanted: NewProcessing, target: GlobalTag) -> N
         raise Conflict(
             f"{wanted.runs} lie before {IoV.from_numbers(later.run_first, later.run_last)}, which {later.name} has"
             f" published to {target.name}: nothing of them could be published any more.",
-            hint="Choose later runs, or a new tag: a published tag is corrected only for later runs.",
+            hint=f"Choose later runs. {way_to_correct(target.name)}",
         )
 
 

@@ -80,7 +80,7 @@ def published_before(db: Session, processing: Processing) -> str:
     more = f" and {len(fixed) - 1} more" if len(fixed) > 1 else ""
     return (
         f"{tag.name} has constants of {fixed[0]}{more} for these runs{' or later ones' if prompt else ''} already: only"
-        f" equal ones could be published there. What corrects them goes into an empty tag, with `--base {tag.name}`."
+        f" equal ones could be published there. {conditions.way_to_correct(tag.name)}"
     )
 
 
@@ -134,9 +134,11 @@ def _obstacle_and_way_out(view: ProcessingView, unknown: list[str], changes: lis
 
 def _way_into_tag(view: ProcessingView, refused: AbstractSet[str]) -> str:
     """What helps where a tag does not take payloads of these names."""
-    tag = view.processing.target_tag
-    helps = _how_to_leave_out(view, refused) if conditions.takes_payloads(tag) else conditions.way_on(tag)
-    return f"{helps} For another tag cancel {view.processing.name}, and calibrate its runs into that one."
+    it, tag = view.processing, view.processing.target_tag
+    if not conditions.takes_payloads(tag):
+        return f"{conditions.way_on(tag)} For another tag cancel {it.name}, and calibrate its runs into that one."
+    correcting = f"Or, if it corrects them, cancel {it.name}. {conditions.way_to_correct(tag.name)}"
+    return f"{_how_to_leave_out(view, refused)} {correcting}"
 
 
 def _how_to_leave_out(view: ProcessingView, payloads: AbstractSet[str]) -> str:

@@ -55,7 +55,7 @@ def add_to_tag(db: Session, tag: GlobalTag, entries: Iterable[Entry], act: Act) 
 
 
 def copy_tag(db: Session, source: GlobalTag, name: str, act: Act) -> GlobalTag:
-    """Make an open tag that holds what another holds now: the way on from one whose state is final.
+    """Make an open tag that holds what another holds now: the way on for later runs from one that is final.
 
     Raises:
         TagRefused: there is one of this name already, or the name cannot be one.

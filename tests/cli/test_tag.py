@@ -59,7 +59,7 @@ def test_who_may_not_go_back_is_told_of_the_copy_which_works(run: Run, tmp_path:
     run("set-state", "main", "running", "--yes")
     refused = run("set-state", "main", "open").exception
     assert isinstance(refused, TagRefused)
-    words = refused.hint.partition("b2cal tag ")[2].split()
+    words = refused.hint.partition("`b2cal tag ")[2].partition("`")[0].split()
     assert words == ["copy", "main", "NEW"]
     assert "The tag NEW is there, open, with what main holds." in " ".join(run(*words, "-m", "a slip").output.split())
     assert decisions(tmp_path)[-1] == ("manager", "copy", "a slip")

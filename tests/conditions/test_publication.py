@@ -12,12 +12,14 @@ from sqlalchemy.orm import Session
 from b2cal.conditions import (
     Entry,
     PublicationRefused,
+    TagRefused,
     create_tag,
     preview,
     publish,
     set_tag_state,
     store_payload,
     tag_entries,
+    way_to_correct,
 )
 from b2cal.core.ids import new_token
 from b2cal.core.iov import OPEN, ExpRun, IoV
@@ -190,9 +192,32 @@ def test_a_tag_that_is_neither_open_nor_running_takes_nothing(db: Session, state
     with pytest.raises(PublicationRefused, match=f"is {state}; only tags that are open or running") as refused:
         publish(db, tag, [entry(0)])
     opens_again = state in (TagState.TESTING, TagState.VALIDATED)
-    assert ("b2cal tag set-state" if opens_again else "b2cal tag copy") in refused.value.hint
-    assert "later runs" not in refused.value.hint
+    assert ("b2cal tag set-state" if opens_again else "Later runs go into a copy") in refused.value.hint
+    assert "itself" not in refused.value.hint
     assert standing(db, tag) == []
+
+
+@pytest.mark.parametrize("final", [TagState.RUNNING, TagState.PUBLISHED])
+def test_who_wants_to_correct_is_sent_to_an_empty_tag_since_a_copy_keeps_what_it_holds(
+    db: Session, final: TagState
+) -> None:
+    tag = new_tag(db)
+    publish(db, tag, [entry(0, 9)])
+    with pytest.raises(PublicationRefused, match="other constants") as refused:
+        publish(db, tag, [entry(5, 9, "b")])
+    name = db.get_one(GlobalTag, tag).name
+    assert refused.value.hint == f"Later runs go into {name} itself. {way_to_correct(name)}"
+
+    db.get_one(GlobalTag, tag).state = final
+    with pytest.raises(TagRefused) as unchangeable:
+        set_tag_state(db, tag, TagState.OPEN)
+    assert unchangeable.value.hint.endswith(way_to_correct(name))
+
+    copy, empty = new_tag(db), new_tag(db)
+    publish(db, copy, tag_entries(db, tag))
+    with pytest.raises(PublicationRefused):
+        publish(db, copy, [entry(5, 9, "b")])
+    publish(db, empty, [entry(5, 9, "b")])
 
 
 def test_every_publication_raises_the_version_of_the_tag(db: Session) -> None:

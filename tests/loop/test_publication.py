@@ -238,8 +238,9 @@ def test_a_prompt_processing_for_runs_before_what_is_published_is_refused(tmp_pa
     assert loop.advance_processing(world.workplace, "bucket2").state == "published"
     with pytest.raises(
         loop.Conflict, match="e26r100 - e26r104 lie before e26r105 - e26r109, which bucket2 has published"
-    ):
+    ) as refused:
         world.process("bucket1")
+    assert refused.value.hint == f"Choose later runs. {conditions.way_to_correct('main')}"
     world.process("again", kind=ProcessingKind.REPROCESSING)
 
 
@@ -254,8 +255,9 @@ def test_before_the_later_one_is_published_there_may_still_be_an_earlier_one(tmp
 def test_a_published_processing_cannot_be_changed(world: World) -> None:
     finish_all(world, 1)
     loop.advance_processing(world.workplace, "bucket1")
-    with pytest.raises(loop.Conflict, match="published"):
+    with pytest.raises(loop.Conflict, match="published") as refused:
         world.do("reject", "A")
+    assert conditions.way_to_correct("ITS_TAG") in refused.value.hint
 
 
 def test_a_rejected_upstream_takes_the_processing_back_from_complete(tmp_path) -> None:
@@ -282,7 +284,8 @@ def test_what_stands_against_publishing_is_said_with_what_helps(tmp_path: Path) 
         world.database.write(lambda db: loop.publish(db, it.id, Act(MANAGER, it.version), None))
     assert refused.value.hint == (
         "Veto the calibrations that are in the way: main keeps what it holds of them."
-        " For another tag cancel bucket1, and calibrate its runs into that one."
+        " Or, if it corrects them, cancel bucket1."
+        " Corrections go into an empty tag: calibrate into it with `--base main`."
     )
     assert "cannot be published: PA is already published with other constants" in whole(world)
     assert refused.value.hint in whole(world)

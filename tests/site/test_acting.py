@@ -304,7 +304,7 @@ def test_what_cannot_be_done_says_what_is_in_the_way_and_has_no_form(
         (manager, "/processings/bucket23/do/release", "bucket23 is not held."),
         (manager, "/processings/bucket23/do/activate", "&#34;Activate&#34; is possible while it is planned."),
         (manager, "/processings/bucket22/do/veto", "bucket22 is published: nothing in it can be changed."),
-        (manager, "/processings/bucket22/do/extend", "A published tag is corrected for later runs"),
+        (manager, "/processings/bucket22/do/extend", "Corrections go into an empty tag"),
     ):
         page = browser.get(address).text
         assert "Not possible:" in page, address
