@@ -202,8 +202,8 @@ def show(desk: Desk, name: str) -> None:
 def watch(desk: Desk, name: str, interval_s: float) -> None:
     """Follow a processing until it is published or cancelled.
 
-    With --json it prints one line for each change, a document like that of `processing show`; that only times run down,
-    in `at` and `why`, is no change.
+    With --json it prints one line for each change, a document like that of `processing show`; that only time passes, in
+    `at` and `why`, is no change.
     """
     if desk.as_json:
         _tell_changes(desk, _followed(desk, name, interval_s))
@@ -226,7 +226,7 @@ def _followed(desk: Desk, name: str, interval_s: float) -> Iterator[dict[str, An
 def _tell_changes(desk: Desk, followed: Iterable[dict[str, Any]]) -> None:
     told = None
     for facts in followed:
-        calibrations = [row | {"why": None} for row in facts["calibrations"]]
+        calibrations = [row | {"why": loop.without_durations(row["why"])} for row in facts["calibrations"]]
         if (lasting := facts | {"at": None, "calibrations": calibrations}) != told:
             desk.line(facts)
             told = lasting

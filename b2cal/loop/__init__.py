@@ -53,7 +53,7 @@ from .verbs import (
 from .vetoes import Subsystem, begin_standing_veto, end_standing_veto, standing_vetoes, subsystems, veto_subsystem
 from .view import Freshness, ProcessingView, Standing
 from .waiting import Why, why
-from .windows_and_reminders import asks_for_inputs, asks_to_be_submitted, inputs_asked_at, spoken
+from .windows_and_reminders import asks_for_inputs, asks_to_be_submitted, inputs_asked_at, spoken, without_durations
 from .words import FRESHNESS_MEANINGS, PROCESSING_MEANINGS, STATE_MEANINGS, state_in_words, states_in_words
 from .workplace import Workplace, open_workplace
 
@@ -182,6 +182,7 @@ __all__ = [
     "why",
     "why_unpublished",
     "withdraw",
+    "without_durations",
     "without_password",
     "write_graph",
 ]

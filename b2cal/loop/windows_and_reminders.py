@@ -1,5 +1,6 @@
 """What is due when: the window of a calibration, its reminders, its end."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -72,3 +73,11 @@ def spoken(duration: timedelta) -> str:
     if seconds < 2 * 86400:
         return f"{seconds // 3600} h {seconds % 3600 // 60:02d}"
     return f"{seconds // 86400} days"
+
+
+_SPOKEN = re.compile(r"\b\d+ (?:s|min|h \d\d|days)\b")
+
+
+def without_durations(sentence: str) -> str:
+    """A sentence to compare: the same for two in which only durations, as `spoken` says them, differ."""
+    return _SPOKEN.sub("…", sentence)

@@ -196,10 +196,24 @@ def test_a_program_that_watches_reads_one_line_for_each_change(world: World) -> 
     assert lines[0].keys() == json.loads(shown("--json")).keys()
 
 
-def test_that_only_times_run_down_is_no_change(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_only_time_passes_is_no_change_but_another_reason_is(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     desk = Desk("manager", as_json=True)
     facts = overview(desk, "bucket1")
-    rows = [row | {"why": "Submitted with the defaults in 3 s."} for row in facts["calibrations"]]
-    later = facts | {"at": facts["at"] + timedelta(seconds=3), "calibrations": rows}
-    _tell_changes(desk, [facts, later, later | {"held": True}])
-    assert [json.loads(line)["held"] for line in capsys.readouterr().out.splitlines()] == [False, True]
+
+    def later(why: str, **others: object) -> dict[str, object]:
+        at = facts["at"] + timedelta(seconds=3)
+        return facts | {"at": at, "calibrations": [row | {"why": why} for row in facts["calibrations"]]} | others
+
+    lefts = [timedelta(days=3), timedelta(hours=30), timedelta(hours=1), timedelta(minutes=59), timedelta(seconds=4)]
+    running_down = [f"Submitted with the defaults in {loop.spoken(left)} unless alice changes it." for left in lefts]
+    reasons = [
+        "The window is over: it is submitted now.",
+        "Waits for A which is running.",
+        "Waits for B which is running.",
+    ]
+    _tell_changes(desk, [*map(later, running_down), *map(later, reasons), later(reasons[-1], held=True)])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = [(line["calibrations"][0]["why"], line["held"]) for line in lines]
+    assert told == [(why, False) for why in [running_down[0], *reasons]] + [(reasons[-1], True)]
