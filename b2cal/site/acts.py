@@ -113,14 +113,19 @@ def carry_out_on_processing(db: Session, number: int, verb: ProcessingVerb, act:
         _ON_PROCESSING[verb](db, number, act)
 
 
-def extend_all(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> None:
-    """Extend the window of every calibration that is open."""
-    hours = _hours(form)
-    for it in view.calibrations.values():
-        if it.state is State.OPEN:
-            # Extending does not change the processing's version: the form brings what tells it from the next one.
-            key = act.key_for(form.get("once", ""), it.id)
-            loop.extend(db, it.id, hours, Act(act.by, it.version, act.reason, key))
+def carry_out_on_many(db: Session, view: loop.ProcessingView, verb: str, act: Act, form: Form) -> None:
+    """Extend every window that is open, or veto the subsystem that the form names.
+
+    Raises:
+        B2calError: what is in the way of it, what the verb raises, or a form that lacks what it needs.
+    """
+    refusal = in_the_way_of_many(db, view, verb, act.by.username)
+    if refusal is not None:
+        raise refusal
+    if verb == EXTEND_ALL:
+        _extend_all(db, view, act, form)
+    else:
+        _veto_subsystem(db, view, act, form)
 
 
 def in_the_way_of_many(db: Session, view: loop.ProcessingView, verb: str, username: str) -> B2calError | None:
@@ -141,12 +146,6 @@ def in_the_way_of_many(db: Session, view: loop.ProcessingView, verb: str, userna
             hint="Veto calibrations one by one, on their pages.",
         )
     return None
-
-
-def veto_subsystem(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> None:
-    """Veto the subsystem that the form names."""
-    once = Act(act.by, act.seen, act.reason, act.key_for(form.get("once", "")))
-    loop.veto_subsystem(db, view.processing.id, form.get("subsystem", ""), once, form.get("fallback") or None)
 
 
 def default_filters(it: Calibration) -> dict[str, list[str]]:
@@ -191,6 +190,20 @@ def seen_version(form: Form) -> int:
     if not (seen.isdecimal() and len(seen) < 19):
         raise NotAForm("The form does not say what was seen.", hint="Load the page again and send it again.")
     return int(seen)
+
+
+def _extend_all(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> None:
+    hours = _hours(form)
+    for it in view.calibrations.values():
+        if it.state is State.OPEN:
+            # Extending does not change the processing's version: the form brings what tells it from the next one.
+            key = act.key_for(form.get("once", ""), it.id)
+            loop.extend(db, it.id, hours, Act(act.by, it.version, act.reason, key))
+
+
+def _veto_subsystem(db: Session, view: loop.ProcessingView, act: Act, form: Form) -> None:
+    once = Act(act.by, act.seen, act.reason, act.key_for(form.get("once", "")))
+    loop.veto_subsystem(db, view.processing.id, form.get("subsystem", ""), once, form.get("fallback") or None)
 
 
 def _hours(form: Form) -> float:

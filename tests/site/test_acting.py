@@ -260,6 +260,31 @@ def test_windows_are_extended_once_by_each_form(manager: Browser, find: Find) ->
     assert [extended_by(form) for form in ("first", "first", "second")] == [6, 0, 6]
 
 
+def test_windows_that_are_over_meanwhile_are_not_said_to_be_longer(
+    manager: Browser, database: Database, find: Find
+) -> None:
+    def over(db: Session) -> None:
+        its = select(Calibration).join(Processing).where(Processing.name == "bucket23", Calibration.state == State.OPEN)
+        for it in db.scalars(its):
+            it.state = State.SUBMITTED
+
+    database.write(over)
+    before = n_decisions(database)
+    answer = manager.post("/processings/bucket23/do/extend", seen="1", hours="6", once="late", reason="my words")
+    assert answer.status_code == 409
+    assert "No calibration of bucket23 is open." in answer.text
+    assert "my words" in answer.text
+    assert n_decisions(database) == before
+
+
+def test_a_subsystem_of_a_published_processing_is_not_vetoed(manager: Browser, database: Database) -> None:
+    before = n_decisions(database)
+    answer = manager.post("/processings/bucket22/do/veto", seen="1", subsystem="tracker", once="late", reason="off")
+    assert answer.status_code == 409
+    assert answer.text.count("bucket22 is published: nothing in it can be changed.") == 1
+    assert n_decisions(database) == before
+
+
 def test_publishing_too_early_says_what_is_missing(manager: Browser, database: Database) -> None:
     with database.read() as db:
         version = db.scalars(select(Processing.version).where(Processing.name == "bucket23")).one()

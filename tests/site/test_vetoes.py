@@ -25,7 +25,8 @@ def test_a_manager_vetoes_a_subsystem_after_seeing_what_it_holds_and_who_is_affe
     assert "bucket23 goes on without it." in manager.get(answer.location).text
     assert {find(name).state for name in CALORIMETER} == {State.VETOED}
     again = manager.post("/processings/bucket23/do/veto", seen="1", reason="crate off", subsystem="calorimeter")
-    assert again.status_code == 404
+    assert again.status_code == 409
+    assert "has no subsystem that could be vetoed" in again.text
     assert "/processings/bucket23/do/veto" not in manager.get("/processings/bucket23").text
 
 

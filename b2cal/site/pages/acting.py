@@ -74,10 +74,8 @@ def processing_act(name: str, verb: str) -> Answer:
             view = loop.ProcessingView.of(db, name)
             key = acts.request_key(verb, view.processing.id, me, sent)
             asked = Act(loop.manager(db, me), seen, sent.get("reason", "").strip(), key)
-            if verb == acts.EXTEND_ALL:
-                acts.extend_all(db, view, asked, sent)
-            elif verb == acts.VETO_SUBSYSTEM:
-                acts.veto_subsystem(db, view, asked, sent)
+            if verb in _OF_MANY:
+                acts.carry_out_on_many(db, view, verb, asked, sent)
             else:
                 acts.carry_out_on_processing(db, view.processing.id, ProcessingVerb(verb), asked, sent)
 
