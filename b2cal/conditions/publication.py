@@ -95,7 +95,7 @@ def fixed_for(db: Session, tag: GlobalTag, names: Collection[str], runs: IoV) ->
         {
             it.name
             for it in tag_entries(db, tag.id, names)
-            if it.first <= reach and (it.first if it.last == OPEN else it.last) >= runs.first.number
+            if it.first <= reach and _fixed_until(it) >= runs.first.number
         }
     )
 
@@ -187,7 +187,12 @@ def _differing(entry: Entry, present: Sequence[Entry]) -> list[Entry]:
 
 
 def _is_earlier(piece: Entry, present: Sequence[Entry]) -> bool:
-    return any(piece.first <= (old.first if old.last == OPEN else old.last) for old in present)
+    return any(piece.first <= _fixed_until(old) for old in present)
+
+
+def _fixed_until(present: Entry) -> int:
+    """The last run for which constants of a tag can change no more."""
+    return present.first if present.last == OPEN else present.last
 
 
 def _inner_gaps(entries: Sequence[Entry]) -> list[IoV]:

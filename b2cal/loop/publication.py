@@ -13,6 +13,7 @@ from b2cal.core.iov import IoV
 from b2cal.model import (
     BaseIov,
     Calibration,
+    Definition,
     GlobalTag,
     Kind,
     Processing,
@@ -21,6 +22,7 @@ from b2cal.model import (
     PublishPolicy,
     State,
     Submission,
+    TagState,
     now,
 )
 
@@ -32,6 +34,7 @@ from .graph import want_graph
 from .obstacles import processing_obstacle
 from .rules import GOING, OVER, ProcessingVerb
 from .transition import Act, processing_transition, raise_signals, refuse_repetition
+from .vetoes import left_out_from_the_start
 from .view import Freshness, ProcessingView
 from .workplace import Workplace
 
@@ -67,21 +70,25 @@ def published_before(db: Session, processing: Processing) -> str:
     """That the target tag has constants for runs of a new processing already, as a sentence; empty if it has none."""
     runs = IoV.from_numbers(processing.run_first, processing.run_last)
     prompt = processing.kind is ProcessingKind.PROMPT
-    owned = [
-        payload.payload_name
-        for definition in processing.release.definitions
-        if definition.name not in processing.vetoes
-        for payload in definition.payloads
-    ]
+    owned = [payload.payload_name for it in _taking_part(db, processing) for payload in it.payloads]
     tag = processing.target_tag
     fixed = conditions.fixed_for(db, tag, owned, IoV(runs.first, None) if prompt else runs)
     if not fixed:
         return ""
     more = f" and {len(fixed) - 1} more" if len(fixed) > 1 else ""
+    later = " or later ones" if prompt or tag.state is TagState.RUNNING else ""
     return (
-        f"{tag.name} has constants of {fixed[0]}{more} for these runs{' or later ones' if prompt else ''} already: only"
-        f" equal ones could be published there. {conditions.way_to_correct(tag.name)}"
+        f"{tag.name} has constants of {fixed[0]}{more} for these runs{later} already: only equal ones could be"
+        f" published there. {conditions.way_to_correct(tag.name)}"
     )
+
+
+def _taking_part(db: Session, processing: Processing) -> list[Definition]:
+    """What is not vetoed, or will not be when the processing is activated."""
+    if processing.state is ProcessingState.PLANNED:
+        left_out = left_out_from_the_start(db, processing)
+        return [it for it in processing.release.definitions if it.name not in left_out]
+    return [it.definition for it in processing.calibrations if it.state is not State.VETOED]
 
 
 def new_entries(view: ProcessingView) -> list[Entry]:

@@ -73,12 +73,17 @@ def veto_subsystem(
     return known[name].calibrations
 
 
-def veto_from_the_start(db: Session, processing: Processing, act: Act) -> None:
-    """Apply the vetoes that were named for a processing, and the standing ones, to its calibrations."""
-    reasons = {
+def left_out_from_the_start(db: Session, processing: Processing) -> dict[str, str]:
+    """Whom activating a processing vetoes, with the reasons: those named for it, and the standing vetoes."""
+    return {
         row.name: f"standing veto of {row.begun_by} since {row.begun_at:%Y-%m-%d}: {row.reason}"
         for row in standing_vetoes(db)
     } | dict.fromkeys(processing.vetoes, "left out from the start of this processing")
+
+
+def veto_from_the_start(db: Session, processing: Processing, act: Act) -> None:
+    """Veto those who are left out of a processing that has just been activated."""
+    reasons = left_out_from_the_start(db, processing)
     for it in ProcessingView(db, processing.id).calibrations.values():
         if it.name in reasons:
             veto(db, it.id, Act(act.by, it.version, reasons[it.name]))

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy.orm import Session
 
 from b2cal import conditions, loop
-from b2cal.core.iov import OPEN, ExpRun
+from b2cal.core.iov import OPEN, ExpRun, IoV
 from b2cal.loop import THE_LOOP, Act
-from b2cal.model import Processing, ProcessingKind, PublishPolicy, TagState
+from b2cal.model import ProcessingKind, PublishPolicy, TagState
 from tests.loop.world import MANAGER, Defined, World
 
 ALL = ("A", "B", "C", "D")
@@ -122,13 +122,66 @@ def test_who_creates_a_processing_is_told_of_constants_that_could_not_change(
     world = World(tmp_path, (Defined("A"),))
     world.curated_tag("curated", "A")
     world.process(kind=kind, first=first, target_tag="curated")
-    with world.database.read() as db:
-        told = loop.published_before(db, db.get_one(Processing, world.processing().id))
+    told = told_of_constants(world)
     assert told.startswith(said)
     assert bool(told) == bool(said)
     world.do("submit", "A")
     world.finish("A", 1)
     assert loop.advance_processing(world.workplace, "bucket1").state == ("complete" if said else "published")
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "counts"),
+    [
+        (ProcessingKind.REPROCESSING, TagState.OPEN, False),
+        (ProcessingKind.REPROCESSING, TagState.RUNNING, True),
+        (ProcessingKind.PROMPT, TagState.OPEN, True),
+    ],
+)
+def test_later_runs_count_for_a_reprocessing_where_the_tag_grows_only_forwards(
+    tmp_path: Path, kind: ProcessingKind, state: TagState, counts: bool
+) -> None:
+    world = World(tmp_path, (Defined("A"),))
+    world.database.write(lambda db: conditions.create_tag(db, "later", state))
+    world.add_to_tag("later", "A", "of later runs", first=108)
+    world.process(kind=kind, target_tag="later")
+    told = told_of_constants(world)
+    assert told.startswith("later has constants of PA for these runs or later ones already" if counts else "")
+    assert bool(told) is counts
+
+
+def test_who_is_left_out_of_a_processing_is_not_said_to_clash_with_its_tag(tmp_path: Path) -> None:
+    """Planned or active, and whether it was named for the processing or has a standing veto."""
+    world = World(tmp_path, (Defined("A"), Defined("B")))
+    world.curated_tag("curated", "A")
+    plan(world, "named", vetoes=("A",))
+    plan(world, "planned")
+    assert told_of_constants(world, "named") == ""
+    assert "constants of PA" in told_of_constants(world, "planned")
+    world.do_to_processing(loop.ProcessingVerb.ACTIVATE, processing="named")
+    assert told_of_constants(world, "named") == ""
+
+    world.database.write(lambda db: loop.begin_standing_veto(db, "A", MANAGER, "no muons"))
+    assert told_of_constants(world, "planned") == ""
+    world.do_to_processing(loop.ProcessingVerb.ACTIVATE, processing="planned")
+    assert told_of_constants(world, "planned") == ""
+
+    world.database.write(lambda db: loop.end_standing_veto(db, "A", MANAGER))
+    assert told_of_constants(world, "planned") == ""
+    world.do("lift", "A", processing="planned")
+    assert "constants of PA" in told_of_constants(world, "planned")
+
+
+def plan(world: World, name: str, vetoes: tuple[str, ...] = ()) -> None:
+    runs = IoV(ExpRun(26, 100), ExpRun(26, 104))
+    kind = ProcessingKind.REPROCESSING
+    wanted = loop.NewProcessing(name, runs, "toy", "manager", "main", "curated", kind=kind, vetoes=vetoes)
+    world.database.write(lambda db: loop.create_processing(db, wanted))
+
+
+def told_of_constants(world: World, processing: str = "bucket1") -> str:
+    with world.database.read() as db:
+        return loop.published_before(db, world.view(db, processing).processing)
 
 
 def test_the_same_constants_open_no_new_iov(world: World) -> None:
