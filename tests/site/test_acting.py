@@ -293,6 +293,22 @@ def test_publishing_too_early_says_what_is_missing(manager: Browser, database: D
     assert "are not finished" in answer.text
 
 
+def test_a_refusal_does_not_hide_what_is_in_the_way_unless_it_says_the_same(
+    expert: Browser, manager: Browser, find: Find
+) -> None:
+    it = find("x-t relation")
+    unseen = manager.post(f"/calibrations/{it.id}/do/lift", reason="the crate is back")
+    assert "The form does not say what was seen." in unseen.text
+    assert "Not possible: x-t relation is " in unseen.text
+    assert "is possible while it is vetoed" in unseen.text
+
+    address = f"/calibrations/{it.id}/do/veto"
+    refused = expert.post(address, seen=str(it.version), reason="no data").text
+    assert refused.count("The expert may not veto.") == 1
+    assert "Not possible:" not in refused
+    assert "Your reason was: “no data”" in refused
+
+
 def test_an_expert_cannot_act_on_a_processing(expert: Browser) -> None:
     assert expert.post("/processings/bucket23/do/cancel", seen="1", reason="no").status_code == 403
 
