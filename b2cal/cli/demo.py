@@ -341,8 +341,10 @@ def _see_that_it_goes_on(view: ProcessingView, at: datetime) -> None:
     """
     if view.processing.state not in loop.GOING:
         return
-    asking = [it for it in view.calibrations.values() if it.state is not State.REVIEW]
-    waiting = [f"{it.name}: {loop.why(view, it, at).sentence}" for it in asking if loop.asks_somebody(view, it, at)]
+    stay = [
+        it for it in view.calibrations.values() if it.state is not State.REVIEW and loop.asks_somebody(view, it, at)
+    ]
+    waiting = [f"{it.name}: {loop.why(view, it, at).sentence}" for it in stay if not loop.restarts_itself(view, it)]
     if view.processing.state is ProcessingState.COMPLETE:
         preview = loop.publication_preview(view)
         if preview.obstacle and not preview.unknown:

@@ -52,7 +52,7 @@ from .verbs import (
 )
 from .vetoes import Subsystem, begin_standing_veto, end_standing_veto, standing_vetoes, subsystems, veto_subsystem
 from .view import Freshness, ProcessingView, Standing
-from .waiting import Why, why
+from .waiting import Why, restarts_itself, why
 from .windows_and_reminders import asks_for_inputs, asks_to_be_submitted, inputs_asked_at, spoken, without_durations
 from .words import FRESHNESS_MEANINGS, PROCESSING_MEANINGS, STATE_MEANINGS, state_in_words, states_in_words
 from .workplace import Workplace, open_workplace
@@ -156,6 +156,7 @@ __all__ = [
     "release_named",
     "replace",
     "restart",
+    "restarts_itself",
     "rights_decided",
     "select_data",
     "selection_by_default",

@@ -6,15 +6,19 @@ from b2cal.model import Calibration, State
 
 from .inputs import lacks_selection
 from .view import Freshness, ProcessingView
-from .waiting import restarts_itself, signs_itself_off
+from .waiting import signs_itself_off
 from .windows_and_reminders import asks_for_inputs, asks_to_be_submitted
 
 
 def asks_somebody(view: ProcessingView, calibration: Calibration, at: datetime) -> bool:
-    """Whether a calibration does not go on before somebody decides, whoever that is."""
+    """Whether a calibration does not go on before somebody decides, whoever that is.
+
+    One that failed or is in review may be stale as well: then it restarts by itself in a moment, see `restarts_itself`.
+    That is not looked at here, because it takes long and every page asks.
+    """
     match calibration.state:
         case State.REVIEW | State.FAILED:
-            return not (signs_itself_off(view, calibration) or restarts_itself(view, calibration))
+            return not signs_itself_off(view, calibration)
         case State.OPEN:
             return lacks_selection(calibration) or asks_to_be_submitted(calibration, at)
         case State.SUBMITTED:

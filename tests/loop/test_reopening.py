@@ -42,17 +42,10 @@ def test_in_doubt_it_is_judged_all_the_same_and_says_so(reopened: World) -> None
     assert why(reopened, "B") == "A check is beyond its limit; tracking decides. In doubt: A is being done again."
 
 
-def test_what_restarts_itself_because_it_is_stale_says_so_and_asks_nobody(reopened: World) -> None:
-    def asks(name: str) -> bool:
-        with reopened.database.read() as db:
-            view = reopened.view(db)
-            return loop.asks_somebody(view, view.calibration(name), reopened.clock.now())
-
-    assert asks("B")
+def test_what_restarts_itself_because_it_is_stale_says_so(reopened: World) -> None:
     reopened.do("submit", "A", Choice({"events": 11}))
     reopened.finish("A", 2)
     assert why(reopened, "B") == "Stale: A changed after it was read. It is done again now."
-    assert not asks("B")
     assert reopened.advance("B").state == "running"
 
 

@@ -14,6 +14,7 @@ from b2cal.site import acts
 from b2cal.site.desk import at, desk, reading, stop_reading, visitor
 from b2cal.site.failures import status_of
 from b2cal.site.queries.dossier import calibration_of
+from b2cal.site.queries.views import view_named, view_of
 from b2cal.site.uploads import brought
 
 pages = Blueprint("acting", __name__)
@@ -113,7 +114,7 @@ def _brought(number: int, seen: int, key: str) -> loop.ByHand:
 def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
     db = reading()
     it = calibration_of(db, number)
-    view = loop.ProcessingView(db, it.processing_id)
+    view = view_of(db, it.processing_id)
     buttons = {button.verb: button for button in loop.buttons(view, it, visitor().username)}
     obstacle = loop.in_the_way(view, it, verb, visitor().username)
     page = render_template(
@@ -143,7 +144,7 @@ def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
 
 def _processing_form(name: str, verb: str, error: B2calError | None = None) -> Answer:
     db = reading()
-    view = loop.ProcessingView.of(db, name)
+    view = view_named(db, name)
     it, vetoes = view.processing, verb == acts.VETO_SUBSYSTEM
     buttons = {button.verb.value: button for button in loop.processing_buttons(db, it, visitor().username)}
     obstacle = (

@@ -16,6 +16,7 @@ from b2cal.site.queries.dossier import Dossier, calibration_of, dossier, last_at
 from b2cal.site.queries.evidence import pictures, series, table
 from b2cal.site.queries.people import full_names
 from b2cal.site.queries.runs import report
+from b2cal.site.queries.views import view_of
 
 pages = Blueprint("calibration", __name__)
 
@@ -43,7 +44,7 @@ def page(number: int) -> str | tuple[str, int]:
 def inputs(number: int) -> str:
     db = reading()
     it = calibration_of(db, number)
-    view = loop.ProcessingView(db, it.processing_id)
+    view = view_of(db, it.processing_id)
     attempt = view.attempts.get(it.name)
     if attempt is not None:
         selection, rows = attempt.submission.selection, attempt.runs

@@ -11,6 +11,7 @@ from b2cal.site.queries.history import last_of, time_spent
 from b2cal.site.queries.overview import Overview, Row, heading, overview
 from b2cal.site.queries.people import full_names
 from b2cal.site.queries.publishing import asked_to_publish
+from b2cal.site.queries.views import view_named
 
 pages = Blueprint("processing", __name__)
 
@@ -20,7 +21,7 @@ FILTERS = {"all": "worst first", "mine": "mine", "asking": "waiting on a person"
 @pages.get("/processings/<name>")
 def page(name: str) -> str | tuple[str, int]:
     db, now, me = reading(), at(), visitor()
-    view = loop.ProcessingView.of(db, name)
+    view = view_named(db, name)
     seen = overview(db, view, now)
     shown = request.args.get("show", "all")
     return live(
@@ -47,7 +48,7 @@ def page(name: str) -> str | tuple[str, int]:
 @pages.get("/processings/<name>/publication")
 def preview(name: str) -> str:
     db = reading()
-    view = loop.ProcessingView.of(db, name)
+    view = view_named(db, name)
     buttons = loop.processing_buttons(db, view.processing, visitor().username)
     found = loop.publication_preview(view)
     done = last_of(db, view.processing, loop.ProcessingVerb.PUBLISH)

@@ -22,6 +22,7 @@ from b2cal.site.pages.acting import done
 from b2cal.site.queries.dossier import calibration_of, last_submission, previous
 from b2cal.site.queries.people import full_names
 from b2cal.site.queries.runs import Report, report
+from b2cal.site.queries.views import view_of
 
 pages = Blueprint("submission", __name__)
 
@@ -89,7 +90,7 @@ def _submit(number: int, username: str, sent: dict[str, str], read: Entered) -> 
 def _preview(it: Calibration, texts: dict[str, str], sent: dict[str, str]) -> Answer:
     """The form as it was typed, with what its selection would take now."""
     chosen = _selection(it, sent) or {"filters": acts.default_filters(it)}
-    view = loop.ProcessingView(reading(), it.processing_id)
+    view = view_of(reading(), it.processing_id)
     problems = selection_problems(it.processing.release.vocabulary, it.definition.settings, chosen, view.runs)
     if problems:
         return _form(it, texts, {}, loop.InvalidChoice(f"The selection cannot be used: {listed(problems)}."))
@@ -117,7 +118,7 @@ def _form(
     before = previous(db, it)
     told = origins(settings["expert_config"], it.carried_over)
     form_fields = fields(it.definition.config_schema, loop.default_config(it), before.config, texts, wrong, told)
-    view = loop.ProcessingView(db, it.processing_id)
+    view = view_of(db, it.processing_id)
     button = next((b for b in loop.buttons(view, it, visitor().username) if b.verb is loop.Verb.SUBMIT), None)
     last = last_submission(db, it.id)
     rejections = loop.Rejections(view, it)

@@ -13,6 +13,7 @@ from b2cal.model import Calibration, Processing, ProcessingState, State, Step, n
 from b2cal.site.looks import CALIBRATION, Look, look_of, worst
 
 from .inbox import n_to_decide
+from .views import view_of
 
 MOST = 100
 
@@ -85,9 +86,7 @@ def board(db: Session) -> list[BoardRow]:
     }
     at = now(db)
     deciding = {
-        p.id: n_to_decide(loop.ProcessingView(db, p.id), at)
-        for p in processings
-        if p.id in counts and p.state in loop.GOING
+        p.id: n_to_decide(view_of(db, p.id), at) for p in processings if p.id in counts and p.state in loop.GOING
     }
     return [
         BoardRow(p, step_counts(counts.get(p.id, {}), p.state), ends.get(p.id), deciding.get(p.id, 0))

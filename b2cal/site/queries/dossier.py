@@ -38,6 +38,7 @@ from b2cal.validation import judged
 from .evidence import Bucket, Check, Picture, pictures, plots, series, trends
 from .history import decisions_of
 from .runs import Report, report
+from .views import view_of
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def dossier(db: Session, number: int, settings: Settings) -> Dossier:
         NotFound: there is none of this number.
     """
     it = calibration_of(db, number)
-    view = loop.ProcessingView(db, it.processing_id)
+    view = view_of(db, it.processing_id)
     it = view.calibrations[it.name]
     attempt = view.attempts.get(it.name) or last_attempt(db, it.id)
     submission = last_submission(db, it.id)

@@ -16,6 +16,7 @@ from b2cal import loop
 from b2cal.model import Calibration, Processing, State, now
 
 from .publishing import Asked, asked_to_publish
+from .views import view_of
 
 
 class Task(StrEnum):
@@ -30,6 +31,9 @@ class Task(StrEnum):
     PUBLISH = auto()
     UNPUBLISHED = auto()
     SUBMIT = auto()
+
+
+_ASKING = {State.REVIEW: Task.DECIDE, State.FAILED: Task.REPAIR}
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def _tasks(
 ) -> Iterator[tuple[loop.ProcessingView, Calibration | Asked, Task]]:
     absent, managers, at = loop.without_password(db), loop.managers(db), now(db)
     for processing_id in _concerned(db, username, is_manager=is_manager):
-        view = loop.ProcessingView(db, processing_id)
+        view = view_of(db, processing_id)
         manages = is_manager and (view.processing.manager == username or view.processing.manager not in managers)
         for it in view.calibrations.values():
             task = _task_of_manager(view, it, absent, at) if manages else None
@@ -117,9 +121,11 @@ def _task_of_manager(view: loop.ProcessingView, it: Calibration, absent: Abstrac
 def _task_of_expert(view: loop.ProcessingView, it: Calibration, at: datetime) -> Task | None:
     if loop.asks_to_be_submitted(it, at):
         return Task.UNSUBMITTED
-    if it.state is not State.OPEN and not loop.asks_somebody(view, it, at):
-        return None
-    return {State.REVIEW: Task.DECIDE, State.FAILED: Task.REPAIR, State.OPEN: Task.SUBMIT}.get(it.state)
+    if it.state is State.OPEN:
+        return Task.SUBMIT
+    if it.state in _ASKING and loop.asks_somebody(view, it, at):
+        return _ASKING[it.state]
+    return None
 
 
 def _item(view: loop.ProcessingView, it: Calibration | Asked, task: Task, at: datetime) -> Item:

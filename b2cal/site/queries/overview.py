@@ -126,6 +126,11 @@ def heading(step: str) -> str:
     return STEP[Step(step)]
 
 
+def _decides(view: loop.ProcessingView, it: Calibration, now: datetime) -> bool:
+    goes_on = view.processing.state in loop.GOING
+    return goes_on and loop.asks_somebody(view, it, now) and not loop.restarts_itself(view, it)
+
+
 def _row(
     view: loop.ProcessingView, it: Calibration, jobs: dict[int, loop.Jobs], names: dict[str, str], now: datetime
 ) -> Row:
@@ -140,7 +145,7 @@ def _row(
         progress=own,
         expert=names.get(it.expert, it.expert),
         brief=_brief(view, it, own, why, now),
-        decides=view.processing.state in loop.GOING and loop.asks_somebody(view, it, now),
+        decides=_decides(view, it, now),
         lacks_inputs=loop.asks_for_inputs(view.processing, it, now),
         lacks_selection=it.state is State.OPEN and loop.lacks_selection(it),
         is_unsubmitted=loop.asks_to_be_submitted(it, now),
