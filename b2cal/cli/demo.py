@@ -292,9 +292,8 @@ def _follow(desk: Desk, profile: Profile, supervisor: Supervisor) -> None:
             if facts["state"] == ProcessingState.PUBLISHED:
                 return
             if facts["state"] == ProcessingState.CANCELLED:
-                raise DemoFailed(
-                    "The processing of the demo was cancelled.", f"Another demo: {_elsewhere(desk.settings)}"
-                )
+                another = f"Another demo: {_elsewhere(desk.settings)}"
+                raise DemoFailed("The processing of the demo was cancelled.", another)
             notice = _decide(desk, profile)
             time.sleep(0.5)
 
