@@ -292,8 +292,7 @@ def _follow(desk: Desk, profile: Profile, supervisor: Supervisor) -> None:
             if facts["state"] == ProcessingState.PUBLISHED:
                 return
             if facts["state"] == ProcessingState.CANCELLED:
-                another = f"Another demo: {_elsewhere(desk.settings)}"
-                raise DemoFailed("The processing of the demo was cancelled.", another)
+                raise DemoFailed("Its processing was cancelled.", f"Another demo: {_elsewhere(desk.settings)}")
             notice = _decide(desk, profile)
             time.sleep(0.5)
 
