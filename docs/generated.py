@@ -36,7 +36,7 @@ from b2cal.loop import (
 )
 from b2cal.loop.rules import ProcessingRule, Rule
 from b2cal.model import Kind, ProcessingState, Role, State
-from b2cal.settings import Settings
+from b2cal.settings import LONGEST_S, Settings
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "b2cal"
@@ -233,7 +233,7 @@ def _allowed(field: FieldInfo) -> str:
         f"{words[bound]} {getattr(limit, bound)}"
         for limit in field.metadata or _of_each(field)
         for bound in words
-        if getattr(limit, bound, None) is not None
+        if getattr(limit, bound, None) not in (None, LONGEST_S)
     ]
     kinds = {int: "whole number", float: "number", str: "text", Path: "path"}
     return ", ".join([kinds.get(field.annotation, "numbers"), *bounds])  # type: ignore[arg-type]
