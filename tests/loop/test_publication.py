@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from b2cal import conditions, loop
 from b2cal.core.iov import OPEN, ExpRun, IoV
 from b2cal.loop import THE_LOOP, Act
-from b2cal.model import ProcessingKind, PublishPolicy, TagState
+from b2cal.model import Processing, ProcessingKind, PublishPolicy, TagState
 from tests.loop.world import MANAGER, Defined, World
 
 ALL = ("A", "B", "C", "D")
@@ -63,14 +63,18 @@ def test_by_policy_the_manager_publishes(tmp_path) -> None:
     assert [(one.actor, one.seen) for one in world.decisions() if one.verb == "publish"] == [("manager", previewed)]
 
 
-def test_only_what_was_previewed_is_published(tmp_path: Path) -> None:
-    world = World(tmp_path)
+def previewed_by_the_manager(folder: Path) -> tuple[World, Processing, str]:
+    """A complete processing that its manager publishes, and the mark of what she has just seen."""
+    world = World(folder)
     world.process(publish=PublishPolicy.MANUAL)
     finish_all(world, 1)
     loop.advance_processing(world.workplace, "bucket1")
-    it = world.processing()
     with world.database.read() as db:
-        previewed = loop.publication_preview(world.view(db)).fingerprint
+        return world, world.processing(), loop.publication_preview(world.view(db)).fingerprint
+
+
+def test_only_what_was_previewed_is_published(tmp_path: Path) -> None:
+    world, it, previewed = previewed_by_the_manager(tmp_path)
 
     def somebody_else_puts_constants_into_the_tag(db: Session) -> None:
         conditions.publish(db, it.target_tag_id, [world.constants(db, "A", "better", first=ExpRun(26, 50))])
@@ -399,13 +403,7 @@ def test_what_is_cancelled_is_told_so_before_anything_that_would_keep_it_from_be
 
 
 def test_a_second_click_on_publish_is_told_that_it_is_done(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.process(publish=PublishPolicy.MANUAL)
-    finish_all(world, 1)
-    loop.advance_processing(world.workplace, "bucket1")
-    it = world.processing()
-    with world.database.read() as db:
-        previewed = loop.publication_preview(world.view(db)).fingerprint
+    world, it, previewed = previewed_by_the_manager(tmp_path)
     click = Act(MANAGER, it.version, request_key="click")
     world.database.write(lambda db: loop.publish(db, it.id, click, previewed))
     with pytest.raises(loop.Repeated):
