@@ -49,28 +49,23 @@ def test_nothing_is_published_while_one_is_unfinished(world: World) -> None:
     assert tag(world, "PA") == [(0, -1)]
 
 
-def test_by_policy_the_manager_publishes(tmp_path) -> None:
-    world = World(tmp_path)
+def previewed_by_the_manager(folder: Path) -> tuple[World, Processing, str]:
+    """A complete processing that its manager publishes, and the mark of what she has just seen."""
+    world = World(folder)
     world.process(publish=PublishPolicy.MANUAL)
     finish_all(world, 1)
     progress = loop.advance_processing(world.workplace, "bucket1")
     assert (progress.state, progress.finished) == ("complete", False)
     with world.database.read() as db:
         previewed = loop.publication_preview(world.view(db)).fingerprint
-    it = world.processing()
+    return world, world.processing(), previewed
+
+
+def test_by_policy_the_manager_publishes(tmp_path: Path) -> None:
+    world, it, previewed = previewed_by_the_manager(tmp_path)
     world.database.write(lambda db: loop.publish(db, it.id, Act(MANAGER, it.version), previewed))
     assert loop.advance_processing(world.workplace, "bucket1").finished
     assert [(one.actor, one.seen) for one in world.decisions() if one.verb == "publish"] == [("manager", previewed)]
-
-
-def previewed_by_the_manager(folder: Path) -> tuple[World, Processing, str]:
-    """A complete processing that its manager publishes, and the mark of what she has just seen."""
-    world = World(folder)
-    world.process(publish=PublishPolicy.MANUAL)
-    finish_all(world, 1)
-    loop.advance_processing(world.workplace, "bucket1")
-    with world.database.read() as db:
-        return world, world.processing(), loop.publication_preview(world.view(db)).fingerprint
 
 
 def test_only_what_was_previewed_is_published(tmp_path: Path) -> None:
