@@ -29,7 +29,7 @@ def carry_out(desk: Desk, order: Order) -> bool:
     """
     backend = backend_of(desk, order)
     plan = _plan(desk, order)
-    arrived = _arrived(backend.find(order.token), len(plan.specs))
+    arrived = _arrived(backend.find(order.token), len(plan.parts))
     epoch = arrived or desk.write(lambda db: _intend(db, order.group_id))
     if epoch is None:
         return False
@@ -37,9 +37,9 @@ def carry_out(desk: Desk, order: Order) -> bool:
         _submit(desk, backend, order.token, epoch, plan)
     handles = backend.find(order.token)
     accepted = [handle for handle in handles if handle.epoch == epoch]
-    if len(accepted) != len(plan.specs):
+    if len(accepted) != len(plan.parts):
         raise BatchError(
-            f"The batch system of {order.centre} has {len(accepted)} of {len(plan.specs)} jobs of {plan.name}.",
+            f"The batch system of {order.centre} has {len(accepted)} of {len(plan.parts)} jobs of {plan.name}.",
             hint="Nothing is to be done: it is asked again.",
         )
     code = shipped_code(desk.settings.attempts / str(plan.attempt_id))
@@ -88,7 +88,7 @@ def _submit(desk: Desk, backend: Backend, token: str, epoch: int, plan: PlannedG
     prepare(desk.settings.attempts, plan, epoch)
     crashpoint("intent-to-submit")
     jobs = tuple(
-        BatchJob(number, desk.settings.attempts / plan.job_folder(epoch, number)) for number in sorted(plan.specs)
+        BatchJob(number, desk.settings.attempts / plan.job_folder(epoch, number)) for number in sorted(plan.parts)
     )
     backend.submit(BatchGroup(token, epoch, plan.name, jobs))
     crashpoint("submit-to-record")
@@ -105,7 +105,8 @@ def _plan(desk: Desk, order: Order) -> PlannedGroup:
             iteration=group.iteration,
             round=group.round,
             interpreter=calibration.definition.release.interpreter,
-            specs={job.number: group.spec | job.spec for job in group.jobs},
+            spec=group.spec,
+            parts={job.number: job.spec for job in group.jobs},
         )
 
 

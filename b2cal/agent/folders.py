@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import b2cal
+from b2cal.calibration.job import SHARED
 from b2cal.core.checksums import digest, sha256_file
 from b2cal.core.errors import B2calError
 from b2cal.core.files import put_folder
 from b2cal.core.ids import new_token
+
+from .sandbox import lay_out, shared
 
 _STAGE = "b2cal.calibration.stage"
 _PACKAGE = Path(b2cal.__file__).parent
@@ -39,7 +42,8 @@ class PlannedGroup:
     Attributes:
         name: for people who look at the batch system.
         interpreter: the Python of its release; empty: the one that runs b2cal.
-        specs: the jobs' whole job.json by number.
+        spec: what the jobs share of job.json.
+        parts: what each has of its own, by number.
     """
 
     name: str
@@ -48,7 +52,8 @@ class PlannedGroup:
     iteration: int
     round: int
     interpreter: str
-    specs: Mapping[int, Mapping[str, Any]]
+    spec: Mapping[str, Any]
+    parts: Mapping[int, Mapping[str, Any]]
 
     def folder(self, epoch: int) -> str:
         """Where the jobs of this epoch live, below the attempts folder."""
@@ -60,7 +65,7 @@ class PlannedGroup:
 
 
 def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:
-    """Make the folder of every job of the group: job.json, wrapper.json and the wrapper.
+    """Make the folder of every job of the group: job.json, wrapper.json, the wrapper, and the way to what they share.
 
     They are whole on the disk before anybody can find them: the batch system remembers the group after a power cut, and
     what it starts then must be there.
@@ -72,14 +77,17 @@ def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:
     half = target.with_name(f"{target.name}.{new_token()}.tmp")
     try:
         code = ship_code(attempts / str(group.attempt_id))
+        spec, places = shared(group.spec, code)
+        lay_out(half / SHARED, places)
         wrapper = {
             "command": [group.interpreter or sys.executable, "-P", "-m", _STAGE],
-            "env": {"PYTHONPATH": str(code)},
+            "env": {"PYTHONPATH": f"{SHARED}/code"},
         }
-        for number, spec in group.specs.items():
+        for number, part in group.parts.items():
             folder = half / Path(group.job_folder(epoch, number)).relative_to(group.folder(epoch))
             folder.mkdir(parents=True)
-            (folder / "job.json").write_text(json.dumps(spec, allow_nan=False))
+            (folder / SHARED).symlink_to(target / SHARED)  # whole, so that a copy of the folder finds it too
+            (folder / "job.json").write_text(json.dumps({**spec, **part}, allow_nan=False))
             (folder / "wrapper.json").write_text(json.dumps(wrapper))
             shutil.copyfile(code / "b2cal/calibration/job.py", folder / "job.py")
         put_folder(half, target)

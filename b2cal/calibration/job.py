@@ -18,8 +18,15 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
+
+SHARED = "shared"
+"""The folder with what the jobs of a group have in common: code, release, constants."""
+
+ARCHIVE = "shared.tar"
+"""The same as one file, where the batch system brings it along."""
 
 GRACE_S = 10
 """How long the command may take to end after SIGTERM."""
@@ -55,6 +62,12 @@ def main() -> int:
     os.ftruncate(lock, 0)
     os.pwrite(lock, json.dumps(identity()).encode(), 0)
 
+    if Path(ARCHIVE).exists() and not Path(SHARED).exists():
+        unpack(Path(ARCHIVE))
+    # A batch system that brings files back misses none of them, whatever becomes of the command.
+    Path("outputs").mkdir(exist_ok=True)
+    Path("stdout").touch()
+    Path("stderr").touch()
     started = datetime.now(UTC)
     returned, error = attempt()
     exit_code = returned if returned >= 0 else 128 - returned
@@ -76,6 +89,13 @@ def main() -> int:
         sys.stderr.write(f"Cannot write job_report.json: {full}\n")
         return exit_code or os.EX_CANTCREAT
     return exit_code
+
+
+def unpack(archive: Path) -> None:
+    """Unpack what was brought along, whole or not at all."""
+    with tarfile.open(archive) as tar:
+        tar.extractall("unpacking", filter="data")
+    Path("unpacking", SHARED).rename(SHARED)
 
 
 def identity() -> dict[str, int | str]:

@@ -25,8 +25,7 @@ import json, os, pathlib, sys, time
 job = json.loads(pathlib.Path("job.json").read_text())
 with open("ran", "a") as trace:
     print(os.getpid(), file=trace)
-if job.get("outputs", True):
-    pathlib.Path("outputs").mkdir()
+if job.get("outputs", True):  # the wrapper made the folder
     for name in ("collected.npz", "collected.json"):
         pathlib.Path("outputs", name).touch()
 exec(job.get("do", ""))
@@ -67,7 +66,7 @@ class Site:
             processing = factories.processing(db, release=release, centre=centre, held=columns.pop("held", False))
             attempt = factories.attempt(db, factories.calibration(db, processing), live=columns.pop("live", True))
             stage = columns.pop("stage", Stage.COLLECT)
-            spec = columns.pop("spec", {"stage": stage.value})
+            spec = {"stage": stage.value, "release": str(self.settings.releases)} | columns.pop("spec", {})
             group = factories.group(db, attempt, 0, spec=spec, stage=stage, **columns)
             for number, spec in enumerate(specs):
                 factories.job(db, group, number, spec=spec)

@@ -64,8 +64,10 @@ def test_a_job_gets_what_the_group_shares_with_its_own_part_on_top_and_the_code_
     done = site.run_until(site.agent(), group_id, DONE, FAILED)
     folder = site.settings.attempts / done["jobs"][0]["folder"]
     assert done["jobs"][0]["folder"] == f"{done['attempt_id']}/collect-0/r0e1/0/1"
-    assert json.loads((folder / "job.json").read_text()) == {"stage": "collect", "seed": "own", "inputs": ["a"]}
-    code = Path(json.loads((folder / "wrapper.json").read_text())["env"]["PYTHONPATH"])
+    job = json.loads((folder / "job.json").read_text())
+    assert job == {"stage": "collect", "release": "shared/release", "seed": "own", "inputs": ["a"]}
+    assert (folder / job["release"]).readlink() == site.settings.releases
+    code = folder / json.loads((folder / "wrapper.json").read_text())["env"]["PYTHONPATH"]
     assert {path.name for path in (code / "b2cal").iterdir()} == {"__init__.py", "core", "calibration"}
     assert (code / "b2cal/calibration/stage.py").is_file()
     with site.database.read() as db:
@@ -144,7 +146,7 @@ def test_jobs_that_ended_while_their_submission_was_not_recorded_are_not_forgott
     """Between submit and record an agent is killed, the processing is held, the jobs end, the processing goes on."""
     group_id = site.want({})
     group = site.group(group_id)
-    plan = PlannedGroup("", group["attempt_id"], "collect", 0, 0, str(site.interpreter), {0: {"stage": "collect"}})
+    plan = PlannedGroup("", group["attempt_id"], "collect", 0, 0, str(site.interpreter), group["spec"], {0: {}})
     prepare(site.settings.attempts, plan, 1)
     site.database.write(lambda db: db.add(GroupEpoch(group_id=group_id, epoch=1, intended_at=now(db))))
     folder = site.settings.attempts / plan.job_folder(1, 0)
@@ -185,7 +187,8 @@ def test_neither_a_failure_nor_an_adoption_makes_the_agent_read_all_events_again
 
     adopted = site.want({})
     group = site.group(adopted)
-    plan = PlannedGroup("", group["attempt_id"], "collect", 0, 0, str(site.interpreter), {0: {"stage": "collect"}})
+    spec = {"stage": "collect", "release": str(site.settings.releases)}
+    plan = PlannedGroup("", group["attempt_id"], "collect", 0, 0, str(site.interpreter), spec, {0: {}})
     prepare(site.settings.attempts, plan, 1)
     site.database.write(lambda db: db.add(GroupEpoch(group_id=adopted, epoch=1, intended_at=now(db))))
     site.change(Processing, 3, held=True)
@@ -259,7 +262,7 @@ def test_a_group_that_cannot_be_taken_back_now_is_not_said_to_wait_for_its_submi
 def test_an_adopted_group_beside_which_another_submission_cannot_be_removed_goes_on_and_is_said_to(site, clock):
     group_id = site.want({})
     group = site.group(group_id)
-    plan = PlannedGroup("", group["attempt_id"], "collect", 0, 0, str(site.interpreter), {0: {"stage": "collect"}})
+    plan = PlannedGroup("", group["attempt_id"], "collect", 0, 0, str(site.interpreter), group["spec"], {0: {}})
     late = site.settings.attempts / "late"
     late.mkdir(parents=True)
     for epoch in (1, 2):
