@@ -3,7 +3,7 @@
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
@@ -48,6 +48,19 @@ class BatchSettings(Section):
     max_tries: Annotated[int, Field(ge=1)] = Field(4, description="tries of a job in all")
     poll_interval_s: Seconds = Field(0.25, description="how often the agent looks")
     bytes_per_job: Annotated[int, Field(ge=1)] = Field(2_000_000_000, description="input of one collect job")
+
+
+class CondorSettings(Section):
+    """A centre whose batch system is an HTCondor pool, with its schedd on this machine."""
+
+    backend: Literal["htcondor"]
+    python: str = Field("/usr/bin/python3", description="Python 3.11 or newer on the machines of the pool")
+    submit: dict[str, str] = Field({}, description="more lines of the submit description: accounting_group, +Attribute")
+    max_materialized: Annotated[int, Field(ge=1)] = Field(5000, description="jobs of a group in the queue at a time")
+    start_delay_s: Annotated[int, Field(ge=0)] = Field(0, description="jobs of a group start so long after each other")
+    job_lease_s: Annotated[int, Field(ge=20)] = Field(300, description="without contact a job is run again after this")
+    release_after_s: Annotated[int, Field(ge=1)] = Field(300, description="a hold that may pass lasts so long")
+    max_holds: Annotated[int, Field(ge=1)] = Field(3, description="a job that is held more often has failed")
 
 
 class SiteSettings(Section):
@@ -96,6 +109,7 @@ class Settings(BaseSettings):
     airflow: AirflowSettings = AirflowSettings()
     batch: BatchSettings = BatchSettings()
     loop: LoopSettings = LoopSettings()
+    centres: dict[str, CondorSettings] = Field({}, description="batch systems besides this machine, by name")
 
     @classmethod
     def settings_customise_sources(

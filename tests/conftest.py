@@ -2,8 +2,10 @@
 
 import gc
 import os
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -14,6 +16,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 if TYPE_CHECKING:
     from tests.services.mariadb import Emptied, MariaDb
+from b2cal.settings import CondorSettings
 
 # A slow machine is no bug: only the whole test has a time limit. `make proof` looks at many more examples.
 hypothesis.settings.register_profile("everyday", max_examples=40, deadline=None, print_blob=True)
@@ -121,3 +124,22 @@ def furnished(tmp_path_factory: pytest.TempPathFactory, simulated: Path) -> Path
     home = furnish(tmp_path_factory.mktemp("furnished") / "home", simulated)
     migrate_airflow(home)
     return home
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[None]:
+    """A real HTCondor pool of two slots whose jobs have the process numbers that this machine shows."""
+    from tests.services.pool import pool
+
+    with (
+        TemporaryDirectory(prefix="b2cal-pool-", dir="/tmp") as folder,
+        pool(Path(folder), CONDOR_SLOTS="2", CONDOR_PIDS="shared"),
+    ):
+        yield
+
+
+@pytest.fixture
+def pool_settings(pool: None) -> CondorSettings:
+    """How b2cal is told of that pool."""
+    small = {"request_memory": "64", "request_disk": "1024"}
+    return CondorSettings(backend="htcondor", python=sys.executable, submit=small, job_lease_s=20)

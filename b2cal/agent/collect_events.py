@@ -166,19 +166,21 @@ def _remove_strays(backend: Backend, groups: dict[str, _Group], events: Sequence
 
 def _change(job: _OpenJob, event: JobEvent) -> _Change | None:
     if event.handle.state.ended:
-        return _Change(job, ending(job.folder, job.stage, event.at))
+        return _Change(job, ending(job.folder, job.stage, event.at, event.reason))
     if event.handle.state is JobState.RUNNING and job.state is JobState.QUEUED:
         return _Change(job, {"state": JobState.RUNNING, "started_at": event.at})
     return None
 
 
-def ending(folder: Path, stage: Stage, at: datetime) -> dict[str, Any]:
+def ending(folder: Path, stage: Stage, at: datetime, reason: str = "") -> dict[str, Any]:
     """How an ended job is written down: by its report and its outputs, not by what the batch system believes.
+
+    `reason` is what the batch system says of a job that left no report.
 
     Raises:
         OSError: they cannot be read now.
     """
-    report = JobReport.read(folder) or JobReport(None, "It ended without a report.")
+    report = JobReport.read(folder) or JobReport(None, reason or "It ended without a report.")
     missing = [name for name in OUTPUTS[stage] if not (folder / name).is_file()]
     done = report.exit_code == 0 and not missing
     error = report.error

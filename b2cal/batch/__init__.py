@@ -1,6 +1,6 @@
 """Batch systems behind one contract, and the rules by which failed jobs are tried again."""
 
-from .centres import UnknownCentre, backend, backends
+from .centres import UnknownCentre, backends, known_centre
 from .contract import START, Backend, BatchError, BatchGroup, BatchId, BatchJob, Cursor, Handle, JobEvent
 from .crashpoints import crashpoint
 from .local import LocalBackend
@@ -25,8 +25,8 @@ __all__ = [
     "Rule",
     "Source",
     "UnknownCentre",
-    "backend",
     "backends",
     "crashpoint",
+    "known_centre",
     "rule_for",
 ]

@@ -1,8 +1,10 @@
 """Which batch systems there are, by the name of their centre."""
 
+from pathlib import Path
+
 from b2cal.core.errors import B2calError
 from b2cal.model import Database
-from b2cal.settings import Settings
+from b2cal.settings import CondorSettings, Settings
 
 from .contract import Backend
 from .local import LocalBackend
@@ -16,16 +18,26 @@ class UnknownCentre(B2calError):
 
 def backends(settings: Settings, database: Database) -> dict[str, Backend]:
     """The batch system of each centre that the settings describe. This machine is always one of them."""
-    return {LOCAL: LocalBackend(database, settings.batch.slots)}
+    pools = {name: _condor(pool, settings.folder(f"centres/{name}")) for name, pool in settings.centres.items()}
+    return {**pools, LOCAL: LocalBackend(database, settings.batch.slots)}
 
 
-def backend(settings: Settings, database: Database, centre: str) -> Backend:
-    """The batch system of one centre.
+def _condor(pool: CondorSettings, events: Path) -> Backend:
+    from .condor import CondorBackend  # its bindings load a large library, which most processes never need
+
+    return CondorBackend(pool, events)
+
+
+def known_centre(settings: Settings, name: str) -> str:
+    """The name of a centre, if the settings describe it.
 
     Raises:
-        UnknownCentre: there is none of this name.
+        UnknownCentre: they do not.
     """
-    known = backends(settings, database)
-    if centre not in known:
-        raise UnknownCentre(f"There is no centre {centre!r}.", hint=f"Known centres: {', '.join(sorted(known))}.")
-    return known[centre]
+    known = [LOCAL, *settings.centres]
+    if name not in known:
+        raise UnknownCentre(
+            f"There is no centre {name!r}; known: {', '.join(known)}.",
+            hint=f"Describe it in b2cal.toml under [centres.{name}], or choose another.",
+        )
+    return name

@@ -33,8 +33,9 @@ class BatchError(B2calError):
 class BatchJob:
     """One job: its number in the group, and a folder made for one try.
 
-    The folder holds `job.py`, which is to be run there by Python, and all that this needs. The job is over when
-    `job_report.json` lies in the folder, see `b2cal.calibration.job`.
+    The folder holds `job.py`, which is to be run there by Python, `wrapper.json` and `job.json`; what the jobs of a
+    group have in common lies behind a link, `shared`. The job is over when `job_report.json` lies in the folder, see
+    `b2cal.calibration.job`.
     """
 
     number: int
@@ -66,12 +67,14 @@ class Handle:
 class JobEvent:
     """A job came into a state; `cursor` is the place in the stream behind this event.
 
-    Whether an ended job did its work is told by its report, not by the batch system.
+    Whether an ended job did its work is told by its report, not by the batch system; `reason` is what the batch system
+    says where there is no report.
     """
 
     handle: Handle
     at: datetime
     cursor: Cursor
+    reason: str = ""
 
 
 class Backend(Protocol):

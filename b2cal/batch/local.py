@@ -22,6 +22,7 @@ from . import local_process
 from .contract import START, BatchError, BatchGroup, BatchId, Cursor, Handle, JobEvent
 from .crashpoints import crashpoint
 from .local_process import Standing
+from .report import printed
 
 CANCELLED = "It was cancelled."
 
@@ -117,7 +118,7 @@ class LocalBackend:
             folder = db.scalar(select(LocalJob.folder).where(LocalJob.id == _row_id(job)))
         if folder is None:
             raise BatchError(f"There is no local job {job}.", hint="It may belong to another database.")
-        return b"".join(_end_of(Path(folder, name), tail) for name in ("wrapper.log", "stdout", "stderr"))
+        return printed(Path(folder), tail)
 
     def _keep_busy(self) -> None:
         """Notice what has ended, start what waits."""
@@ -217,12 +218,3 @@ def _row_id(job: BatchId) -> int:
 
 def _handle(row: LocalJob) -> Handle:
     return Handle(row.token, row.epoch, row.number, str(row.id), row.state)
-
-
-def _end_of(path: Path, tail: int | None) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            file.seek(0 if tail is None else max(0, path.stat().st_size - tail))
-            return file.read()
-    except FileNotFoundError:
-        return b""

@@ -1,4 +1,4 @@
-"""Reading `job_report.json`, which the wrapper (`b2cal.calibration.job`) leaves in the folder of a job."""
+"""Reading what the wrapper (`b2cal.calibration.job`) leaves in the folder of a job: its report, what it printed."""
 
 import json
 from dataclasses import dataclass
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Self
 
 NAME = "job_report.json"
+PRINTED = ("wrapper.log", "stdout", "stderr")
+"""What a job prints: the wrapper itself, then the command."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,20 @@ class JobReport:
             return None
         except (IsADirectoryError, NotADirectoryError, KeyError, TypeError, ValueError) as error:
             return cls(None, f"{NAME} cannot be used: {error!r}.")
+
+
+def printed(folder: Path, tail: int | None) -> bytes:
+    """What a job on this file system has printed so far, at least the last `tail` bytes of it."""
+    return b"".join(_end_of(folder / name, tail) for name in PRINTED)
+
+
+def _end_of(path: Path, tail: int | None) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            file.seek(0 if tail is None else max(0, path.stat().st_size - tail))
+            return file.read()
+    except FileNotFoundError:
+        return b""
 
 
 def _moment(text: str) -> datetime:

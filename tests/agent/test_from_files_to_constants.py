@@ -8,10 +8,11 @@ import pytest
 import uproot
 
 from b2cal.batch import LocalBackend
+from b2cal.batch.condor import CondorBackend
 from b2cal.calibration import Payload
 from b2cal.core.checksums import sha256_file
 from b2cal.core.iov import ExpRun, IoV
-from b2cal.model import GroupState, Job, JobGroup, JobState, Kind, Outcome
+from b2cal.model import GroupState, Job, JobGroup, JobState, Kind, Outcome, State
 from b2cal.runtime import (
     Constants,
     Ended,
@@ -93,12 +94,17 @@ def _raw_file(folder: Path, run: ExpRun, times) -> InputFile:
 class Attempt:
     """Does with an attempt what the loop does: asks the runtime, wants groups, waits for the agent."""
 
-    def __init__(self, site, work: Work) -> None:
+    def __init__(self, site, work: Work, centre: str = "local", **backends) -> None:
         self.site = site
         self.work = work
-        self.agent = site.agent()
+        self.agent = site.agent(**backends)
         site.backend = LocalBackend(site.database, 2)
-        self.id = site.database.write(lambda db: factories.attempt(db).id)
+        self.id = site.database.write(lambda db: self._begin(db, centre))
+
+    @staticmethod
+    def _begin(db, centre: str) -> int:
+        processing = factories.processing(db, centre=centre)
+        return factories.attempt(db, factories.calibration(db, processing, state=State.RUNNING)).id
 
     def run(self) -> Ended:
         while not isinstance(step := next_step(self.work), Ended):
@@ -150,6 +156,14 @@ def test_two_iterations_give_constants_that_are_the_same_however_the_runs_are_sp
     new = Constants(one.name, one.first, one.last, str(one.path), one.identity)
     (measured,) = measurements(spread.carried_out(measure_step(spread.work, [new]))).measurements
     assert (measured["name"], measured["values"], measured["previous"]) == ("offset", [offset], [0.0])
+
+
+def test_on_an_htcondor_pool_the_same_inputs_give_the_same_constants(site, inputs, pool_settings, tmp_path):
+    pool = CondorBackend(pool_settings, tmp_path / "events")
+    here = Attempt(site, inputs).run()
+    there = Attempt(site, inputs, "pool", pool=pool).run()
+    assert there.outcome is Outcome.CONSTANTS
+    assert [payload.identity for payload in there.payloads] == [payload.identity for payload in here.payloads]
 
 
 def test_too_little_data_is_nothing_to_publish(site, inputs, tmp_path):

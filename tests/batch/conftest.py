@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from b2cal.batch import START, Backend, BatchGroup, BatchJob, Handle, LocalBackend
+from b2cal.batch.condor import CondorBackend
 from b2cal.calibration import job as wrapper
 from b2cal.core.ids import new_token
 from b2cal.model import Database, JobState
@@ -49,7 +50,11 @@ class Centre:
             folder = self.folder / token / f"r0e{epoch}" / str(number) / "1"
             folder.mkdir(parents=True)
             shutil.copy(wrapper.__file__, folder / "job.py")
-            code = f"import os, sys, time\nprint(os.getpid(), file=open('ran', 'a'), flush=True)\n{command}"
+            code = (
+                f"import os, sys, time\nos.chdir({str(folder)!r})\n"
+                f"print(os.getpid(), file=open('ran', 'a'), flush=True)\n{command}"
+            )
+            (folder / "job.json").write_text("{}")
             (folder / "wrapper.json").write_text(json.dumps({"command": [sys.executable, "-I", "-S", "-c", code]}))
             jobs.append(BatchJob(number, folder))
         return BatchGroup(token, epoch, "test", tuple(jobs))
@@ -116,7 +121,15 @@ def local(database, tmp_path) -> Iterator[Centre]:
     centre.backend.cancel([event.handle.batch_id for event in centre.backend.events(START)])
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture
+def condor(pool_settings, tmp_path) -> Iterator[Centre]:
+    """A real HTCondor pool."""
+    centre = Centre(tmp_path, lambda: CondorBackend(pool_settings, tmp_path / "events"))
+    yield centre
+    centre.backend.cancel([event.handle.batch_id for event in centre.backend.events(START)])
+
+
+@pytest.fixture(params=["local", "condor"])
 def centre(request) -> Centre:
     """Every batch system that has to pass the contract suite."""
     return request.getfixturevalue(request.param)
