@@ -15,8 +15,10 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from b2cal import loop
+from b2cal.batch import BatchError, backends
 from b2cal.conditions import PayloadStore, tag_entries
 from b2cal.core.errors import B2calError
+from b2cal.core.ids import new_token
 from b2cal.core.iov import overlaps
 from b2cal.model import Database, GlobalTag, Outbox, Payload, now, schema
 from b2cal.settings import Settings, SettingsRefused
@@ -51,7 +53,7 @@ class Finding:
 @click.command()
 @pass_desk
 def doctor(desk: Desk) -> None:
-    """Check all that b2cal needs, from disk and database to agent and site. Exit code 1 if something is ill."""
+    """Check all that b2cal needs, from disk and database to site and centres. Exit code 1 if something is ill."""
     findings = list(examine(desk))
     desk.show([asdict(finding) for finding in findings], lambda: _tell(desk, findings))
     if any(finding.health is Health.ILL for finding in findings):
@@ -74,6 +76,7 @@ def examine(desk: Desk) -> Iterator[Finding]:
     looked: list[Finding] = []
     try:
         looked.extend(look(settings, desk.workplace.database) for look in _LOOKS)  # those before an error stay
+        looked.extend(_centres(settings, desk.workplace.database))
         url = desk.workplace.database.engine.url.render_as_string()
         yield Finding("database", Health.WELL, f"{url} answers")
     except (B2calError, DBAPIError) as error:
@@ -197,6 +200,17 @@ def _outbox(_settings: Settings, database: Database) -> Finding:
     if given_up:
         return Finding("outbox", Health.ILL, says, "Remove the cause, then `b2cal outbox retry`.")
     return Finding("outbox", Health.WARNING, says, "They are tried again; `b2cal outbox list` shows all.")
+
+
+def _centres(settings: Settings, database: Database) -> Iterator[Finding]:
+    """Whether each batch system answers: asked for a group that nobody has submitted."""
+    for name, backend in backends(settings, database).items():
+        try:
+            backend.find(new_token())
+        except BatchError as error:
+            yield Finding(f"centre {name}", Health.ILL, str(error), error.hint)
+        else:
+            yield Finding(f"centre {name}", Health.WELL, "its batch system answers")
 
 
 _LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (

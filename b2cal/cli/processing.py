@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from b2cal import loop
+from b2cal.batch import known_centre
 from b2cal.conditions import Change
 from b2cal.core.iov import IoV
 from b2cal.loop import Act, NewProcessing, ProcessingView
@@ -65,6 +66,7 @@ def _policy(name: str, default: StrEnum) -> Decorator:
 @click.option("--release", "release_name", required=True)
 @click.option("--tag", required=True, help="Global tag to publish to.")
 @click.option("--base", help="Global tag with the constants to begin with (default: the same).")
+@click.option("--centre", default="local", show_default=True, help="Where its jobs run.")
 @_policy("kind", ProcessingKind.PROMPT)
 @click.option("--window-h", type=click.FloatRange(min=0, min_open=True), help="Length of the window (default: 48).")
 @click.option("--blocked", type=Days(), multiple=True, help="Days on which windows do not run down; may be repeated.")
@@ -89,6 +91,7 @@ def create(desk: Desk, /, **asked: Any) -> None:
         manager=desk.username,
         base_tag=asked["base"] or asked["tag"],
         target_tag=asked["tag"],
+        centre=known_centre(desk.settings, asked["centre"]),
         kind=ProcessingKind(asked["kind"]),
         window_s=asked["window_h"] * 3600 if asked["window_h"] else times.window_s,
         reject_window_s=times.reject_window_s,
