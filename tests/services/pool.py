@@ -17,9 +17,12 @@ def pool(folder: Path, **settings: str) -> Iterator[None]:
     """A pool whose state lies in `folder`; while it is up, the bindings in this process speak with it."""
     unpacked = subprocess.run(["bash", HERE / "condor_unpack.sh", PREFIX], capture_output=True, text=True, check=False)
     if unpacked.returncode:
-        pytest.skip(f"no HTCondor: {(unpacked.stderr or unpacked.stdout).strip()[-300:]}")
+        pytest.skip(f"no HTCondor: {unpacked.stderr.strip().splitlines()[-1]}")
     environment = {**os.environ, "CONDOR_PREFIX": str(PREFIX), **settings}
-    subprocess.run(["bash", HERE / "pool.sh", "up", folder], env=environment, check=True, capture_output=True)
+    started = subprocess.run(
+        ["bash", HERE / "pool.sh", "up", folder], env=environment, capture_output=True, text=True, check=False
+    )
+    assert started.returncode == 0, started.stderr
     ours = {
         "CONDOR_CONFIG": str(folder / "condor_config"),
         "PATH": f"{PREFIX / 'usr/bin'}:{os.environ['PATH']}",
