@@ -55,12 +55,18 @@ class CondorSettings(Section):
 
     backend: Literal["htcondor"]
     python: str = Field("/usr/bin/python3", description="Python 3.11 or newer on the machines of the pool")
+    schedd: str = Field(
+        "", description="name of the schedd, as `condor_status -schedd` shows it; empty = the default one"
+    )
+    collector: str = Field("", description="machine that knows the schedd; empty = as HTCondor is configured here")
     submit: dict[str, str] = Field({}, description="more lines of the submit description: accounting_group, +Attribute")
     max_materialized: Annotated[int, Field(ge=1)] = Field(5000, description="jobs of a group in the queue at a time")
     start_delay_s: Annotated[int, Field(ge=0)] = Field(0, description="jobs of a group start so long after each other")
     job_lease_s: Annotated[int, Field(ge=20)] = Field(300, description="without contact a job is run again after this")
     release_after_s: Annotated[int, Field(ge=1)] = Field(300, description="a hold that may pass lasts so long")
     max_holds: Annotated[int, Field(ge=1)] = Field(3, description="a job that is held more often has failed")
+    look_every_s: Annotated[int, Field(ge=1)] = Field(60, description="how often the queue is compared with its log")
+    history_days: Annotated[int, Field(ge=1)] = Field(7, description="how far back the history is read at the start")
 
 
 class SiteSettings(Section):

@@ -129,11 +129,11 @@ def furnished(tmp_path_factory: pytest.TempPathFactory, simulated: Path) -> Path
 @pytest.fixture(scope="session")
 def pool() -> Iterator[None]:
     """A real HTCondor pool of two slots whose jobs have the process numbers that this machine shows."""
-    from tests.services.pool import pool
+    from tests.services.pool import running_pool
 
     with (
         TemporaryDirectory(prefix="b2cal-pool-", dir="/tmp") as folder,
-        pool(Path(folder), CONDOR_SLOTS="2", CONDOR_PIDS="shared"),
+        running_pool(Path(folder), CONDOR_SLOTS="2", CONDOR_PIDS="shared"),
     ):
         yield
 
@@ -142,4 +142,4 @@ def pool() -> Iterator[None]:
 def pool_settings(pool: None) -> CondorSettings:
     """How b2cal is told of that pool."""
     small = {"request_memory": "64", "request_disk": "1024"}
-    return CondorSettings(backend="htcondor", python=sys.executable, submit=small, job_lease_s=20)
+    return CondorSettings(backend="htcondor", python=sys.executable, submit=small, job_lease_s=20, look_every_s=1)

@@ -3,7 +3,8 @@
 Token and epoch are attributes of every job, and stand in the notes of its first event. What happens to jobs is read
 from the event log that the schedd writes on this machine; the schedd itself is asked once for a group, before and after
 it is submitted, never for single jobs. HTCondor keeps no ended job in its queue, so the event log is also what
-remembers them.
+remembers them. Under it lies a net: at the beginning, and now and then while jobs are under way, queue and history are
+asked for all jobs at once, should the log have been lost or a full disk have kept the schedd from writing it.
 
 Files are moved by HTCondor: no file system needs to be shared with the machines that run the jobs.
 """
@@ -13,19 +14,20 @@ import re
 import subprocess
 import tarfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import htcondor2
+import structlog
 
 from b2cal.calibration.job import ARCHIVE, SHARED
 from b2cal.core.files import replacing
 from b2cal.model import JobState
 from b2cal.settings import CondorSettings
 
-from .condor_log import BY_HAND, TRANSIENT_HOLDS, EventLog
+from .condor_log import BY_HAND, TRANSIENT_HOLDS, CondorJob, EventLog
+from .condor_schedd import HELD, Schedd, quoted
 from .contract import BatchError, BatchGroup, BatchId, Cursor, Handle, JobEvent
 from .report import NAME as REPORT
 from .report import PRINTED, printed
@@ -37,10 +39,14 @@ OUTPUTS = (REPORT, "stdout", "stderr", "outputs")
 TAIL_PATIENCE_S = 10.0
 ALL_OF_IT = 2**31 - 1
 
+HISTORY_MARGIN = timedelta(minutes=10)
+"""How long a job that has ended may take to leave the queue."""
+
+LOST = "HTCondor has it neither in its queue nor in its history."
+
 _BATCH_ID = re.compile(r"[1-9]\d*\.\d+", re.ASCII)
-_IDENTITY = ("ClusterId", "ProcId", "B2calToken", "B2calEpoch", "B2calNumber", "B2calNumbers", "JobStatus")
-_RUNNING, _REMOVED, _HELD, _SENDING = 2, 3, 5, 6  # JobStatus, see the HTCondor manual
-_STATES = {_RUNNING: JobState.RUNNING, _SENDING: JobState.RUNNING, _REMOVED: JobState.CANCELLED}
+
+log = structlog.get_logger(__name__)
 
 
 class CondorBackend:
@@ -49,29 +55,38 @@ class CondorBackend:
     def __init__(self, pool: CondorSettings, events: Path) -> None:
         self._pool = pool
         events.mkdir(parents=True, exist_ok=True)
+        self._schedd = Schedd(pool)
         self._log = EventLog(events / "jobs.log")
+        self._ours = f"UserLog == {quoted(str(self._log.path))} && B2calToken =!= undefined"
+        self._looked: datetime | None = None
+        self._missing: set[BatchId] = set()
+        self._removed: set[BatchId] = set()
 
     def submit(self, group: BatchGroup) -> None:
+        self._schedd.ping()
         if any(handle.epoch == group.epoch for handle in self.find(group.token)):
             return
         parent = Path(os.path.commonpath([job.folder.parent for job in group.jobs]))
         common = _packed(group.jobs[0].folder / SHARED, parent)
         items = [{"number": str(job.number), "place": str(job.folder.relative_to(parent))} for job in group.jobs]
-        description = htcondor2.Submit(self._description(group, parent, [*FILES, *common]))
-        with _asking("submit jobs"):
-            htcondor2.Schedd().submit(description, itemdata=iter(items))
+        self._schedd.submit(self._description(group, parent, [*FILES, *common]), items)
 
     def find(self, token: str) -> list[Handle]:
-        mine = f"B2calToken == {_quoted(token)}"
-        with _asking("tell which jobs there are"):
-            ads = htcondor2.Schedd().query(mine, list(_IDENTITY), opts=htcondor2.QueryOpt.IncludeClusterAd)
+        if self._looked is None:
+            self._look()
+        queued = self._schedd.queued(f"B2calToken == {quoted(token)}")
         self._log.read()
-        queued = {handle.batch_id: handle for ad in ads for handle in _handles(ad)}
-        logged = {job.batch_id: job.handle for job in self._log.jobs() if job.handle.token == token}
-        return sorted((queued | logged).values(), key=lambda handle: (handle.epoch, handle.number))
+        self._log.learn(queued)
+        ours = [job.handle for job in self._log.jobs() if job.handle.token == token]
+        return sorted(ours, key=lambda handle: (handle.epoch, handle.number))
 
     def events(self, since: Cursor) -> Iterator[JobEvent]:
         self._log.read()
+        if self._look_is_due():
+            try:
+                self._look()
+            except BatchError as error:
+                log.warning("the event log alone tells what happens", error=str(error))
         return iter([JobEvent(job.handle, job.at, self._log.cursor(job), job.reason) for job in self._log.after(since)])
 
     def cancel(self, jobs: Sequence[BatchId]) -> None:
@@ -80,7 +95,11 @@ class CondorBackend:
             if _BATCH_ID.fullmatch(job):
                 clusters[job.partition(".")[0]].append(job)
         for cluster, ids in clusters.items():
-            self._remove(cluster, ids)
+            # All of a cluster of which none is to stay, so that what has not materialised goes too.
+            its = f"ClusterId == {cluster} && {self._ours}"
+            others = {job.batch_id for job in self._schedd.queued(its)} - set(ids)
+            self._schedd.remove(ids if others else its)
+            self._removed.update(ids)
 
     def log(self, job: BatchId, tail: int | None = None) -> bytes:
         self._log.read()
@@ -91,17 +110,34 @@ class CondorBackend:
             return b"".join(_peek(job, name, tail) for name in PRINTED)
         return printed(known.folder, tail)
 
-    def _remove(self, cluster: str, ids: Sequence[BatchId]) -> None:
-        """Remove jobs of one cluster; all of it where none is to stay, so that what has not materialised goes too."""
-        with _asking("remove jobs"):
-            schedd = htcondor2.Schedd()
-            ads = schedd.query(f"ClusterId == {cluster}", list(_IDENTITY), opts=htcondor2.QueryOpt.IncludeClusterAd)
-            others = {handle.batch_id for ad in ads for handle in _handles(ad)} - set(ids)
-            schedd.act(
-                htcondor2.JobAction.Remove,
-                list(ids) if others else f"ClusterId == {cluster}",
-                reason=("b2cal does not want it any more", 1),  # a plain text is dropped by the bindings
-            )
+    def _look_is_due(self) -> bool:
+        if self._looked is None:
+            return True
+        since = datetime.now(UTC) - self._looked
+        return since.total_seconds() >= self._pool.look_every_s and any(not job.ended for job in self._log.jobs())
+
+    def _look(self) -> None:
+        """Ask queue and history for all jobs, and take in what the event log does not tell.
+
+        A job that is in neither at two looks is lost. At one look that may be a log which is being written.
+        """
+        at = datetime.now(UTC)
+        queued = self._schedd.queued(self._ours)
+        self._log.read()
+        missing = {job.batch_id for job in self._log.jobs() if not job.ended} - {job.batch_id for job in queued}
+        self._log.learn(queued)
+        if missing or self._looked is None:
+            begin = self._looked or at - timedelta(days=self._pool.history_days)
+            self._log.learn(self._schedd.ended(self._ours, begin - HISTORY_MARGIN))
+        gone = [job for job in self._log.jobs() if job.batch_id in missing and not job.ended]
+        self._log.learn(self._lost(job, at) for job in gone if job.batch_id in self._missing)
+        self._missing = {job.batch_id for job in gone}
+        self._looked = at
+
+    def _lost(self, job: CondorJob, at: datetime) -> CondorJob:
+        # Of one that was removed before it materialised HTCondor keeps no trace.
+        state = JobState.CANCELLED if job.batch_id in self._removed else JobState.FAILED
+        return replace(job, handle=replace(job.handle, state=state), at=at, reason=LOST)
 
     def _description(self, group: BatchGroup, parent: Path, files: Sequence[str]) -> dict[str, str]:
         """The submit description: see the manual page of condor_submit."""
@@ -131,11 +167,11 @@ class CondorBackend:
             "next_job_start_delay": str(pool.start_delay_s),
             "job_lease_duration": str(pool.job_lease_s),
             "periodic_release": f"{passing} && time() - EnteredCurrentStatus >= {pool.release_after_s}",
-            "periodic_remove": f"JobStatus == {_HELD} && HoldReasonCode =!= {BY_HAND} && !({passing})",
-            "My.B2calToken": _quoted(group.token),
+            "periodic_remove": f"JobStatus == {HELD} && HoldReasonCode =!= {BY_HAND} && !({passing})",
+            "My.B2calToken": quoted(group.token),
             "My.B2calEpoch": str(group.epoch),
             "My.B2calNumber": "$(number)",
-            "My.B2calNumbers": _quoted(numbers),
+            "My.B2calNumbers": quoted(numbers),
         }
 
 
@@ -147,16 +183,6 @@ def _packed(shared: Path, parent: Path) -> list[str]:
     with replacing(archive) as temporary, tarfile.open(temporary, "w", dereference=True) as tar:
         tar.add(shared, arcname=shared.name)
     return [str(archive)]
-
-
-@contextmanager
-def _asking(what: str) -> Iterator[None]:
-    try:
-        yield
-    except htcondor2.HTCondorException as error:
-        raise BatchError(
-            f"The schedd could not {what}: {error}", hint="Look with condor_status -schedd; it is asked again."
-        ) from error
 
 
 def _peek(job: BatchId, name: str, tail: int | None) -> bytes:
@@ -172,19 +198,3 @@ def _peek(job: BatchId, name: str, tail: int | None) -> bytes:
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return b""
-
-
-def _quoted(text: str) -> str:
-    """A text as a ClassAd string."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _handles(ad: Mapping[str, Any]) -> Iterator[Handle]:
-    """The jobs that an ad of the queue speaks of: itself, or all of a cluster that has not materialised them yet."""
-    token, epoch, cluster = ad["B2calToken"], ad["B2calEpoch"], ad["ClusterId"]
-    if "ProcId" in ad:
-        state = _STATES.get(ad["JobStatus"], JobState.QUEUED)
-        yield Handle(token, epoch, ad["B2calNumber"], f"{cluster}.{ad['ProcId']}", state)
-        return
-    for proc, number in enumerate(ad["B2calNumbers"].split()):
-        yield Handle(token, epoch, int(number), f"{cluster}.{proc}", JobState.QUEUED)

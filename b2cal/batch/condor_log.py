@@ -6,7 +6,7 @@ reader has seen; a cursor of another reader means the beginning, so what is told
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,19 +33,30 @@ started (6), its files not be written or read (7 to 9), its shadow's resources (
 the machine (31)."""
 
 
+HOLD = ("HoldReason", "HoldReasonCode", "HoldReasonSubCode")
+"""What tells of a hold, in events as in the attributes of a job."""
+
+
 @dataclass(frozen=True)
-class LoggedJob:
-    """A job as the log tells it: where it stands since when, behind which change, and why, if that needs a reason."""
+class CondorJob:
+    """A job as log, queue or history tell it: where it stands since when, and why, if that needs a reason.
+
+    `change` counts the changes that a reader of the log has seen.
+    """
 
     handle: Handle
     folder: Path
     at: datetime
-    change: int
     reason: str = ""
+    change: int = 0
 
     @property
     def batch_id(self) -> BatchId:
         return self.handle.batch_id
+
+    @property
+    def ended(self) -> bool:
+        return self.handle.state.ended
 
 
 class EventLog:
@@ -53,14 +64,15 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.touch()
-        self._reader = htcondor2.JobEventLog(str(path))
         self._name = new_token()
         self._changes = 0
-        self._jobs: dict[BatchId, LoggedJob] = {}
+        self._jobs: dict[BatchId, CondorJob] = {}
+        self._open()
 
     def read(self) -> None:
         """Take in what has been written since. While the last event is being written that is nothing."""
+        if not self.path.exists() or self.path.stat().st_ino != self._inode:
+            self._open()  # somebody removed it
         if not self._is_whole():
             return
         for event in self._reader.events(0):
@@ -68,29 +80,42 @@ class EventLog:
             known = self._jobs.get(batch_id)
             if event.type is Type.SUBMIT:
                 self._begin(batch_id, event)
-            elif known is not None and not known.handle.state.ended and event.type in _CHANGES:
-                state, reason = _CHANGES[event.type](event)
-                if event.type is Type.JOB_ABORTED and known.reason:
-                    reason = known.reason  # it was held before: that is why, whoever removed it then
-                self._note(replace(known.handle, state=state), known.folder, reason, event)
+            elif known is None or known.ended:
+                continue
+            elif event.type is Type.JOB_ABORTED:
+                self._note(known, *removal(event.get("Reason", ""), known.reason), _moment(event))
+            elif event.type in _CHANGES:
+                self._note(known, *_CHANGES[event.type](event), _moment(event))
 
-    def jobs(self) -> Iterator[LoggedJob]:
+    def learn(self, jobs: Iterable[CondorJob]) -> None:
+        """Take in what queue or history tell and the log does not: jobs that it has not, and ends."""
+        for job in jobs:
+            known = self._jobs.get(job.batch_id)
+            if known is None or (job.ended and not known.ended):
+                self._note(job, job.handle.state, job.reason, job.at)
+
+    def jobs(self) -> Iterator[CondorJob]:
         """All jobs of the log, in the order of their last change."""
         return iter(sorted(self._jobs.values(), key=lambda job: job.change))
 
-    def job(self, batch_id: BatchId) -> LoggedJob | None:
+    def job(self, batch_id: BatchId) -> CondorJob | None:
         """A job of this log."""
         return self._jobs.get(batch_id)
 
-    def after(self, cursor: Cursor) -> Iterator[LoggedJob]:
+    def after(self, cursor: Cursor) -> Iterator[CondorJob]:
         """The jobs that have changed since."""
         reader, _, seen = cursor.partition(":")
         since = int(seen) if cursor != START and reader == self._name else 0
         return (job for job in self.jobs() if job.change > since)
 
-    def cursor(self, job: LoggedJob) -> Cursor:
+    def cursor(self, job: CondorJob) -> Cursor:
         """The place behind the last change of a job."""
         return f"{self._name}:{job.change}"
+
+    def _open(self) -> None:
+        self.path.touch()
+        self._inode = self.path.stat().st_ino
+        self._reader = htcondor2.JobEventLog(str(self.path))
 
     def _is_whole(self) -> bool:
         """Whether the log ends with a whole event: where it does not, HTCondor's reader loses its place for good."""
@@ -100,26 +125,44 @@ class EventLog:
 
     def _begin(self, batch_id: BatchId, event: htcondor2.JobEvent) -> None:
         notes = _NOTES.fullmatch(str(event.get("LogNotes", "")).strip())
-        if notes is not None:  # else it is somebody else's job
-            handle = Handle(notes["token"], int(notes["epoch"]), int(notes["number"]), batch_id, JobState.QUEUED)
-            self._note(handle, Path(notes["folder"]), "", event)
+        if notes is None:
+            return  # it is somebody else's job
+        handle = Handle(notes["token"], int(notes["epoch"]), int(notes["number"]), batch_id, JobState.QUEUED)
+        known = self._jobs.get(batch_id)
+        if known is None or replace(known.handle, state=JobState.QUEUED) != handle:
+            self._note(CondorJob(handle, Path(notes["folder"]), _moment(event)), JobState.QUEUED, "", _moment(event))
 
-    def _note(self, handle: Handle, folder: Path, reason: str, event: htcondor2.JobEvent) -> None:
+    def _note(self, job: CondorJob, state: JobState, reason: str, at: datetime) -> None:
         self._changes += 1
-        at = datetime.fromtimestamp(event.timestamp, UTC)
-        self._jobs[handle.batch_id] = LoggedJob(handle, folder, at, self._changes, reason)
+        handle = replace(job.handle, state=state)
+        self._jobs[job.batch_id] = replace(job, handle=handle, reason=reason, at=at, change=self._changes)
+
+
+def _moment(event: htcondor2.JobEvent) -> datetime:
+    return datetime.fromtimestamp(event.timestamp, UTC)
+
+
+def exit_state(exit_code: int | None) -> JobState:
+    """What the batch system believes of a job that ended by itself, None: by a signal. Its report knows better."""
+    return JobState.DONE if exit_code == 0 else JobState.FAILED
+
+
+def hold(told: Mapping[str, Any]) -> tuple[JobState, str]:
+    """What a hold means and how it is told, from an event or the attributes of a job."""
+    said, code, subcode = (told.get(name) for name in HOLD)
+    reason = f"Held by HTCondor, code {code or 0}/{subcode or 0}: {said or ''}"
+    return (JobState.QUEUED if code in {BY_HAND, *TRANSIENT_HOLDS} else JobState.FAILED), reason
+
+
+def removal(said: str, held: str) -> tuple[JobState, str]:
+    """How a job ended that was removed: by its own rule because it was held, else by somebody."""
+    if held and "PeriodicRemove" in said:
+        return JobState.FAILED, held
+    return JobState.CANCELLED, f"Removed from HTCondor: {said}"
 
 
 def _terminated(event: Mapping[str, Any]) -> tuple[JobState, str]:
-    if event["TerminatedNormally"] and event["ReturnValue"] == 0:
-        return JobState.DONE, ""
-    return JobState.FAILED, ""
-
-
-def _held(event: Mapping[str, Any]) -> tuple[JobState, str]:
-    code, said = event.get("HoldReasonCode", 0), event.get("HoldReason", "")
-    reason = f"Held by HTCondor, code {code}/{event.get('HoldReasonSubCode', 0)}: {said}"
-    return (JobState.QUEUED if code in {BY_HAND, *TRANSIENT_HOLDS} else JobState.FAILED), reason
+    return exit_state(event["ReturnValue"] if event["TerminatedNormally"] else None), ""
 
 
 def _queued(_event: Mapping[str, Any]) -> tuple[JobState, str]:
@@ -130,10 +173,6 @@ def _running(_event: Mapping[str, Any]) -> tuple[JobState, str]:
     return JobState.RUNNING, ""
 
 
-def _removed(event: Mapping[str, Any]) -> tuple[JobState, str]:
-    return JobState.CANCELLED, f"Removed from HTCondor: {event.get('Reason', '')}"
-
-
 _CHANGES: Mapping[Type, Callable[[Mapping[str, Any]], tuple[JobState, str]]] = {
     Type.EXECUTE: _running,
     Type.JOB_RECONNECTED: _running,
@@ -141,7 +180,6 @@ _CHANGES: Mapping[Type, Callable[[Mapping[str, Any]], tuple[JobState, str]]] = {
     Type.SHADOW_EXCEPTION: _queued,
     Type.JOB_RECONNECT_FAILED: _queued,
     Type.JOB_RELEASED: _queued,
-    Type.JOB_HELD: _held,
+    Type.JOB_HELD: hold,
     Type.JOB_TERMINATED: _terminated,
-    Type.JOB_ABORTED: _removed,
 }

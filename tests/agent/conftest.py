@@ -50,6 +50,7 @@ class Site:
         self.interpreter = home / "interpreter"
         self.interpreter.write_text(INTERPRETER)
         self.interpreter.chmod(0o755)
+        self.settings.releases.mkdir()
 
     def agent(self, handlers: Mapping[str, Handler] | None = None, holder: str = "", **backends: Any) -> Agent:
         """A new agent; what an earlier one remembered is lost."""

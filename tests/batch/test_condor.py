@@ -1,12 +1,13 @@
 """What HTCondor does by itself with jobs that it cannot run, and what is told of them."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import htcondor2
 import pytest
 
-from b2cal.batch import START
+from b2cal.batch import START, BatchError
 from b2cal.batch.condor import CondorBackend
 from b2cal.model import JobState
 from b2cal.settings import CondorSettings
@@ -22,14 +23,16 @@ def connect(pool_settings: CondorSettings, tmp_path: Path) -> Iterator[Connect]:
     """A client of the pool with some settings of its own."""
     clients: list[Centre] = []
 
-    def connected(submit: dict[str, str], **own: int) -> Centre:
+    def connected(submit: dict[str, str], **own: int | str) -> Centre:
         settings = pool_settings.model_copy(update={"submit": pool_settings.submit | submit, **own})
         clients.append(Centre(tmp_path, lambda: CondorBackend(settings, tmp_path / "events")))
         return clients[-1]
 
     yield connected
     for client in clients:
-        client.backend.cancel([event.handle.batch_id for event in client.backend.events(START)])
+        client.backend.cancel(
+            [event.handle.batch_id for event in client.backend.events(START) if not event.handle.state.ended]
+        )
 
 
 def reasons(centre: Centre) -> list[str]:
@@ -45,13 +48,86 @@ def act(action: htcondor2.JobAction, batch_id: str) -> None:
     htcondor2.Schedd().act(action, [batch_id], reason=("by hand", 1))
 
 
+def in_history(token: str) -> list[int]:
+    """The exit codes of the jobs that the schedd has had."""
+    return [ad["ExitCode"] for ad in htcondor2.Schedd().history(f'B2calToken == "{token}"', ["ExitCode"])]
+
+
+def lose_log(centre: Centre) -> None:
+    """Nobody knows any more what happened."""
+    (centre.folder / "events" / "jobs.log").unlink()
+
+
+def test_jobs_that_ended_unseen_and_whose_event_log_is_lost_are_found_in_the_history(connect: Connect) -> None:
+    centre = connect({})
+    group = centre.submitted("print('worked')", "sys.exit(3)")
+    wait_for(lambda: len(in_history(group.token)) == 2, "they have left the queue")
+    lose_log(centre)
+    centre.reconnect()
+    found = {job.number: job for job in centre.backend.find(group.token)}
+    assert {number: job.state for number, job in found.items()} == {0: JobState.DONE, 1: JobState.FAILED}
+    centre.backend.submit(group)
+    assert centre.states(group) == {0: JobState.DONE, 1: JobState.FAILED}
+    assert len(in_history(group.token)) == 2
+    assert executions(group) == [1, 1]
+    assert centre.backend.log(found[0].batch_id) == b"worked\n"
+
+
+def test_the_history_is_read_only_so_far_back(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    centre = connect({}, history_days=1)
+    group = centre.submitted("pass")
+    wait_for(lambda: in_history(group.token), "it has left the queue")
+    lose_log(centre)
+    monkeypatch.setattr("b2cal.batch.condor.HISTORY_MARGIN", timedelta(days=-1, seconds=-60))
+    centre.reconnect()
+    assert centre.backend.find(group.token) == []
+
+
+def test_a_running_client_whose_event_log_is_lost_still_sees_the_end_of_its_jobs(connect: Connect) -> None:
+    centre = connect({})
+    group = centre.submitted("time.sleep(3)", "time.sleep(3)\nsys.exit(1)")
+    centre.wait_until_running(group)
+    lose_log(centre)
+    assert centre.wait_until_ended(group) == {0: JobState.DONE, 1: JobState.FAILED}
+    later = centre.submitted("pass")
+    assert centre.wait_until_ended(later) == {0: JobState.DONE}
+
+
+def test_why_a_job_was_held_and_removed_is_told_from_the_history_too(connect: Connect) -> None:
+    centre = connect({"periodic_hold": "true", "periodic_hold_reason": '"against the rules"'})
+    group = centre.submitted("time.sleep(60)")
+    wait_for(lambda: not queued(centre, group.token), "nothing of it stays in the queue")
+    lose_log(centre)
+    centre.reconnect()
+    assert centre.wait_until_ended(group) == {0: JobState.FAILED}
+    assert reasons(centre) == ["Held by HTCondor, code 3/0: against the rules"]
+
+
+def test_a_job_of_which_htcondor_has_no_trace_is_lost(connect: Connect) -> None:
+    centre = connect({})
+    recorded = (Path(__file__).parent / "recorded" / "condor_23.9.6.log").read_text()
+    (centre.folder / "events" / "jobs.log").write_text(recorded.partition("...\n001 ")[0] + "...\n")
+    wait_for(lambda: "neither in its queue nor in its history" in "".join(reasons(centre)), "it is given up")
+    assert {event.handle.state for event in centre.backend.events(START)} == {JobState.FAILED}
+
+
+def test_a_schedd_that_is_not_there_is_an_error_that_says_which_setting_to_look_at(connect: Connect) -> None:
+    centre = connect({}, schedd="nobody@nowhere.example")
+    group = centre.group("pass")
+    for call in (lambda: centre.backend.submit(group), lambda: centre.backend.find(group.token)):
+        with pytest.raises(BatchError, match=r"schedd nobody@nowhere.example could not") as refused:
+            call()
+        assert "`schedd` and `collector` of the centre in b2cal.toml" in refused.value.hint
+    assert list(centre.backend.events(START)) == []
+
+
 def test_a_job_whose_files_cannot_be_sent_is_tried_again_and_then_fails_with_the_reason(connect: Connect) -> None:
     centre = connect({}, release_after_s=1, max_holds=2)
     group = centre.group("pass")
     (group.jobs[0].folder / "wrapper.json").unlink()
     centre.backend.submit(group)
     wait_for(lambda: any("wrapper.json" in reason for reason in reasons(centre)), "it is held")
-    assert centre.wait_until_ended(group) == {0: JobState.CANCELLED}
+    assert centre.wait_until_ended(group) == {0: JobState.FAILED}
     assert reasons(centre)[-1].startswith("Held by HTCondor, code 13/2: ")
     wait_for(lambda: not queued(centre, group.token), "nothing of it stays in the queue")
 

@@ -1,9 +1,10 @@
-"""A real HTCondor pool for a session of tests, started and ended with it."""
+"""Real HTCondor pools for tests."""
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,29 +13,47 @@ HERE = Path(__file__).parent
 PREFIX = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "b2cal" / "condor"
 
 
+@dataclass(frozen=True)
+class Pool:
+    """A pool whose state lies in a folder; it can be stopped and started again, and goes on where it was."""
+
+    folder: Path
+    settings: Mapping[str, str]
+
+    def start(self) -> None:
+        done = self._pool_sh("up")
+        assert done.returncode == 0, done.stderr
+
+    def stop(self) -> None:
+        done = self._pool_sh("down")
+        assert done.returncode == 0, done.stderr
+
+    def _pool_sh(self, command: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "CONDOR_PREFIX": str(PREFIX), **self.settings}
+        call = ["bash", HERE / "pool.sh", command, self.folder]
+        return subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
+
+
 @contextmanager
-def pool(folder: Path, **settings: str) -> Iterator[None]:
-    """A pool whose state lies in `folder`; while it is up, the bindings in this process speak with it."""
+def running_pool(folder: Path, **settings: str) -> Iterator[Pool]:
+    """A pool; while it is up, the bindings in this process speak with it."""
+    import htcondor2
+
     unpacked = subprocess.run(["bash", HERE / "condor_unpack.sh", PREFIX], capture_output=True, text=True, check=False)
     if unpacked.returncode:
         pytest.skip(f"no HTCondor: {unpacked.stderr.strip().splitlines()[-1]}")
-    environment = {**os.environ, "CONDOR_PREFIX": str(PREFIX), **settings}
-    started = subprocess.run(
-        ["bash", HERE / "pool.sh", "up", folder], env=environment, capture_output=True, text=True, check=False
-    )
-    assert started.returncode == 0, started.stderr
-    ours = {
-        "CONDOR_CONFIG": str(folder / "condor_config"),
-        "PATH": f"{PREFIX / 'usr/bin'}:{os.environ['PATH']}",
-    }
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
+    pool = Pool(folder, settings)
+    pool.start()
+    before = dict(os.environ)
+    os.environ["CONDOR_CONFIG"] = str(folder / "condor_config")
+    os.environ["PATH"] = f"{PREFIX / 'usr/bin'}:{os.environ['PATH']}"
     try:
-        import htcondor2
-
         htcondor2.reload_config()
-        yield
+        yield pool
     finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
-        subprocess.run(["bash", HERE / "pool.sh", "down", folder], env=environment, check=True, capture_output=True)
+        for name in ("CONDOR_CONFIG", "PATH"):
+            os.environ.pop(name)
+            os.environ.update({name: before[name]} if name in before else {})
+        if "CONDOR_CONFIG" in os.environ:
+            htcondor2.reload_config()
+        pool.stop()

@@ -1,0 +1,127 @@
+"""The schedd of a pool: what it has in its queue and in its history, and what to do when it does not answer."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import htcondor2
+
+from b2cal.model import JobState
+from b2cal.settings import CondorSettings
+
+from .condor_log import HOLD, CondorJob, exit_state, hold, removal
+from .contract import BatchError, BatchId, Handle
+
+_HINT = (
+    "Look whether HTCondor runs and lets you submit (condor_ping WRITE). Which pool it is, CONDOR_CONFIG says to the"
+    " processes of b2cal; which schedd of it, `schedd` and `collector` of the centre in b2cal.toml."
+    " Nothing is lost: it is asked again."
+)
+
+RUNNING, REMOVED, COMPLETED, HELD, SENDING = 2, 3, 4, 5, 6
+"""JobStatus; HTCondor manual, job ClassAd attributes."""
+
+_IDENTITY = ["ClusterId", "ProcId", "B2calToken", "B2calEpoch", "B2calNumber", "B2calNumbers", "Iwd"]
+_STANDING = ["JobStatus", "EnteredCurrentStatus", "QDate", *HOLD]
+_ENDING = ["ExitCode", "RemoveReason", *(f"Last{name}" for name in HOLD)]
+
+Ad = Mapping[str, Any]
+
+
+class Schedd:
+    """One schedd. Every call raises BatchError if it does not answer, or refuses."""
+
+    def __init__(self, pool: CondorSettings) -> None:
+        self._pool = pool
+
+    def ping(self) -> None:
+        """See that it is there and that this user may submit to it."""
+        with self._asked_to("take jobs from this user"):
+            htcondor2.ping(self._location(), "WRITE")
+
+    def submit(self, description: Mapping[str, str], items: Sequence[Mapping[str, str]]) -> None:
+        """Submit one cluster with a job for each item."""
+        with self._asked_to("take jobs"):
+            htcondor2.Schedd(self._location()).submit(htcondor2.Submit(dict(description)), itemdata=iter(items))
+
+    def queued(self, constraint: str) -> list[CondorJob]:
+        """The jobs in the queue, with those of a cluster that have not materialised yet."""
+        attributes = [*_IDENTITY, *_STANDING]
+        with self._asked_to("tell its queue"):
+            schedd = htcondor2.Schedd(self._location())
+            ads = schedd.query(constraint, attributes, opts=htcondor2.QueryOpt.IncludeClusterAd)
+        jobs: dict[BatchId, CondorJob] = {}
+        for ad in ads:
+            if "ProcId" in ad:
+                job = _job(ad, ad["ProcId"], ad["B2calNumber"], *_standing(ad))
+                jobs[job.batch_id] = job
+            else:
+                for proc, number in enumerate(ad["B2calNumbers"].split()):
+                    job = _job(ad, proc, int(number), JobState.QUEUED, "")
+                    jobs.setdefault(job.batch_id, job)
+        return list(jobs.values())
+
+    def ended(self, constraint: str, since: datetime) -> list[CondorJob]:
+        """The jobs that have left the queue since then. The history is read from its end, and only so far."""
+        attributes = [*_IDENTITY, *_STANDING, *_ENDING]
+        with self._asked_to("tell its history"):
+            ads = htcondor2.Schedd(self._location()).history(
+                constraint, attributes, since=f"EnteredCurrentStatus < {int(since.timestamp())}"
+            )
+        return [_job(ad, ad["ProcId"], ad["B2calNumber"], *_ending(ad)) for ad in ads if "ProcId" in ad]
+
+    def remove(self, jobs: Sequence[BatchId] | str) -> None:
+        """Remove jobs, named or described by a constraint."""
+        with self._asked_to("remove jobs"):
+            htcondor2.Schedd(self._location()).act(
+                htcondor2.JobAction.Remove,
+                jobs if isinstance(jobs, str) else list(jobs),
+                reason=("b2cal does not want it any more", 1),  # a plain text is dropped by the bindings
+            )
+
+    def _location(self) -> Any:
+        collector = htcondor2.Collector(self._pool.collector or None)
+        if not self._pool.schedd:
+            return collector.locate(htcondor2.DaemonType.Schedd)
+        found = collector.locate(htcondor2.DaemonType.Schedd, self._pool.schedd)
+        if found is None:
+            raise htcondor2.HTCondorException("the collector does not know it")
+        return found
+
+    def _name(self) -> str:
+        return f"The schedd {self._pool.schedd}" if self._pool.schedd else "The schedd of this machine"
+
+    @contextmanager
+    def _asked_to(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except htcondor2.HTCondorException as error:
+            raise BatchError(f"{self._name()} could not {what}: {error}", hint=_HINT) from error
+
+
+def quoted(text: str) -> str:
+    """A text as a ClassAd string."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _job(ad: Ad, proc: int, number: int, state: JobState, reason: str) -> CondorJob:
+    handle = Handle(ad["B2calToken"], ad["B2calEpoch"], number, f"{ad['ClusterId']}.{proc}", state)
+    at = datetime.fromtimestamp(ad.get("EnteredCurrentStatus", ad["QDate"]), UTC)
+    return CondorJob(handle, Path(ad["Iwd"]), at, reason)
+
+
+def _standing(ad: Ad) -> tuple[JobState, str]:
+    """How a job in the queue stands. One that has ended is told when it has left: only then its files are back."""
+    if ad["JobStatus"] == HELD:
+        return hold(ad)
+    return (JobState.RUNNING if ad["JobStatus"] in (RUNNING, SENDING, COMPLETED) else JobState.QUEUED), ""
+
+
+def _ending(ad: Ad) -> tuple[JobState, str]:
+    """How a job in the history has ended: by itself, or removed by somebody, or by its own rule because of a hold."""
+    if ad["JobStatus"] == COMPLETED:
+        return exit_state(ad.get("ExitCode")), ""
+    held = hold({name: ad.get(f"Last{name}") for name in HOLD})[1] if "LastHoldReason" in ad else ""
+    return removal(ad.get("RemoveReason", ""), held)

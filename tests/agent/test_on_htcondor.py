@@ -1,0 +1,105 @@
+"""The agent with a real HTCondor pool: what a crash or a stopped pool leaves behind."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import htcondor2
+import pytest
+
+from b2cal.batch import START, BatchGroup
+from b2cal.batch.condor import CondorBackend
+from b2cal.core.clock import ManualClock, SystemClock
+from b2cal.model import GroupState, JobState
+from b2cal.settings import CondorSettings
+from tests.services.pool import Pool, running_pool
+
+from .conftest import Site, wait_for
+
+pytestmark = pytest.mark.contract
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+class CrashesAfterSubmission(CondorBackend):
+    """The batch system has the group, nobody has written it down."""
+
+    def submit(self, group: BatchGroup) -> None:
+        super().submit(group)
+        raise Crash
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(SystemClock().now())
+
+
+@pytest.fixture
+def own_pool() -> Iterator[Pool]:
+    """A pool for one test alone, which may stop it."""
+    with (
+        TemporaryDirectory(prefix="b2cal-pool-", dir="/tmp") as folder,
+        running_pool(Path(folder), CONDOR_SLOTS="2") as pool,
+    ):
+        yield pool
+
+
+def in_history(token: str) -> int:
+    return len(htcondor2.Schedd().history(f'B2calToken == "{token}"', ["ProcId"]))
+
+
+def test_a_job_that_ended_between_submission_and_record_is_adopted_from_the_history(
+    site: Site, clock: ManualClock, pool_settings: CondorSettings, tmp_path: Path
+) -> None:
+    group_id = site.want({}, centre="pool")
+    with pytest.raises(Crash):
+        site.agent(pool=CrashesAfterSubmission(pool_settings, tmp_path / "events")).round()
+    token = site.group(group_id)["token"]
+    wait_for(lambda: in_history(token), "the job has ended and left the queue")
+    (tmp_path / "events" / "jobs.log").unlink()
+    next_agent = site.agent(holder="the next one", pool=CondorBackend(pool_settings, tmp_path / "events"))
+    clock.advance(timedelta(minutes=1))  # the lease of the first one
+    done = site.run_until(next_agent, group_id, GroupState.DONE, GroupState.FAILED)
+    assert (done["state"], done["epoch"]) == (GroupState.DONE, 1)
+    assert [job["state"] for job in done["jobs"]] == [JobState.DONE]
+    assert in_history(token) == 1
+
+
+def test_while_the_pool_is_stopped_a_group_says_why_it_waits_and_is_handed_over_when_it_is_back(
+    site: Site, clock: ManualClock, own_pool: Pool, pool_settings: CondorSettings, tmp_path: Path
+) -> None:
+    backend = CondorBackend(pool_settings, tmp_path / "events")
+    agent = site.agent(pool=backend)
+    running = site.want({"do": "time.sleep(5)"}, centre="pool")
+    site.run(agent, lambda: site.group(running)["jobs"][0]["state"] is JobState.RUNNING, "it runs")
+    own_pool.stop()
+    waiting = site.want({}, {}, centre="pool")
+    agent.round()
+    seen = site.group(waiting)
+    assert (seen["state"], seen["epoch"]) == (GroupState.WANTED, 0)
+    assert seen["jobs"][0]["error"].startswith(
+        "Not submitted yet, it is tried again: The schedd of this machine could not"
+    )
+    own_pool.start()
+    clock.advance(timedelta(minutes=1))
+    for group_id in (waiting, running):
+        done = site.run_until(agent, group_id, GroupState.DONE, GroupState.FAILED)
+        assert done["state"] is GroupState.DONE
+        assert in_history(done["token"]) == len(done["jobs"])
+    assert {event.handle.state for event in backend.events(START)} == {JobState.DONE}
+
+
+def test_who_may_look_at_the_pool_but_not_submit_is_told_so(
+    site: Site, pool_settings: CondorSettings, tmp_path: Path
+) -> None:
+    (tmp_path / "deny.conf").write_text("SCHEDD.DENY_WRITE = prod@localhost\n")
+    closed = {"CONDOR_SLOTS": "1", "CONDOR_EXTRA": str(tmp_path / "deny.conf")}
+    with TemporaryDirectory(prefix="b2cal-pool-", dir="/tmp") as folder, running_pool(Path(folder), **closed):
+        waiting = site.want({}, centre="pool")
+        site.agent(pool=CondorBackend(pool_settings, tmp_path / "events")).round()
+    seen = site.group(waiting)
+    assert seen["state"] is GroupState.WANTED
+    assert "The schedd of this machine could not take jobs from this user" in seen["jobs"][0]["error"]
