@@ -19,11 +19,11 @@ from tests import factories
 PATIENCE_S = 60.0
 
 
-def wait_for(condition: Callable[[], object], what: str = "") -> None:
+def wait_for(condition: Callable[[], object], what: str = "", patience_s: float = PATIENCE_S) -> None:
     """Wait until the condition holds; the test fails if it never does."""
-    patience_ends = time.monotonic() + PATIENCE_S
+    patience_ends = time.monotonic() + patience_s
     while not condition():
-        assert time.monotonic() < patience_ends, f"not within {PATIENCE_S:.0f} s: {what or condition}"
+        assert time.monotonic() < patience_ends, f"not within {patience_s:.0f} s: {what or condition}"
         time.sleep(0.01)
 
 
@@ -76,12 +76,12 @@ class Centre:
         ours = [job for job in self.seen.values() if (job.token, job.epoch) == (group.token, group.epoch)]
         return {job.number: job.state for job in ours}
 
-    def wait_until_ended(self, group: BatchGroup) -> dict[int, JobState]:
+    def wait_until_ended(self, group: BatchGroup, patience_s: float = PATIENCE_S) -> dict[int, JobState]:
         def ended() -> bool:
             states = self.states(group)
             return len(states) == len(group.jobs) and all(state.ended for state in states.values())
 
-        wait_for(ended, "all jobs have ended")
+        wait_for(ended, "all jobs have ended", patience_s)
         return self.states(group)
 
     def wait_until_running(self, group: BatchGroup) -> None:

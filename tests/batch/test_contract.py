@@ -79,6 +79,49 @@ def test_of_a_submission_that_came_twice_in_two_epochs_one_is_removed_and_the_ot
     assert centre.wait_until_ended(late) == {0: JobState.CANCELLED, 1: JobState.CANCELLED}
 
 
+def test_a_submitter_that_hung_and_wakes_up_after_its_successor_is_told_apart_and_removed(centre):
+    token = new_token()
+    hung = centre.group(FOREVER, FOREVER, token=token)
+    counts = centre.submitted("pass", "pass", epoch=2, token=token)
+    centre.backend.submit(hung)
+    assert sorted((job.epoch, job.number) for job in centre.backend.find(token)) == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    centre.backend.cancel(centre.ids(hung))
+    assert centre.wait_until_ended(counts) == {0: JobState.DONE, 1: JobState.DONE}
+    assert centre.wait_until_ended(hung) == {0: JobState.CANCELLED, 1: JobState.CANCELLED}
+    assert executions(counts) == [1, 1]
+
+
+def test_what_waits_runs_and_has_ended_is_cancelled_in_one_call(centre):
+    group = centre.submitted("pass", FOREVER, FOREVER, FOREVER)
+    wait_for(lambda: centre.follow() or executions(group) == [1, 1, 1, 0], "one has ended, two run, one waits")
+    wait_for(lambda: centre.states(group)[0] is JobState.DONE, "its end is told")
+    centre.backend.cancel(centre.ids(group))
+    expected = {0: JobState.DONE, **dict.fromkeys((1, 2, 3), JobState.CANCELLED)}
+    assert centre.wait_until_ended(group) == expected
+    assert executions(group) == [1, 1, 1, 0]
+
+
+def test_a_group_of_a_thousand_jobs_is_handed_over_found_and_taken_back_whole(centre):
+    group = centre.submitted(*["pass"] * 1000)
+    centre.backend.submit(group)
+    assert sorted(job.number for job in centre.backend.find(group.token)) == list(range(1000))
+    wait_for(lambda: list(centre.states(group).values()).count(JobState.DONE) >= 10, "some have ended")
+    centre.backend.cancel(centre.ids(group))
+    states = centre.wait_until_ended(group)
+    assert set(states.values()) == {JobState.DONE, JobState.CANCELLED}
+    runs = executions(group)
+    assert max(runs) == 1
+    assert all(runs[number] == 1 for number, state in states.items() if state is JobState.DONE)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(900)
+def test_each_of_a_thousand_jobs_of_a_group_runs_once(centre):
+    group = centre.submitted(*["pass"] * 1000)
+    assert centre.wait_until_ended(group, patience_s=800) == dict.fromkeys(range(1000), JobState.DONE)
+    assert executions(group) == [1] * 1000
+
+
 def test_a_job_that_waits_is_cancelled_and_never_runs(centre):
     occupying = centre.submitted(FOREVER, FOREVER)
     centre.wait_until_running(occupying)
