@@ -59,7 +59,14 @@ class CondorSettings(Section):
         "", description="name of the schedd, as `condor_status -schedd` shows it; empty = the default one"
     )
     collector: str = Field("", description="machine that knows the schedd; empty = as HTCondor is configured here")
-    submit: dict[str, str] = Field({}, description="more lines of the submit description: accounting_group, +Attribute")
+    memory_mb: Annotated[int, Field(ge=1)] = Field(2000, description="memory that a job asks for at first")
+    max_memory_mb: Annotated[int, Field(ge=1)] = Field(
+        8000, description="one that needs more gets the double, up to this"
+    )
+    accounting_group: str = Field("", description="who is charged; empty = as the pool does it")
+    priority: int = Field(0, description="of these jobs among those of the same user; higher ones start first")
+    image: str = Field("", description="container image in which jobs run; empty = none")
+    submit: dict[str, str] = Field({}, description="more lines of the submit description: `+Attribute`, `requirements`")
     max_materialized: Annotated[int, Field(ge=1)] = Field(5000, description="jobs of a group in the queue at a time")
     start_delay_s: Annotated[int, Field(ge=0)] = Field(0, description="jobs of a group start so long after each other")
     job_lease_s: Annotated[int, Field(ge=20)] = Field(300, description="without contact a job is run again after this")
@@ -67,6 +74,12 @@ class CondorSettings(Section):
     max_holds: Annotated[int, Field(ge=1)] = Field(3, description="a job that is held more often has failed")
     look_every_s: Annotated[int, Field(ge=1)] = Field(60, description="how often the queue is compared with its log")
     history_days: Annotated[int, Field(ge=1)] = Field(7, description="how far back the history is read at the start")
+
+    @model_validator(mode="after")
+    def _memory_grows(self) -> Self:
+        if self.max_memory_mb < self.memory_mb:
+            raise ValueError(f"max_memory_mb is {self.max_memory_mb}, less than memory_mb, {self.memory_mb}")
+        return self
 
 
 class SiteSettings(Section):

@@ -129,11 +129,11 @@ def furnished(tmp_path_factory: pytest.TempPathFactory, simulated: Path) -> Path
 @pytest.fixture(scope="session")
 def pool() -> Iterator[None]:
     """A real HTCondor pool of two slots whose jobs have the process numbers that this machine shows."""
-    from tests.services.pool import running_pool
+    from tests.services.pool import HERE, running_pool
 
     with (
         TemporaryDirectory(prefix="b2cal-pool-", dir="/tmp") as folder,
-        running_pool(Path(folder), CONDOR_SLOTS="2", CONDOR_PIDS="shared"),
+        running_pool(Path(folder), CONDOR_SLOTS="2", CONDOR_PIDS="shared", CONDOR_EXTRA=str(HERE / "memory.conf")),
     ):
         yield
 
@@ -141,5 +141,12 @@ def pool() -> Iterator[None]:
 @pytest.fixture
 def pool_settings(pool: None) -> CondorSettings:
     """How b2cal is told of that pool."""
-    small = {"request_memory": "64", "request_disk": "1024"}
-    return CondorSettings(backend="htcondor", python=sys.executable, submit=small, job_lease_s=20, look_every_s=1)
+    return CondorSettings(
+        backend="htcondor",
+        python=sys.executable,
+        submit={"request_disk": "1024"},
+        memory_mb=64,
+        max_memory_mb=512,
+        job_lease_s=20,
+        look_every_s=1,
+    )

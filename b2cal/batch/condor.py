@@ -26,7 +26,7 @@ from b2cal.core.files import replacing
 from b2cal.model import JobState
 from b2cal.settings import CondorSettings
 
-from .condor_log import BY_HAND, TRANSIENT_HOLDS, CondorJob, EventLog
+from .condor_log import BY_HAND, BY_STARTD, OUT_OF_RESOURCES, TOO_MUCH_MEMORY, TRANSIENT_HOLDS, CondorJob, EventLog
 from .condor_schedd import HELD, Schedd, quoted
 from .contract import BatchError, BatchGroup, BatchId, Cursor, Handle, JobEvent
 from .report import NAME as REPORT
@@ -143,13 +143,11 @@ class CondorBackend:
         """The submit description: see the manual page of condor_submit."""
         pool = self._pool
         numbers = " ".join(str(job.number) for job in group.jobs)
-        codes = ", ".join(map(str, sorted(TRANSIENT_HOLDS)))
-        passing = f"member(HoldReasonCode, {{{codes}}}) && NumHolds <= {pool.max_holds}"
         return {
-            "request_memory": "2 GB",
             "request_disk": "2 GB",
             **pool.submit,
-            "universe": "vanilla",
+            **_wishes(pool),
+            **_holds(pool),
             "executable": pool.python,
             "arguments": "-I -S job.py",
             "transfer_executable": "false",
@@ -166,13 +164,36 @@ class CondorBackend:
             "max_materialize": str(pool.max_materialized),
             "next_job_start_delay": str(pool.start_delay_s),
             "job_lease_duration": str(pool.job_lease_s),
-            "periodic_release": f"{passing} && time() - EnteredCurrentStatus >= {pool.release_after_s}",
-            "periodic_remove": f"JobStatus == {HELD} && HoldReasonCode =!= {BY_HAND} && !({passing})",
             "My.B2calToken": quoted(group.token),
             "My.B2calEpoch": str(group.epoch),
             "My.B2calNumber": "$(number)",
             "My.B2calNumbers": quoted(numbers),
         }
+
+
+def _wishes(pool: CondorSettings) -> dict[str, str]:
+    """What a centre wants of its jobs beyond running them."""
+    wishes = {"priority": str(pool.priority), "universe": "container" if pool.image else "vanilla"}
+    if pool.image:
+        wishes["container_image"] = pool.image
+    if pool.accounting_group:
+        wishes["accounting_group"] = pool.accounting_group
+    return wishes
+
+
+def _holds(pool: CondorSettings) -> dict[str, str]:
+    """What the schedd does by itself about held jobs: it releases those that may pass, and removes the others."""
+    codes = ", ".join(map(str, sorted(TRANSIENT_HOLDS)))
+    passing = f"(member(HoldReasonCode, {{{codes}}}) && NumHolds <= {pool.max_holds})"
+    starved = "(NumHoldsByReason.JobOutOfResources ?: 0) + (NumHoldsByReason.StartdHeldJob ?: 0)"
+    by_startd = f"HoldReasonCode == {BY_STARTD} && HoldReasonSubCode =?= {TOO_MUCH_MEMORY}"
+    of_memory = f"(HoldReasonCode == {OUT_OF_RESOURCES} || {by_startd})"
+    growing = f"({of_memory} && {pool.memory_mb} * pow(2, {starved} - 1) < {pool.max_memory_mb})"
+    return {
+        "request_memory": f"min({{{pool.max_memory_mb}, {pool.memory_mb} * pow(2, {starved})}})",
+        "periodic_release": f"{growing} || {passing} && time() - EnteredCurrentStatus >= {pool.release_after_s}",
+        "periodic_remove": f"JobStatus == {HELD} && HoldReasonCode =!= {BY_HAND} && !({passing} || {growing})",
+    }
 
 
 def _packed(shared: Path, parent: Path) -> list[str]:

@@ -33,6 +33,10 @@ started (6), its files not be written or read (7 to 9), its shadow's resources (
 the machine (31)."""
 
 
+OUT_OF_RESOURCES, BY_STARTD, TOO_MUCH_MEMORY = 34, 21, 102
+"""How a job is held that used more memory than it asked for: with code 34 by the starter (HTCondor manual,
+HoldReasonCode), with 21 and subcode 102 by a startd that has the policy HOLD_IF_MEMORY_EXCEEDED."""
+
 HOLD = ("HoldReason", "HoldReasonCode", "HoldReasonSubCode")
 """What tells of a hold, in events as in the attributes of a job."""
 
@@ -150,8 +154,10 @@ def exit_state(exit_code: int | None) -> JobState:
 def hold(told: Mapping[str, Any]) -> tuple[JobState, str]:
     """What a hold means and how it is told, from an event or the attributes of a job."""
     said, code, subcode = (told.get(name) for name in HOLD)
-    reason = f"Held by HTCondor, code {code or 0}/{subcode or 0}: {said or ''}"
-    return (JobState.QUEUED if code in {BY_HAND, *TRANSIENT_HOLDS} else JobState.FAILED), reason
+    code, subcode = code or 0, subcode or 0
+    passes = code in {BY_HAND, OUT_OF_RESOURCES, *TRANSIENT_HOLDS} or (code, subcode) == (BY_STARTD, TOO_MUCH_MEMORY)
+    reason = f"Held by HTCondor, code {code}/{subcode}: {said or ''}"
+    return (JobState.QUEUED if passes else JobState.FAILED), reason
 
 
 def removal(said: str, held: str) -> tuple[JobState, str]:

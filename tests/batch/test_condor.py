@@ -168,3 +168,41 @@ def test_a_job_that_somebody_holds_waits_until_it_is_released(connect: Connect) 
     assert executions(group) == [0]
     act(htcondor2.JobAction.Release, batch_id)
     assert centre.wait_until_ended(group) == {0: JobState.DONE}
+
+
+def test_a_job_that_is_held_is_cancelled_and_never_runs(connect: Connect) -> None:
+    centre = connect({}, release_after_s=1)
+    busy = centre.submitted("time.sleep(60)", "time.sleep(60)")
+    centre.wait_until_running(busy)
+    group = centre.submitted("pass")
+    (batch_id,) = centre.ids(group)
+    act(htcondor2.JobAction.Hold, batch_id)
+    wait_for(lambda: any("code 1/" in reason for reason in reasons(centre)), "it is held")
+    centre.backend.cancel([batch_id])
+    assert centre.wait_until_ended(group) == {0: JobState.CANCELLED}
+    assert executions(group) == [0]
+
+
+def test_a_job_that_needs_more_memory_than_it_asked_for_gets_the_double_until_it_is_enough(connect: Connect) -> None:
+    centre = connect({"My.MemoryNeededMB": "200"}, memory_mb=64, max_memory_mb=512)
+    group = centre.submitted("time.sleep(3)")
+    assert centre.wait_until_ended(group) == {0: JobState.DONE}
+    (ad,) = htcondor2.Schedd().history(f'B2calToken == "{group.token}"', ["NumHolds", "RequestMemory"])
+    assert (ad["NumHolds"], ad.eval("RequestMemory")) == (2, 256)
+
+
+def test_a_job_that_needs_more_memory_than_it_may_have_has_failed_with_the_reason(connect: Connect) -> None:
+    centre = connect({"My.MemoryNeededMB": "200"}, memory_mb=64, max_memory_mb=128)
+    group = centre.submitted("time.sleep(30)")
+    assert centre.wait_until_ended(group) == {0: JobState.FAILED}
+    assert "code 21/102" in reasons(centre)[-1]
+    assert "memory usage exceeded request_memory" in reasons(centre)[-1]
+
+
+def test_a_centre_says_who_pays_what_comes_first_and_in_which_container_jobs_run(connect: Connect) -> None:
+    wishes = {"accounting_group": "group_belle2", "priority": 7, "image": "docker://belle2/b2cal", "job_lease_s": 90}
+    centre = connect({"+Project": '"calibration"'}, **wishes)
+    group = centre.submitted("pass")
+    names = ["AcctGroup", "JobPrio", "ContainerImage", "JobLeaseDuration", "Project"]
+    (ad,) = htcondor2.Schedd().query(f'B2calToken == "{group.token}" && ProcId == 0', names)
+    assert [ad[name] for name in names] == ["group_belle2", 7, "docker://belle2/b2cal", 90, "calibration"]
