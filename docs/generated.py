@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from inspect import cleandoc
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args, get_origin
 
 import click
 from diagram import Edge, layers, states
@@ -210,16 +210,20 @@ def _settings_table(section: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in section.model_fields.items():
         inner = _section_of(field)
         if inner is not None:
-            yield f"**{name}**: {(inner.__doc__ or '').strip()}"
-            yield from _settings_table(inner, f"{prefix}{name}.")
+            below = name if field.annotation is inner else f"{name}.NAME"
+            yield f"**{below}**: {(inner.__doc__ or '').strip()}"
+            yield from _settings_table(inner, f"{prefix}{below}.")
 
 
 def _section_of(field: FieldInfo) -> type[BaseModel] | None:
-    kind = field.annotation
+    """The section that a setting is, or that each of the things is to which it gives a name."""
+    kind = get_args(field.annotation)[1] if get_origin(field.annotation) is dict else field.annotation
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _default(name: str, field: FieldInfo) -> str:
+    if field.is_required():
+        return "must be given"
     value = int(field.default) if isinstance(field.default, float) and field.default.is_integer() else field.default
     written = f"`{json.dumps(value, default=str)}`"
     if not name.endswith("_s") or value < 60:
@@ -235,7 +239,9 @@ def _allowed(field: FieldInfo) -> str:
         for bound in words
         if getattr(limit, bound, None) not in (None, LONGEST_S)
     ]
-    kinds = {int: "whole number", float: "number", str: "text", Path: "path"}
+    if get_origin(field.annotation) is Literal:
+        return " or ".join(f"`{json.dumps(word)}`" for word in get_args(field.annotation))
+    kinds = {int: "whole number", float: "number", str: "text", Path: "path", dict[str, str]: "texts by name"}
     return ", ".join([kinds.get(field.annotation, "numbers"), *bounds])  # type: ignore[arg-type]
 
 
