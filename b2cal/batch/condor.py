@@ -26,9 +26,10 @@ from b2cal.core.files import replacing
 from b2cal.model import JobState
 from b2cal.settings import CondorSettings
 
-from .condor_log import BY_HAND, BY_STARTD, OUT_OF_RESOURCES, TOO_MUCH_MEMORY, TRANSIENT_HOLDS, CondorJob, EventLog
+from .condor_log import BY_HAND, BY_STARTD, OUT_OF_RESOURCES, TOO_MUCH_MEMORY, TRANSIENT_HOLDS, EventLog
 from .condor_schedd import HELD, Schedd, quoted
 from .contract import BatchError, BatchGroup, BatchId, Cursor, Handle, JobEvent
+from .known import KnownJob
 from .report import NAME as REPORT
 from .report import PRINTED, printed
 
@@ -134,7 +135,7 @@ class CondorBackend:
         self._missing = {job.batch_id for job in gone}
         self._looked = at
 
-    def _lost(self, job: CondorJob, at: datetime) -> CondorJob:
+    def _lost(self, job: KnownJob, at: datetime) -> KnownJob:
         # Of one that was removed before it materialised HTCondor keeps no trace.
         state = JobState.CANCELLED if job.batch_id in self._removed else JobState.FAILED
         return replace(job, handle=replace(job.handle, state=state), at=at, reason=LOST)

@@ -1,13 +1,9 @@
-"""What the event log of a schedd tells about jobs: the last state of each, and when it came.
-
-The log is read from its start by whoever begins, and then where it was left. A cursor counts the changes that one
-reader has seen; a cursor of another reader means the beginning, so what is told then may have been told before.
-"""
+"""What the event log of a schedd tells about jobs: read from its start by whoever begins, then where it was left."""
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +11,10 @@ from typing import Any
 import htcondor2
 from htcondor2 import JobEventType as Type
 
-from b2cal.core.ids import new_token
 from b2cal.model import JobState
 
-from .contract import START, BatchId, Cursor, Handle
+from .contract import BatchId, Handle
+from .known import KnownJob, KnownJobs
 
 _NOTES = re.compile(r"b2cal (?P<token>\S+) (?P<epoch>\d+) (?P<number>\d+) (?P<folder>/.*)", re.ASCII)
 
@@ -41,36 +37,12 @@ HOLD = ("HoldReason", "HoldReasonCode", "HoldReasonSubCode")
 """What tells of a hold, in events as in the attributes of a job."""
 
 
-@dataclass(frozen=True)
-class CondorJob:
-    """A job as log, queue or history tell it: where it stands since when, and why, if that needs a reason.
-
-    `change` counts the changes that a reader of the log has seen.
-    """
-
-    handle: Handle
-    folder: Path
-    at: datetime
-    reason: str = ""
-    change: int = 0
-
-    @property
-    def batch_id(self) -> BatchId:
-        return self.handle.batch_id
-
-    @property
-    def ended(self) -> bool:
-        return self.handle.state.ended
-
-
-class EventLog:
-    """One reader of one log. What has ended and was told is forgotten with the reader, not before."""
+class EventLog(KnownJobs):
+    """One reader of one log."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.path = path
-        self._name = new_token()
-        self._changes = 0
-        self._jobs: dict[BatchId, CondorJob] = {}
         self._open()
 
     def read(self) -> None:
@@ -81,40 +53,22 @@ class EventLog:
             return
         for event in self._reader.events(0):
             batch_id = f"{event.cluster}.{event.proc}"
-            known = self._jobs.get(batch_id)
+            known = self.job(batch_id)
             if event.type is Type.SUBMIT:
                 self._begin(batch_id, event)
             elif known is None or known.ended:
                 continue
             elif event.type is Type.JOB_ABORTED:
-                self._note(known, *removal(event.get("Reason", ""), known.reason), _moment(event))
+                self.note(known, *removal(event.get("Reason", ""), known.reason), _moment(event))
             elif event.type in _CHANGES:
-                self._note(known, *_CHANGES[event.type](event), _moment(event))
+                self.note(known, *_CHANGES[event.type](event), _moment(event))
 
-    def learn(self, jobs: Iterable[CondorJob]) -> None:
+    def learn(self, jobs: Iterable[KnownJob]) -> None:
         """Take in what queue or history tell and the log does not: jobs that it has not, and ends."""
         for job in jobs:
-            known = self._jobs.get(job.batch_id)
+            known = self.job(job.batch_id)
             if known is None or (job.ended and not known.ended):
-                self._note(job, job.handle.state, job.reason, job.at)
-
-    def jobs(self) -> Iterator[CondorJob]:
-        """All jobs of the log, in the order of their last change."""
-        return iter(sorted(self._jobs.values(), key=lambda job: job.change))
-
-    def job(self, batch_id: BatchId) -> CondorJob | None:
-        """A job of this log."""
-        return self._jobs.get(batch_id)
-
-    def after(self, cursor: Cursor) -> Iterator[CondorJob]:
-        """The jobs that have changed since."""
-        reader, _, seen = cursor.partition(":")
-        since = int(seen) if cursor != START and reader == self._name else 0
-        return (job for job in self.jobs() if job.change > since)
-
-    def cursor(self, job: CondorJob) -> Cursor:
-        """The place behind the last change of a job."""
-        return f"{self._name}:{job.change}"
+                self.note(job, job.handle.state, job.reason, job.at)
 
     def _open(self) -> None:
         self.path.touch()
@@ -132,14 +86,9 @@ class EventLog:
         if notes is None:
             return  # it is somebody else's job
         handle = Handle(notes["token"], int(notes["epoch"]), int(notes["number"]), batch_id, JobState.QUEUED)
-        known = self._jobs.get(batch_id)
+        known = self.job(batch_id)
         if known is None or replace(known.handle, state=JobState.QUEUED) != handle:
-            self._note(CondorJob(handle, Path(notes["folder"]), _moment(event)), JobState.QUEUED, "", _moment(event))
-
-    def _note(self, job: CondorJob, state: JobState, reason: str, at: datetime) -> None:
-        self._changes += 1
-        handle = replace(job.handle, state=state)
-        self._jobs[job.batch_id] = replace(job, handle=handle, reason=reason, at=at, change=self._changes)
+            self.note(KnownJob(handle, Path(notes["folder"]), _moment(event)), JobState.QUEUED, "", _moment(event))
 
 
 def _moment(event: htcondor2.JobEvent) -> datetime:

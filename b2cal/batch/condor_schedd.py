@@ -11,8 +11,9 @@ import htcondor2
 from b2cal.model import JobState
 from b2cal.settings import CondorSettings
 
-from .condor_log import HOLD, CondorJob, exit_state, hold, removal
+from .condor_log import HOLD, exit_state, hold, removal
 from .contract import BatchError, BatchId, Handle
+from .known import KnownJob
 
 _HINT = (
     "Look whether HTCondor runs and lets you submit (condor_ping WRITE). Which pool it is, CONDOR_CONFIG says to the"
@@ -46,13 +47,13 @@ class Schedd:
         with self._asked_to("take jobs"):
             htcondor2.Schedd(self._location()).submit(htcondor2.Submit(dict(description)), itemdata=iter(items))
 
-    def queued(self, constraint: str) -> list[CondorJob]:
+    def queued(self, constraint: str) -> list[KnownJob]:
         """The jobs in the queue, with those of a cluster that have not materialised yet."""
         attributes = [*_IDENTITY, *_STANDING]
         with self._asked_to("tell its queue"):
             schedd = htcondor2.Schedd(self._location())
             ads = schedd.query(constraint, attributes, opts=htcondor2.QueryOpt.IncludeClusterAd)
-        jobs: dict[BatchId, CondorJob] = {}
+        jobs: dict[BatchId, KnownJob] = {}
         for ad in ads:
             if "ProcId" in ad:
                 job = _job(ad, ad["ProcId"], ad["B2calNumber"], *_standing(ad))
@@ -63,7 +64,7 @@ class Schedd:
                     jobs.setdefault(job.batch_id, job)
         return list(jobs.values())
 
-    def ended(self, constraint: str, since: datetime) -> list[CondorJob]:
+    def ended(self, constraint: str, since: datetime) -> list[KnownJob]:
         """The jobs that have left the queue since then. The history is read from its end, and only so far."""
         attributes = [*_IDENTITY, *_STANDING, *_ENDING]
         with self._asked_to("tell its history"):
@@ -106,10 +107,10 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _job(ad: Ad, proc: int, number: int, state: JobState, reason: str) -> CondorJob:
+def _job(ad: Ad, proc: int, number: int, state: JobState, reason: str) -> KnownJob:
     handle = Handle(ad["B2calToken"], ad["B2calEpoch"], number, f"{ad['ClusterId']}.{proc}", state)
     at = datetime.fromtimestamp(ad.get("EnteredCurrentStatus", ad["QDate"]), UTC)
-    return CondorJob(handle, Path(ad["Iwd"]), at, reason)
+    return KnownJob(handle, Path(ad["Iwd"]), at, reason)
 
 
 def _standing(ad: Ad) -> tuple[JobState, str]:
