@@ -82,6 +82,24 @@ class CondorSettings(Section):
         return self
 
 
+class LsfSettings(Section):
+    """A centre whose batch system is LSF, on machines that see the home folder under the same name."""
+
+    backend: Literal["lsf"]
+    python: str = Field("/usr/bin/python3", description="Python 3.11 or newer on the machines of the centre")
+    path: str = Field("", description="folder of bsub, bjobs, bhist and bkill; empty = as PATH says")
+    ssh: str = Field("", description="machine of the centre on which they are called by ssh; empty = here")
+    queue: str = Field("", description="queue for the jobs; empty = the default one")
+    project: str = Field("", description="project that is charged; empty = the default one")
+    options: tuple[str, ...] = Field((), description="more options of bsub, for instance `-W`, `8:00`")
+    max_array: Annotated[int, Field(ge=1)] = Field(1000, description="jobs of an array, see MAX_JOB_ARRAY_SIZE of LSF")
+    max_running: Annotated[int, Field(ge=0)] = Field(0, description="of an array at a time; 0 = as many as LSF runs")
+    poll_every_s: Seconds = Field(10, description="how often LSF is asked how jobs stand")
+    patience_s: Seconds = Field(60, description="how long a command of LSF may take")
+    history_logs: Annotated[int, Field(ge=0)] = Field(2, description="event logs that bhist reads; 0 = all")
+    remember_days: Annotated[int, Field(ge=1)] = Field(30, description="how long the journal knows what was submitted")
+
+
 class SiteSettings(Section):
     """The web site."""
 
@@ -128,7 +146,9 @@ class Settings(BaseSettings):
     airflow: AirflowSettings = AirflowSettings()
     batch: BatchSettings = BatchSettings()
     loop: LoopSettings = LoopSettings()
-    centres: dict[str, CondorSettings] = Field({}, description="batch systems besides this machine, by name")
+    centres: dict[str, Annotated[CondorSettings | LsfSettings, Field(discriminator="backend")]] = Field(
+        {}, description="batch systems besides this machine, by name"
+    )
 
     @classmethod
     def settings_customise_sources(

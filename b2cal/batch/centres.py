@@ -4,10 +4,11 @@ from pathlib import Path
 
 from b2cal.core.errors import B2calError
 from b2cal.model import Database
-from b2cal.settings import CondorSettings, Settings
+from b2cal.settings import CondorSettings, LsfSettings, Settings
 
 from .contract import Backend
 from .local import LocalBackend
+from .lsf import LsfBackend
 
 LOCAL = "local"
 
@@ -18,14 +19,16 @@ class UnknownCentre(B2calError):
 
 def backends(settings: Settings, database: Database) -> dict[str, Backend]:
     """The batch system of each centre that the settings describe. This machine is always one of them."""
-    pools = {name: _condor(pool, settings.folder(f"centres/{name}")) for name, pool in settings.centres.items()}
-    return {**pools, LOCAL: LocalBackend(database, settings.batch.slots)}
+    others = {name: _backend(centre, settings.folder(f"centres/{name}")) for name, centre in settings.centres.items()}
+    return {**others, LOCAL: LocalBackend(database, settings.batch.slots)}
 
 
-def _condor(pool: CondorSettings, events: Path) -> Backend:
+def _backend(centre: CondorSettings | LsfSettings, folder: Path) -> Backend:
+    if isinstance(centre, LsfSettings):
+        return LsfBackend(centre, folder)
     from .condor import CondorBackend  # its bindings load a large library, which most processes never need
 
-    return CondorBackend(pool, events)
+    return CondorBackend(centre, folder)
 
 
 def known_centre(settings: Settings, name: str) -> str:

@@ -11,10 +11,13 @@ import pytest
 
 from b2cal.batch import START, Backend, BatchGroup, BatchJob, Handle, LocalBackend
 from b2cal.batch.condor import CondorBackend
+from b2cal.batch.lsf import LsfBackend
 from b2cal.calibration import job as wrapper
 from b2cal.core.ids import new_token
 from b2cal.model import Database, JobState
+from b2cal.settings import LsfSettings
 from tests import factories
+from tests.services.lsf.cluster import Cluster, running_lsf
 
 PATIENCE_S = 60.0
 
@@ -129,7 +132,23 @@ def condor(pool_settings, tmp_path) -> Iterator[Centre]:
     centre.backend.cancel([event.handle.batch_id for event in centre.backend.events(START)])
 
 
-@pytest.fixture(params=["local", "condor"])
+@pytest.fixture
+def cluster(tmp_path) -> Iterator[Cluster]:
+    """LSF on this machine: its stand-in."""
+    with running_lsf(tmp_path / "lsf") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def lsf(cluster, tmp_path) -> Iterator[Centre]:
+    """The stand-in for LSF, asked often."""
+    settings = LsfSettings(backend="lsf", path=str(cluster.commands), python=sys.executable, poll_every_s=0.2)
+    centre = Centre(tmp_path, lambda: LsfBackend(settings, tmp_path / "journal"))
+    yield centre
+    centre.backend.cancel([event.handle.batch_id for event in centre.backend.events(START)])
+
+
+@pytest.fixture(params=["local", "condor", "lsf"])
 def centre(request) -> Centre:
     """Every batch system that has to pass the contract suite."""
     return request.getfixturevalue(request.param)

@@ -1,0 +1,188 @@
+"""LSF behind the batch contract, through its commands: job arrays, as many as a group needs.
+
+Token and epoch are in the name of each array, `b2cal.HOME.TOKEN.EPOCH.FIRST`; HOME tells one installation from another
+of the same account. One bjobs for all of them, now and then, tells how they stand. LSF forgets what has ended
+(CLEAN_PERIOD, an hour by default), so a journal remembers what was submitted. What bjobs has no more is looked up in
+LSF's event logs (bhist); what these have not is known by the report in its folder, if it left one.
+
+The machines that run the jobs see the home folder under the same name, as they do at the centres that have LSF.
+"""
+
+import shlex
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from b2cal.core.checksums import digest
+from b2cal.core.files import write_atomically
+from b2cal.model import JobState
+from b2cal.settings import LsfSettings
+
+from .contract import BatchError, BatchGroup, BatchId, BatchJob, Cursor, Handle, JobEvent
+from .known import KnownJob, KnownJobs
+from .lsf_commands import LsfCommands
+from .lsf_journal import Array, Journal
+from .lsf_output import LsfJob
+from .report import JobReport, printed
+
+LOST = "LSF knows it no more, and it left no report."
+
+SHOWN_WITHIN = timedelta(seconds=60)
+"""How long bjobs may take to show what was submitted."""
+
+_SCRIPT = """\
+job=$(sed -n "${{LSB_JOBINDEX}}p" {folders})
+cd "${{job#* }}" || exit 74
+exec {python} -I -S job.py >>wrapper.log 2>&1
+"""
+
+
+class LsfBackend:
+    """LSF as one account of one centre sees it; `folder` keeps the journal."""
+
+    def __init__(self, centre: LsfSettings, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._centre = centre
+        self._lsf = LsfCommands(centre)
+        self._journal = Journal(folder / "journal.jsonl", timedelta(days=centre.remember_days))
+        self._prefix = f"b2cal.{digest(str(folder.resolve()))[:8]}"
+        self._known = KnownJobs()
+        self._looked_s: float | None = None
+        self._missing: set[BatchId] = set()
+        self._killed: set[BatchId] = set()
+
+    def submit(self, group: BatchGroup) -> None:
+        for first in range(0, len(group.jobs), self._centre.max_array):
+            jobs = group.jobs[first : first + self._centre.max_array]
+            name = f"{self._prefix}.{group.token}.{group.epoch}.{first}"
+            array = self._journal.get(name)
+            if array is None:
+                folders = _written(jobs, first, self._centre)
+                array = self._journal.begin(Array(name, group.token, group.epoch, str(folders), time.time()))
+            if not array.number:
+                array = self._found(array)
+            if not array.number:
+                number = self._lsf.submit(self._options(name, len(jobs), group.name), ["sh", f"{array.folders}.sh"])
+                array = self._journal.submitted(array, number)
+            self._learn(array)
+
+    def find(self, token: str) -> list[Handle]:
+        for array in self._journal.of(token):
+            self._learn(array if array.number else self._found(array))
+        self._take_in(self._lsf.jobs(f"{self._prefix}.{token}.*"))
+        ours = [job.handle for job in self._known.jobs() if job.handle.token == token]
+        return sorted(ours, key=lambda handle: (handle.epoch, handle.number))
+
+    def events(self, since: Cursor) -> Iterator[JobEvent]:
+        if self._looked_s is None or time.monotonic() >= self._looked_s + self._centre.poll_every_s:
+            self._look()
+        return iter([JobEvent(it.handle, it.at, self._known.cursor(it), it.reason) for it in self._known.after(since)])
+
+    def cancel(self, jobs: Sequence[BatchId]) -> None:
+        ours = [job for job in jobs if (known := self._known.job(job)) is not None and not known.ended]
+        self._killed.update(ours)
+        self._lsf.kill(_elements(ours))
+
+    def log(self, job: BatchId, tail: int | None = None) -> bytes:
+        known = self._known.job(job)
+        if known is None:
+            raise BatchError(f"There is no LSF job {job}.", hint="It may belong to another centre.")
+        return printed(known.folder, tail)
+
+    def _look(self) -> None:
+        """Ask for all jobs at once; look up those that LSF does not show any more."""
+        for array in self._journal:
+            if array.number:
+                self._learn(array)
+        shown = self._lsf.jobs(f"{self._prefix}.*")
+        self._take_in(shown)
+        self._looked_s = time.monotonic()
+        at = datetime.now(UTC)
+        ids = {job.batch_id for job in shown}
+        going = (it for it in self._known.jobs() if not it.ended and it.at < at - SHOWN_WITHIN)
+        gone = [it for it in going if it.batch_id not in ids]
+        if gone:
+            self._take_in(self._lsf.histories(sorted({it.batch_id.partition("[")[0] for it in gone})))
+        still = [it for it in gone if not self._is_settled(it)]
+        for it in still:
+            if it.batch_id in self._missing:
+                self._known.note(it, *_by_its_report(it.folder), at)
+        self._missing = {it.batch_id for it in still}
+
+    def _is_settled(self, job: KnownJob) -> bool:
+        known = self._known.job(job.batch_id)
+        return known is not None and known.ended
+
+    def _found(self, array: Array) -> Array:
+        """An array of which only the intent was written down, with its number if LSF has it."""
+        shown = self._lsf.jobs(array.name)
+        numbers = {job.batch_id.partition("[")[0] for job in shown}
+        return self._journal.submitted(array, min(numbers)) if numbers else array
+
+    def _learn(self, array: Array) -> None:
+        """Know the jobs of an array that LSF has."""
+        if not array.number or self._known.job(f"{array.number}[1]") is not None:
+            return
+        at = datetime.fromtimestamp(array.at, UTC)
+        for index, (number, folder) in enumerate(array.jobs(), 1):
+            handle = Handle(array.token, array.epoch, number, f"{array.number}[{index}]", JobState.QUEUED)
+            self._known.note(KnownJob(handle, folder, at), JobState.QUEUED, "", at)
+
+    def _take_in(self, told: Iterable[LsfJob]) -> None:
+        at = datetime.now(UTC)
+        for job in told:
+            known = self._known.job(job.batch_id)
+            if known is None or known.ended or job.state in (None, known.handle.state):
+                continue
+            assert job.state is not None
+            killed = job.state is JobState.FAILED and job.batch_id in self._killed
+            self._known.note(known, JobState.CANCELLED if killed else job.state, job.reason, at)
+
+    def _options(self, name: str, n_jobs: int, about: str) -> list[str]:
+        """The options of bsub; LSF 10.1 command reference."""
+        centre = self._centre
+        limit = f"%{centre.max_running}" if centre.max_running else ""
+        options = ["-J", f"{name}[1-{n_jobs}]{limit}", "-Jd", about, "-o", "/dev/null", "-env", "none"]
+        if centre.queue:
+            options += ["-q", centre.queue]
+        if centre.project:
+            options += ["-P", centre.project]
+        return [*options, *centre.options]
+
+
+def _written(jobs: Sequence[BatchJob], first: int, centre: LsfSettings) -> Path:
+    """Write down, beside the folders of the jobs, which element of the array runs which, and how."""
+    folders = jobs[0].folder.parents[1] / f"lsf-{first}"
+    write_atomically(folders, "".join(f"{job.number} {job.folder}\n" for job in jobs))
+    script = _SCRIPT.format(folders=shlex.quote(str(folders)), python=shlex.quote(centre.python))
+    write_atomically(folders.with_name(f"{folders.name}.sh"), script)
+    return folders
+
+
+def _elements(jobs: Sequence[BatchId]) -> list[str]:
+    """Elements of arrays as bkill takes them: `12[1-3,7]`."""
+    indices: dict[str, list[int]] = defaultdict(list)
+    for job in jobs:
+        number, _, index = job.removesuffix("]").partition("[")
+        indices[number].append(int(index))
+    return [f"{number}[{_ranges(sorted(its))}]" for number, its in indices.items()]
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(f"{first}-{last}" if last > first else str(first) for first, last in runs)
+
+
+def _by_its_report(folder: Path) -> tuple[JobState, str]:
+    """How a job ended that LSF does not know any more."""
+    report = JobReport.read(folder)
+    if report is None:
+        return JobState.FAILED, LOST
+    return (JobState.DONE if report.exit_code == 0 else JobState.FAILED), ""

@@ -1,0 +1,96 @@
+"""LSF's commands, here or, by ssh, on a machine of the centre. Every call raises BatchError if LSF cannot answer."""
+
+import shlex
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from b2cal.settings import LsfSettings
+
+from . import lsf_output
+from .contract import BatchError, BatchId
+from .lsf_output import LsfJob, NotUnderstood
+
+_HINT = (
+    "Look whether LSF answers there (bjobs, bqueues) and takes jobs into this queue. Which commands are called, and"
+    " where, `path`, `ssh` and `queue` of the centre in b2cal.toml say. Nothing is lost: it is asked again."
+)
+
+_MOST_IDS = 500
+"""Jobs named in one call: a command line has an end."""
+
+
+@dataclass(frozen=True)
+class _Said:
+    code: int
+    stdout: str
+    stderr: str
+
+
+class LsfCommands:
+    """The commands of one centre."""
+
+    def __init__(self, centre: LsfSettings) -> None:
+        self._centre = centre
+
+    def submit(self, options: Sequence[str], command: Sequence[str]) -> str:
+        """Submit a job or an array; its number."""
+        said = self._call("bsub", [*options, *command])
+        try:
+            return lsf_output.submitted(said.stdout)
+        except NotUnderstood as error:
+            raise self._trouble("take jobs", said) from error
+
+    def jobs(self, name: str) -> list[LsfJob]:
+        """The jobs of a name, which may hold `*`: all that have not ended, and those that ended not long ago."""
+        said = self._call("bjobs", ["-a", "-json", "-o", lsf_output.FIELDS, "-J", name])
+        try:
+            return lsf_output.jobs(said.stdout)
+        except NotUnderstood as error:
+            if lsf_output.says_that_there_is_none(said.stderr):
+                return []
+            raise self._trouble("tell its jobs", said) from error
+
+    def histories(self, arrays: Sequence[str]) -> list[LsfJob]:
+        """What the event logs of LSF tell of arrays, ended ones as well."""
+        found: list[LsfJob] = []
+        for some in _chunks(arrays):
+            said = self._call("bhist", ["-l", "-n", str(self._centre.history_logs), *some])
+            if said.code and not said.stdout.strip() and not lsf_output.says_that_there_is_none(said.stderr):
+                raise self._trouble("tell its history", said)
+            found += lsf_output.histories(said.stdout)
+        return found
+
+    def kill(self, jobs: Sequence[BatchId]) -> None:
+        """Kill jobs; those that have ended or are unknown do not matter."""
+        for some in _chunks(jobs):
+            said = self._call("bkill", some)
+            refused = lsf_output.refusals(f"{said.stdout}\n{said.stderr}")
+            if refused:
+                raise self._trouble("kill jobs", _Said(said.code, "", refused[0]))
+
+    def _call(self, command: str, arguments: Sequence[str]) -> _Said:
+        words = [f"{self._centre.path}/{command}" if self._centre.path else command, *arguments]
+        if self._centre.ssh:
+            words = ["ssh", "-o", "BatchMode=yes", self._centre.ssh, shlex.join(words)]
+        try:
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=self._centre.patience_s,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BatchError(f"{command} cannot be called: {error}", hint=_HINT) from error
+        return _Said(done.returncode, done.stdout, done.stderr)
+
+    def _trouble(self, what: str, said: _Said) -> BatchError:
+        lines = (said.stderr.strip() or said.stdout.strip() or f"exit code {said.code}").splitlines()
+        return BatchError(f"LSF could not {what}: {lines[-1].rstrip('.')}.", hint=_HINT)
+
+
+def _chunks(ids: Sequence[str]) -> list[list[str]]:
+    return [list(ids[begin : begin + _MOST_IDS]) for begin in range(0, len(ids), _MOST_IDS)]

@@ -1,0 +1,134 @@
+"""LSF in trouble: commands that fail or do not answer, jobs that it forgets, a journal that is gone."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from b2cal.batch import START, BatchError
+from b2cal.batch.lsf import LOST, LsfBackend
+from b2cal.model import JobState
+from b2cal.settings import LsfSettings
+from tests.services.lsf.cluster import Cluster
+
+from .conftest import Centre, executions, wait_for
+
+pytestmark = pytest.mark.contract
+
+FOREVER = "time.sleep(600)"
+Connect = Callable[..., Centre]
+
+
+@pytest.fixture
+def connect(cluster: Cluster, tmp_path: Path) -> Connect:
+    """A client with other settings of the centre; another one after `reconnect`."""
+
+    def client(**changes: object) -> Centre:
+        known = {"backend": "lsf", "path": str(cluster.commands), "python": sys.executable, "poll_every_s": 0.2}
+        settings = LsfSettings.model_validate({**known, **changes})
+        return Centre(tmp_path, lambda: LsfBackend(settings, tmp_path / "journal"))
+
+    return client
+
+
+def reasons(centre: Centre) -> set[str]:
+    return {event.reason for event in centre.backend.events(START)}
+
+
+def test_what_lsf_took_without_saying_so_is_found_and_not_submitted_again(lsf: Centre, cluster: Cluster) -> None:
+    group = lsf.group("pass", "pass")
+    cluster.fails("bsub", "mute")
+    with pytest.raises(BatchError, match="LSF could not take jobs"):
+        lsf.backend.submit(group)
+    cluster.works("bsub")
+    lsf.reconnect()
+    assert [job.number for job in lsf.backend.find(group.token)] == [0, 1]
+    lsf.backend.submit(group)
+    assert lsf.wait_until_ended(group) == {0: JobState.DONE, 1: JobState.DONE}
+    assert executions(group) == [1, 1]
+
+
+def test_what_lsf_refused_is_not_there_and_is_submitted_later(lsf: Centre, cluster: Cluster) -> None:
+    group = lsf.group("pass")
+    cluster.fails("bsub", "refuse")
+    with pytest.raises(BatchError, match="LSF is down") as refused:
+        lsf.backend.submit(group)
+    assert "`path`, `ssh` and `queue`" in (refused.value.hint or "")
+    assert lsf.backend.find(group.token) == []
+    cluster.works("bsub")
+    lsf.backend.submit(group)
+    assert lsf.wait_until_ended(group) == {0: JobState.DONE}
+
+
+@pytest.mark.parametrize(("how", "said"), [("refuse", "LSF is down"), ("hang", "timed out")])
+def test_while_lsf_does_not_answer_nothing_is_believed_of_its_jobs(
+    cluster: Cluster, connect: Connect, how: str, said: str
+) -> None:
+    centre = connect(patience_s=1, poll_every_s=1e-6)
+    group = centre.submitted(FOREVER)
+    centre.wait_until_running(group)
+    cluster.fails("bjobs", how)
+    with pytest.raises(BatchError, match=said):
+        list(centre.backend.events(START))
+    with pytest.raises(BatchError, match=said):
+        centre.backend.find(group.token)
+    cluster.works("bjobs")
+    assert centre.states(group) == {0: JobState.RUNNING}
+    centre.backend.cancel(centre.ids(group))
+
+
+def test_ends_that_bjobs_does_not_show_any_more_are_found_in_the_history(
+    cluster: Cluster, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("b2cal.batch.lsf.SHOWN_WITHIN", __import__("datetime").timedelta(0))
+    centre = connect()
+    group = centre.submitted("pass", "sys.exit(7)", FOREVER)
+    wait_for(lambda: sum(executions(group)) == 3, "all run or have run")
+    cluster.forgets_after(0)
+    centre.reconnect()
+    expected = {0: JobState.DONE, 1: JobState.FAILED}
+    wait_for(lambda: {number: state for number, state in centre.states(group).items() if state.ended} == expected)
+    assert "LSF: Exited with exit code 7" in reasons(centre)
+    centre.backend.cancel(centre.ids(group))
+    assert centre.wait_until_ended(group)[2] is JobState.CANCELLED
+
+
+def test_a_job_that_lsf_knows_no_more_is_known_by_its_report_or_is_lost(
+    cluster: Cluster, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("b2cal.batch.lsf.SHOWN_WITHIN", __import__("datetime").timedelta(0))
+    centre = connect()
+    group = centre.submitted("pass", FOREVER)
+    wait_for(lambda: (group.jobs[0].folder / "job_report.json").exists() and sum(executions(group)) == 2)
+    cluster.forgets_everything()
+    centre.reconnect()
+    assert centre.wait_until_ended(group) == {0: JobState.DONE, 1: JobState.FAILED}
+    assert LOST in reasons(centre)
+
+
+def test_a_group_that_is_larger_than_an_array_is_several(connect: Connect) -> None:
+    centre = connect(max_array=2)
+    group = centre.submitted(*["pass"] * 5)
+    assert len({job.batch_id.partition("[")[0] for job in centre.backend.find(group.token)}) == 3
+    assert centre.wait_until_ended(group) == dict.fromkeys(range(5), JobState.DONE)
+    assert executions(group) == [1] * 5
+
+
+def test_of_an_array_no_more_run_at_a_time_than_the_centre_wants(connect: Connect) -> None:
+    centre = connect(max_running=1)
+    group = centre.submitted(FOREVER, FOREVER)
+    other = centre.submitted("pass")
+    assert centre.wait_until_ended(other) == {0: JobState.DONE}
+    assert executions(group) == [1, 0]
+    centre.backend.cancel(centre.ids(group))
+
+
+def test_other_peoples_jobs_are_never_killed(lsf: Centre, connect: Connect, tmp_path: Path) -> None:
+    theirs = lsf.submitted(FOREVER)
+    lsf.wait_until_running(theirs)
+    (job,) = lsf.ids(theirs)
+    stranger = LsfBackend(connect().backend._centre, tmp_path / "another home")
+    stranger.cancel([job, "1", "999[1]"])
+    assert lsf.states(theirs) == {0: JobState.RUNNING}
+    assert list(stranger.events(START)) == []
