@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from inspect import cleandoc
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
 import click
 from diagram import Edge, layers, states
@@ -199,7 +199,7 @@ def _words(these: Iterable[AnyState]) -> list[str]:
 
 
 def _settings_table(section: type[BaseModel], prefix: str) -> Iterator[str]:
-    plain = {name: field for name, field in section.model_fields.items() if not _section_of(field)}
+    plain = {name: field for name, field in section.model_fields.items() if not _sections_of(field)}
     yield _table(
         ("Setting", "Default", "May be", "Meaning"),
         (
@@ -208,17 +208,20 @@ def _settings_table(section: type[BaseModel], prefix: str) -> Iterator[str]:
         ),
     )
     for name, field in section.model_fields.items():
-        inner = _section_of(field)
-        if inner is not None:
-            below = name if field.annotation is inner else f"{name}.NAME"
+        below = name if field.annotation in (inners := _sections_of(field)) else f"{name}.NAME"
+        for inner in inners:
             yield f"**{below}**: {(inner.__doc__ or '').strip()}"
             yield from _settings_table(inner, f"{prefix}{below}.")
 
 
-def _section_of(field: FieldInfo) -> type[BaseModel] | None:
-    """The section that a setting is, or that each of the things is to which it gives a name."""
-    kind = get_args(field.annotation)[1] if get_origin(field.annotation) is dict else field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+def _sections_of(field: FieldInfo) -> list[type[BaseModel]]:
+    """The section that a setting is, or the kinds of section of which it gives each a name."""
+    kind: object = field.annotation
+    if get_origin(kind) is dict:
+        kind = get_args(kind)[1]
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    return [each for each in (get_args(kind) or (kind,)) if isinstance(each, type) and issubclass(each, BaseModel)]
 
 
 def _default(name: str, field: FieldInfo) -> str:
@@ -241,7 +244,7 @@ def _allowed(field: FieldInfo) -> str:
     ]
     if get_origin(field.annotation) is Literal:
         return " or ".join(f"`{json.dumps(word)}`" for word in get_args(field.annotation))
-    kinds = {int: "whole number", float: "number", str: "text", Path: "path", dict[str, str]: "texts by name"}
+    kinds = {int: "whole number", float: "number", str: "text", Path: "path", dict[str, str]: "texts by name", tuple[str, ...]: "texts"}
     return ", ".join([kinds.get(field.annotation, "numbers"), *bounds])  # type: ignore[arg-type]
 
 
