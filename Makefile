@@ -38,6 +38,8 @@ docs: setup
 lock: setup
 	$(BIN)/uv pip compile --quiet --upgrade --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-header --output-file requirements.lock pyproject.toml
+	cd tests/services/clients && $(CURDIR)/$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header --output-file requirements.lock requirements.in
 
 assets: setup $(NPM_READY)
 	$(BIN)/python assets/vendor.py

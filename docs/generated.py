@@ -234,6 +234,16 @@ def _default(name: str, field: FieldInfo) -> str:
     return f"{written} ({spoken(timedelta(seconds=value)).removesuffix(' 00')})"
 
 
+KINDS = {
+    int: "whole number",
+    float: "number",
+    str: "text",
+    Path: "path",
+    dict[str, str]: "texts by name",
+    tuple[str, ...]: "texts",
+}
+
+
 def _allowed(field: FieldInfo) -> str:
     words = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
     bounds = [
@@ -244,8 +254,7 @@ def _allowed(field: FieldInfo) -> str:
     ]
     if get_origin(field.annotation) is Literal:
         return " or ".join(f"`{json.dumps(word)}`" for word in get_args(field.annotation))
-    kinds = {int: "whole number", float: "number", str: "text", Path: "path", dict[str, str]: "texts by name", tuple[str, ...]: "texts"}
-    return ", ".join([kinds.get(field.annotation, "numbers"), *bounds])  # type: ignore[arg-type]
+    return ", ".join([KINDS.get(field.annotation, "numbers"), *bounds])  # type: ignore[arg-type]
 
 
 def _of_each(field: FieldInfo) -> Iterator[object]:

@@ -34,14 +34,20 @@ class Pool:
         return subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
 
 
+def unpacked() -> Path:
+    """The folder with HTCondor's files; the test is skipped, with one line, where they cannot be had."""
+    done = subprocess.run(["bash", HERE / "condor_unpack.sh", PREFIX], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no HTCondor: {done.stderr.strip().splitlines()[-1]}")
+    return PREFIX
+
+
 @contextmanager
 def running_pool(folder: Path, **settings: str) -> Iterator[Pool]:
     """A pool; while it is up, the bindings in this process speak with it."""
     import htcondor2
 
-    unpacked = subprocess.run(["bash", HERE / "condor_unpack.sh", PREFIX], capture_output=True, text=True, check=False)
-    if unpacked.returncode:
-        pytest.skip(f"no HTCondor: {unpacked.stderr.strip().splitlines()[-1]}")
+    unpacked()
     pool = Pool(folder, settings)
     pool.start()
     before = dict(os.environ)

@@ -3,11 +3,14 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from state import config, job_name, keep, state
 
@@ -54,6 +57,7 @@ class Daemon:
             row = db.execute("SELECT * FROM job WHERE number = ? AND element = ?", key).fetchone()
             if row is None:
                 continue
+            copy_files(json.loads(row["spec"]), "<")
             used = "The CPU time used is 0.1 seconds;"
             if code == 0:
                 self._end(db, row, "DONE", 0, "", f"Done successfully. {used}")
@@ -96,7 +100,8 @@ class Daemon:
             "LSB_JOBINDEX": str(row["element"]),
             "LSB_JOBNAME": job_name(row),
         }
-        command = ["sh", "-c", spec["script"]] if spec["script"] else ["sh", "-c", " ".join(spec["command"])]
+        copy_files(spec, ">")
+        command = [*spec["shell"], "-c", spec["script"] or " ".join(spec["command"])]
         with open(out, "ab") as stdout, open(err or out, "ab") as stderr:
             process = subprocess.Popen(
                 command,
@@ -114,6 +119,17 @@ class Daemon:
         )
         _keep(db, row, "Dispatched 1 Task(s) on Host(s) <here>, Allocated 1 Slot(s) on Host(s) <here>;")
         _keep(db, row, f"Starting (Pid {process.pid});")
+
+
+def copy_files(spec: Mapping[str, Any], direction: str) -> None:
+    """`-f "LOCAL > REMOTE"` before a job, `-f "LOCAL < REMOTE"` after it; remote names are below its working folder."""
+    for words in spec["files"]:
+        local, its, remote = words.split()
+        there = Path(spec["cwd"], remote)
+        if its == direction == ">":
+            shutil.copy(local, there)
+        elif its == direction and there.exists():
+            shutil.copy(there, local)
 
 
 def _keep(db: sqlite3.Connection, row: sqlite3.Row, what: str) -> None:

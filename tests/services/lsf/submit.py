@@ -30,10 +30,12 @@ def bsub(folder: Path, words: Sequence[str]) -> str:
     spec = {
         "command": command,
         "script": script,
+        "shell": [options["-L"]] if "-L" in options else interpreter(script),
         "cwd": options.get("-cwd", str(Path.cwd())),
         "out": options.get("-oo") or options.get("-o") or os.devnull,
         "err": options.get("-eo") or options.get("-e") or "",
         "env": {} if options.get("-env") == "none" else dict(os.environ),
+        "files": options.get("-f", "").splitlines(),
         "limit": int(match["limit"] or 0),
         "queue": options.get("-q", "normal"),
         "project": options.get("-P", "default"),
@@ -49,6 +51,11 @@ def bsub(folder: Path, words: Sequence[str]) -> str:
     return f"Job <{number}> is submitted to {default}queue <{spec['queue']}>."
 
 
+def interpreter(script: str) -> list[str]:
+    first = script.partition("\n")[0]
+    return shlex.split(first[2:]) if first.startswith("#!") else ["/bin/sh"]
+
+
 def parsed(words: list[str]) -> tuple[dict[str, str], list[str], str]:
     options: dict[str, str] = {}
     while words and words[0].startswith("-"):
@@ -57,7 +64,8 @@ def parsed(words: list[str]) -> tuple[dict[str, str], list[str], str]:
         if VALUED.fullmatch(name):
             if not value and not words:
                 raise Refused(f"Bad argument for option {name}. Job not submitted.")
-            options[name] = value or words.pop(0)
+            before = [options[name]] if name == "-f" and name in options else []
+            options[name] = "\n".join([*before, value or words.pop(0)])
         elif not FLAG.fullmatch(name):
             raise Refused(f"{name}: Illegal option. Job not submitted.")
     return options, words, ""
