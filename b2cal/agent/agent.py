@@ -17,6 +17,7 @@ from .desk import Desk
 from .lease import AgentLease, LeaseLost, this_process
 from .orders import Order, open_orders
 from .outbox import Handler, OutboxRelay
+from .reckon import EVERY, Reckoning, reckon
 
 LONGEST_PAUSE_S = 30.0
 """How long a group rests, at most, whose batch system could not do what it was asked."""
@@ -43,6 +44,7 @@ class Agent:
         self._outbox = OutboxRelay(self._desk, handlers)
         self._streams: defaultdict[str, Stream] = defaultdict(Stream)
         self._resting: dict[int, datetime] = {}
+        self._reckonings: dict[str, Reckoning] = {}
 
     def round(self) -> bool:
         """Do all that is due; tells whether this process is the agent. What fails is tried again in a later round."""
@@ -93,12 +95,15 @@ class Agent:
         for centre, backend in self._desk.backends.items():
             try:
                 collect_events(self._desk, backend, self._streams[centre])
+                last = self._reckonings.get(centre) or Reckoning(self._desk.now() + EVERY)
+                self._reckonings[centre] = reckon(self._desk, centre, backend, last)
             except B2calError as error:
                 log.warning("a batch system does not answer", centre=centre, error=str(error))
 
     def _forget(self) -> None:
         self._lease.forget()
         self._streams.clear()
+        self._reckonings.clear()
 
 
 def _step(order: Order, at: datetime) -> Callable[[Desk, Order], bool] | None:

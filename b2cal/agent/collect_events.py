@@ -6,23 +6,18 @@ from a submission that was overtaken: it is removed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 import structlog
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from b2cal.batch import START, Backend, Cursor, Handle, JobEvent, JobReport, crashpoint
-from b2cal.model import GroupState, Job, JobGroup, JobState, Stage
-from b2cal.runtime import OUTPUTS
+from b2cal.batch import START, Backend, Cursor, Handle, JobEvent, crashpoint
+from b2cal.model import GroupState, Job, JobGroup, JobState
 
 from .desk import Desk
-from .settle import settle
-
-_UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+from .endings import UNFINISHED, Change, OpenJob, ending, write_down
 
 log = structlog.get_logger(__name__)
 
@@ -41,17 +36,6 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class _OpenJob:
-    """A job that has not ended as far as the database knows."""
-
-    id: int
-    group_id: int
-    stage: Stage
-    state: JobState
-    folder: Path
-
-
-@dataclass(frozen=True)
 class _Group:
     """A group as far as events are concerned."""
 
@@ -61,19 +45,6 @@ class _Group:
 
     def accepts(self, handle: Handle) -> bool:
         return self.state is GroupState.SUBMITTED and handle.epoch == self.epoch
-
-
-@dataclass(frozen=True)
-class _Change:
-    """New values for a job's row."""
-
-    job: _OpenJob
-    values: dict[str, Any]
-
-    @property
-    def is_end(self) -> bool:
-        """Whether the job has ended."""
-        return bool(self.values["state"].ended)
 
 
 def collect_events(desk: Desk, backend: Backend, stream: Stream) -> None:
@@ -104,7 +75,7 @@ def collect_events(desk: Desk, backend: Backend, stream: Stream) -> None:
             {groups[event.handle.token].id for event in known},
             {event.handle.number for event in known},
         )
-    changes: list[_Change] = []
+    changes: list[Change] = []
     unread: list[JobEvent] = []
     for event in known:
         group = groups[event.handle.token]
@@ -122,7 +93,7 @@ def collect_events(desk: Desk, backend: Backend, stream: Stream) -> None:
     if any(change.is_end for change in changes):
         crashpoint("end-to-record")
     if changes:
-        desk.write(lambda db: _write_down(db, desk, changes))
+        desk.write(lambda db: write_down(db, desk, changes))
     _remove_strays(backend, groups, known)
     taken_in = takewhile(lambda event: event not in unread, events)
     stream.cursor = [stream.cursor, *(event.cursor for event in taken_in)][-1]
@@ -139,14 +110,14 @@ def _groups(db: Session, with_living_jobs: set[str]) -> dict[str, _Group]:
     return {token: _Group(group_id, epoch, state) for token, group_id, epoch, state in rows}
 
 
-def _open_jobs(db: Session, attempts: Path, group_ids: set[int], numbers: set[int]) -> dict[tuple[int, int], _OpenJob]:
+def _open_jobs(db: Session, attempts: Path, group_ids: set[int], numbers: set[int]) -> dict[tuple[int, int], OpenJob]:
     rows = db.execute(
         select(Job.id, Job.group_id, Job.number, JobGroup.stage, Job.state, Job.folder)
         .join(JobGroup, Job.group_id == JobGroup.id)
-        .where(Job.group_id.in_(group_ids), Job.number.in_(numbers), Job.state.in_(_UNFINISHED))
+        .where(Job.group_id.in_(group_ids), Job.number.in_(numbers), Job.state.in_(UNFINISHED))
     )
     return {
-        (group_id, number): _OpenJob(job_id, group_id, stage, state, attempts / folder)
+        (group_id, number): OpenJob(job_id, group_id, stage, state, attempts / folder)
         for job_id, group_id, number, stage, state, folder in rows
     }
 
@@ -164,44 +135,9 @@ def _remove_strays(backend: Backend, groups: dict[str, _Group], events: Sequence
         backend.cancel(strays)
 
 
-def _change(job: _OpenJob, event: JobEvent) -> _Change | None:
+def _change(job: OpenJob, event: JobEvent) -> Change | None:
     if event.handle.state.ended:
-        return _Change(job, ending(job.folder, job.stage, event.at, event.reason))
+        return Change(job, ending(job.folder, job.stage, event.at, event.reason))
     if event.handle.state is JobState.RUNNING and job.state is JobState.QUEUED:
-        return _Change(job, {"state": JobState.RUNNING, "started_at": event.at})
+        return Change(job, {"state": JobState.RUNNING, "started_at": event.at})
     return None
-
-
-def ending(folder: Path, stage: Stage, at: datetime, reason: str = "") -> dict[str, Any]:
-    """How an ended job is written down: by its report and its outputs, not by what the batch system believes.
-
-    `reason` is what the batch system says of a job that left no report.
-
-    Raises:
-        OSError: they cannot be read now.
-    """
-    report = JobReport.read(folder) or JobReport(None, reason or "It ended without a report.")
-    missing = [name for name in OUTPUTS[stage] if not (folder / name).is_file()]
-    done = report.exit_code == 0 and not missing
-    error = report.error
-    if report.exit_code == 0 and missing:
-        error = f"It ended without error, but {' and '.join(missing)} is missing."
-    elif not done and not error:
-        error = f"Exit code {report.exit_code}, without a message."
-    values: dict[str, Any] = {
-        "state": JobState.DONE if done else JobState.FAILED,
-        "exit_code": report.exit_code,
-        "error": "" if done else error,
-        "ended_at": report.ended_at or at,
-        "host": report.host,
-        "cpu_s": report.cpu_s,
-        "memory_bytes": report.memory_bytes,
-    }
-    return values | ({"started_at": report.started_at} if report.started_at else {})
-
-
-def _write_down(db: Session, desk: Desk, changes: Sequence[_Change]) -> None:
-    for change in changes:
-        db.execute(update(Job).where(Job.id == change.job.id, Job.state.in_(_UNFINISHED)).values(change.values))
-    for group_id in sorted({change.job.group_id for change in changes}):
-        settle(db, group_id, desk.settings.batch)

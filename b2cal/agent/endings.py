@@ -1,0 +1,79 @@
+"""How jobs that have not ended as far as the database knows are written down anew, above all their ends."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from b2cal.batch import JobReport
+from b2cal.model import Job, JobState, Stage
+from b2cal.runtime import OUTPUTS
+
+from .desk import Desk
+from .settle import settle
+
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True)
+class OpenJob:
+    """A job that has not ended as far as the database knows."""
+
+    id: int
+    group_id: int
+    stage: Stage
+    state: JobState
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Change:
+    """New values for a job's row."""
+
+    job: OpenJob
+    values: dict[str, Any]
+
+    @property
+    def is_end(self) -> bool:
+        """Whether the job has ended."""
+        return bool(self.values["state"].ended)
+
+
+def ending(folder: Path, stage: Stage, at: datetime, reason: str = "") -> dict[str, Any]:
+    """How an ended job is written down: by its report and its outputs, not by what the batch system believes.
+
+    `reason` is what the batch system says of a job that left no report.
+
+    Raises:
+        OSError: they cannot be read now.
+    """
+    report = JobReport.read(folder) or JobReport(None, reason or "It ended without a report.")
+    missing = [name for name in OUTPUTS[stage] if not (folder / name).is_file()]
+    done = report.exit_code == 0 and not missing
+    error = report.error
+    if report.exit_code == 0 and missing:
+        error = f"It ended without error, but {' and '.join(missing)} is missing."
+    elif not done and not error:
+        error = f"Exit code {report.exit_code}, without a message."
+    values: dict[str, Any] = {
+        "state": JobState.DONE if done else JobState.FAILED,
+        "exit_code": report.exit_code,
+        "error": "" if done else error,
+        "ended_at": report.ended_at or at,
+        "host": report.host,
+        "cpu_s": report.cpu_s,
+        "memory_bytes": report.memory_bytes,
+    }
+    return values | ({"started_at": report.started_at} if report.started_at else {})
+
+
+def write_down(db: Session, desk: Desk, changes: Sequence[Change]) -> None:
+    """Write changes down, unless the database has come to know an end meanwhile; settle the groups concerned."""
+    for change in changes:
+        db.execute(update(Job).where(Job.id == change.job.id, Job.state.in_(UNFINISHED)).values(change.values))
+    for group_id in sorted({change.job.group_id for change in changes}):
+        settle(db, group_id, desk.settings.batch)
