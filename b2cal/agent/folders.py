@@ -4,7 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class PlannedGroup:
         interpreter: the Python of its release; empty: the one that runs b2cal.
         spec: what the jobs share of job.json.
         parts: what each has of its own, by number.
+        memory_mb: what each asks for, by number, where that is not the usual.
     """
 
     name: str
@@ -54,6 +55,7 @@ class PlannedGroup:
     interpreter: str
     spec: Mapping[str, Any]
     parts: Mapping[int, Mapping[str, Any]]
+    memory_mb: Mapping[int, int] = field(default_factory=dict)
 
     def folder(self, epoch: int) -> str:
         """Where the jobs of this epoch live, below the attempts folder."""
@@ -83,13 +85,16 @@ def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:
             "command": [group.interpreter or sys.executable, "-P", "-m", _STAGE],
             "env": {"PYTHONPATH": f"{SHARED}/code"},
         }
+        alike = half / "wrapper.json"
+        alike.write_text(json.dumps(wrapper))
         for number, part in group.parts.items():
             folder = half / Path(group.job_folder(epoch, number)).relative_to(group.folder(epoch))
             folder.mkdir(parents=True)
             (folder / SHARED).symlink_to(target / SHARED)  # whole, so that a copy of the folder finds it too
             (folder / "job.json").write_text(json.dumps({**spec, **part}, allow_nan=False))
-            (folder / "wrapper.json").write_text(json.dumps(wrapper))
-            shutil.copyfile(code / "b2cal/calibration/job.py", folder / "job.py")
+            (folder / "wrapper.json").hardlink_to(alike)  # one file under ten thousand names
+            (folder / "job.py").hardlink_to(code / "b2cal/calibration/job.py")
+        alike.unlink()
         put_folder(half, target)
     except OSError as error:
         shutil.rmtree(half, ignore_errors=True)

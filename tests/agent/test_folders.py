@@ -11,6 +11,8 @@ import pytest
 
 import b2cal
 from b2cal.agent.folders import CannotPrepare, PlannedGroup, prepare, ship_code, shipped_code
+from b2cal.core import files
+from b2cal.core.files import flush_file_system
 
 
 def planned(**changes) -> PlannedGroup:
@@ -70,39 +72,35 @@ def test_on_a_full_disk_no_half_copy_of_the_code_is_left(tmp_path, full_disk):
     assert list((tmp_path / "5").iterdir()) == []
 
 
-def test_the_code_of_an_attempt_is_on_the_disk_before_anybody_can_find_it(tmp_path, monkeypatch):
-    unflushed: set[str] = set()
-    fsync = os.fsync
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
-    def noted(descriptor):
-        if not (tmp_path / "5/code").exists():
-            unflushed.discard(str(Path(f"/proc/self/fd/{descriptor}").readlink()).partition(".tmp/")[2])
-        fsync(descriptor)
 
-    for room in ("core", "calibration"):
-        folder = Path(b2cal.__file__).parent / room
-        unflushed |= {f"b2cal/{path.relative_to(folder.parent)}" for path in folder.rglob("*.py")}
-    monkeypatch.setattr(os, "fsync", noted)
+@pytest.fixture
+def flushed(monkeypatch) -> list[dict[str, bytes]]:
+    """What lay in a folder each time that the file system was flushed for it."""
+    seen = []
+
+    def noted(folder):
+        seen.append(contents(folder))
+        flush_file_system(folder)
+
+    monkeypatch.setattr(files, "flush_file_system", noted)
+    return seen
+
+
+def test_the_code_of_an_attempt_is_on_the_disk_before_anybody_can_find_it(tmp_path, flushed):
     ship_code(tmp_path / "5")
-    assert unflushed == set()
+    assert flushed == [contents(tmp_path / "5/code")]
+    assert "b2cal/calibration/job.py" in flushed[0]
 
 
-def test_the_folders_of_jobs_are_on_the_disk_before_the_batch_system_can_hear_of_them(tmp_path, monkeypatch):
+def test_the_folders_of_jobs_are_on_the_disk_before_the_batch_system_can_hear_of_them(tmp_path, flushed):
     ship_code(tmp_path / "5")
-    target = tmp_path / "5/collect-0/r0e1"
-    flushed: set[str] = set()
-    fsync = os.fsync
-
-    def noted(descriptor):
-        if not target.exists():
-            flushed.add(str(Path(f"/proc/self/fd/{descriptor}").readlink()).partition(".tmp")[2])
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", noted)
+    flushed.clear()
     prepare(tmp_path, planned(), 1)
-    inside = [path for path in target.rglob("*") if not path.is_symlink()]  # a link is part of its folder
-    assert flushed == {"", *(f"/{path.relative_to(target)}" for path in inside)}
-    assert len(list(target.rglob("*.json"))) == 6
+    assert flushed == [contents(tmp_path / "5/collect-0/r0e1")]
+    assert len([name for name in flushed[0] if name.endswith(".json") and "shared" not in name]) == 6
 
 
 def test_the_code_of_an_attempt_is_copied_once_and_stays(tmp_path):

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from b2cal.core import files
 from b2cal.core.checksums import canonical_json, digest, sha256_bytes, sha256_file
-from b2cal.core.files import CannotWrite, put_folder, replacing, scratch_folder, write_atomically
+from b2cal.core.files import CannotWrite, flush_file_system, put_folder, replacing, scratch_folder, write_atomically
 from b2cal.core.ids import new_token
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -95,11 +96,14 @@ def test_a_folder_gets_its_name_only_when_all_of_it_is_on_the_disk(tmp_path, mon
         flushed.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()), target.exists()))
         fsync(descriptor)
 
+    def noted_whole(folder):
+        flushed.append((f"all of {folder}", target.exists()))
+        flush_file_system(folder)
+
     monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(files, "flush_file_system", noted_whole)
     put_folder(half, target)
-    before = {path for path, there in flushed if not there}
-    assert before == {str(half / name) for name in (".", "one", "inner", "inner/two")}
-    assert [path for path, there in flushed if there] == [str(tmp_path)]
+    assert flushed == [(f"all of {half}", False), (str(tmp_path), True)]
     assert (target / "inner/two").read_text() == "inner/two"
 
 

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from b2cal import loop, releases
+from b2cal.core import files
 from b2cal.core.clock import ManualClock
 from b2cal.core.files import CannotWrite
 from b2cal.model import Kind, Release, Step
@@ -174,31 +175,36 @@ def take_in(folder: Path, snapshots: Path) -> None:
 
 
 def test_a_disk_that_is_full_at_any_moment_leaves_nothing(good, tmp_path, temporary, monkeypatch):
-    """Each flush to the disk but the last fails once; the last comes when the snapshot stands already."""
-    snapshots, fsync, room_for = tmp_path / "snapshots", os.fsync, 0
+    """Each file but the last is written once on a disk that is full then; then the flush of all of it fails."""
+    snapshots, write_bytes, room_for = tmp_path / "snapshots", Path.write_bytes, 0
     snapshots.mkdir()
 
-    def fsync_while_there_is_room(descriptor: int) -> None:
+    def write_while_there_is_room(path: Path, content: bytes) -> int:
+        use_room()
+        return write_bytes(path, content)
+
+    def flush_while_there_is_room(_folder: Path) -> None:
+        use_room()
+
+    def use_room() -> None:
         nonlocal room_for
         room_for -= 1
         if room_for == -1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        fsync(descriptor)
 
-    monkeypatch.setattr(os, "fsync", fsync_while_there_is_room)
-    n_files = sum(path.is_file() for path in good.rglob("*")) - 1  # compiled code does not count
-    n_folders = len({path.parent for path in good.rglob("*") if path.is_file()} - {good / "__pycache__"})
-    flushes = n_files + n_folders + 1  # and the snapshot's own name
-    for flushed in range(flushes - 1):
-        room_for = flushed
+    monkeypatch.setattr(Path, "write_bytes", write_while_there_is_room)
+    monkeypatch.setattr(files, "flush_file_system", flush_while_there_is_room)
+    room_for = sys.maxsize
+    take_in(good, snapshots)
+    steps = sys.maxsize - room_for
+    shutil.rmtree(next(snapshots.iterdir()))
+    for done in range(steps):
+        room_for = done
         with pytest.raises(CannotWrite, match="No space left on device") as refused:
             take_in(good, snapshots)
         assert refused.value.hint
         assert not [*temporary.iterdir(), *snapshots.iterdir()]
-    room_for = flushes
-    take_in(good, snapshots)
-    assert room_for == 0
-    assert len(list(snapshots.iterdir())) == 1
+    assert steps > len(list(good.rglob("*.py")))
 
 
 def test_a_folder_for_snapshots_that_cannot_be_made_is_explained(database, good, tmp_path):
