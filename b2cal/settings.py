@@ -1,6 +1,7 @@
 """All settings of b2cal, in one typed tree: environment `B2CAL_*`, then `b2cal.toml`, then the defaults below."""
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,6 +16,7 @@ from pydantic_settings import (
 )
 
 from b2cal.core.errors import B2calError, listed, sentence
+from b2cal.core.failures import Failure, Remedy, Source
 from b2cal.refusal import explained, spelled, suggestion
 
 PREFIX, FILE = "B2CAL_", "b2cal.toml"
@@ -40,6 +42,30 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class RetryRule(Section):
+    """What is done about jobs that fail in one way; see `b2cal/batch/retry_rules.toml`."""
+
+    source: Source
+    code: int | None = Field(None, description="of signal, exit or hold; left out: any")
+    pattern: re.Pattern[str] = Field(re.compile(""), description="is found in the first error; left out: any")
+    remedy: Remedy
+    passive: bool = Field(default=False, description="only said where it would fit; the next rule that fits counts")
+    because: Annotated[str, Field(min_length=1)] = Field(description="told beside the job")
+    reference: str = Field("", description="where code or advice come from")
+
+    def fits(self, failure: Failure) -> bool:
+        """Whether this rule is for that failure."""
+        return (
+            self.source is failure.source
+            and self.code in (None, failure.code)
+            and self.pattern.search(failure.message) is not None
+        )
+
+
+RetryRules = tuple[RetryRule, ...]
+OWN_RULES = "what is done about jobs that fail here; they come before the rules that ship with b2cal"
+
+
 class BatchSettings(Section):
     """The local batch system and what the agent does about failed jobs."""
 
@@ -48,32 +74,17 @@ class BatchSettings(Section):
     max_tries: Annotated[int, Field(ge=1)] = Field(4, description="tries of a job in all")
     poll_interval_s: Seconds = Field(0.25, description="how often the agent looks")
     bytes_per_job: Annotated[int, Field(ge=1)] = Field(2_000_000_000, description="input of one collect job")
+    rules: RetryRules = Field((), description=OWN_RULES)
 
 
-class CondorSettings(Section):
-    """A centre whose batch system is an HTCondor pool, with its schedd on this machine."""
+class CentreSettings(Section):
+    """What every centre says of its jobs."""
 
-    backend: Literal["htcondor"]
-    python: str = Field("/usr/bin/python3", description="Python 3.11 or newer on the machines of the pool")
-    schedd: str = Field(
-        "", description="name of the schedd, as `condor_status -schedd` shows it; empty = the default one"
-    )
-    collector: str = Field("", description="machine that knows the schedd; empty = as HTCondor is configured here")
     memory_mb: Annotated[int, Field(ge=1)] = Field(2000, description="memory that a job asks for at first")
     max_memory_mb: Annotated[int, Field(ge=1)] = Field(
         8000, description="one that needs more gets the double, up to this"
     )
-    accounting_group: str = Field("", description="who is charged; empty = as the pool does it")
-    priority: int = Field(0, description="of these jobs among those of the same user; higher ones start first")
-    image: str = Field("", description="container image in which jobs run; empty = none")
-    submit: dict[str, str] = Field({}, description="more lines of the submit description: `+Attribute`, `requirements`")
-    max_materialized: Annotated[int, Field(ge=1)] = Field(5000, description="jobs of a group in the queue at a time")
-    start_delay_s: Annotated[int, Field(ge=0)] = Field(0, description="jobs of a group start so long after each other")
-    job_lease_s: Annotated[int, Field(ge=20)] = Field(300, description="without contact a job is run again after this")
-    release_after_s: Annotated[int, Field(ge=1)] = Field(300, description="a hold that may pass lasts so long")
-    max_holds: Annotated[int, Field(ge=1)] = Field(3, description="a job that is held more often has failed")
-    look_every_s: Annotated[int, Field(ge=1)] = Field(60, description="how often the queue is compared with its log")
-    history_days: Annotated[int, Field(ge=1)] = Field(7, description="how far back the history is read at the start")
+    rules: RetryRules = Field((), description=OWN_RULES)
 
     @model_validator(mode="after")
     def _memory_grows(self) -> Self:
@@ -82,7 +93,29 @@ class CondorSettings(Section):
         return self
 
 
-class LsfSettings(Section):
+class CondorSettings(CentreSettings):
+    """A centre whose batch system is an HTCondor pool, with its schedd on this machine."""
+
+    backend: Literal["htcondor"]
+    python: str = Field("/usr/bin/python3", description="Python 3.11 or newer on the machines of the pool")
+    schedd: str = Field(
+        "", description="name of the schedd, as `condor_status -schedd` shows it; empty = the default one"
+    )
+    collector: str = Field("", description="machine that knows the schedd; empty = as HTCondor is configured here")
+    accounting_group: str = Field("", description="who is charged; empty = as the pool does it")
+    priority: int = Field(0, description="of these jobs among those of the same user; higher ones start first")
+    image: str = Field("", description="container image in which jobs run; empty = none")
+    submit: dict[str, str] = Field({}, description="more lines of the submit description: `+Attribute`, `requirements`")
+    max_idle: Annotated[int, Field(ge=1)] = Field(1000, description="jobs of a group that wait in the queue at a time")
+    start_delay_s: Annotated[int, Field(ge=0)] = Field(0, description="jobs of a group start so long after each other")
+    job_lease_s: Annotated[int, Field(ge=20)] = Field(300, description="without contact a job is run again after this")
+    release_after_s: Annotated[int, Field(ge=1)] = Field(300, description="a hold that may pass lasts so long")
+    max_holds: Annotated[int, Field(ge=1)] = Field(3, description="a job that is held more often has failed")
+    look_every_s: Annotated[int, Field(ge=1)] = Field(60, description="how often the queue is compared with its log")
+    history_days: Annotated[int, Field(ge=1)] = Field(7, description="how far back the history is read at the start")
+
+
+class LsfSettings(CentreSettings):
     """A centre whose batch system is LSF, on machines that see the home folder under the same name."""
 
     backend: Literal["lsf"]

@@ -24,6 +24,7 @@ from sphinx.environment import BuildEnvironment
 
 from b2cal import batch
 from b2cal.cli.main import group
+from b2cal.core.failures import Remedy
 from b2cal.loop import (
     FINISHED,
     PROCESSING_MEANINGS,
@@ -36,7 +37,7 @@ from b2cal.loop import (
 )
 from b2cal.loop.rules import ProcessingRule, Rule
 from b2cal.model import Kind, ProcessingState, Role, State
-from b2cal.settings import LONGEST_S, Settings
+from b2cal.settings import LONGEST_S, RetryRules, Settings
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "b2cal"
@@ -74,6 +75,17 @@ def settings() -> str:
     return "\n\n".join(_settings_table(Settings, ""))
 
 
+REMEDIES = {
+    Remedy.LATER: "tried again later",
+    Remedy.MORE_MEMORY: "tried again with more memory",
+    Remedy.NEVER: "not tried again",
+}
+
+
+def _in_a_cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 def retry_rules() -> str:
     """Which failures of jobs are tried again."""
     return _table(
@@ -82,8 +94,8 @@ def retry_rules() -> str:
             (
                 rule.source,
                 "any" if rule.code is None else str(rule.code),
-                f"`{rule.pattern}`" if rule.pattern else "anything",
-                "tried again later" if rule.remedy is batch.Remedy.LATER else "not tried again",
+                f"`{_in_a_cell(rule.pattern.pattern)}`" if rule.pattern.pattern else "anything",
+                REMEDIES[rule.remedy],
                 rule.because,
                 rule.reference,
             )
@@ -217,6 +229,8 @@ def _settings_table(section: type[BaseModel], prefix: str) -> Iterator[str]:
 def _sections_of(field: FieldInfo) -> list[type[BaseModel]]:
     """The section that a setting is, or the kinds of section of which it gives each a name."""
     kind: object = field.annotation
+    if get_origin(kind) is tuple:
+        return []
     if get_origin(kind) is dict:
         kind = get_args(kind)[1]
     if get_origin(kind) is Annotated:
@@ -241,6 +255,7 @@ KINDS = {
     Path: "path",
     dict[str, str]: "texts by name",
     tuple[str, ...]: "texts",
+    RetryRules: "tables, see [failed jobs](#failed-jobs)",
 }
 
 

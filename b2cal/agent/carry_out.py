@@ -88,7 +88,8 @@ def _submit(desk: Desk, backend: Backend, token: str, epoch: int, plan: PlannedG
     prepare(desk.settings.attempts, plan, epoch)
     crashpoint("intent-to-submit")
     jobs = tuple(
-        BatchJob(number, desk.settings.attempts / plan.job_folder(epoch, number)) for number in sorted(plan.parts)
+        BatchJob(number, desk.settings.attempts / plan.job_folder(epoch, number), plan.memory_mb.get(number))
+        for number in sorted(plan.parts)
     )
     backend.submit(BatchGroup(token, epoch, plan.name, jobs))
     crashpoint("submit-to-record")
@@ -107,6 +108,7 @@ def _plan(desk: Desk, order: Order) -> PlannedGroup:
             interpreter=calibration.definition.release.interpreter,
             spec=group.spec,
             parts={job.number: job.spec for job in group.jobs},
+            memory_mb={job.number: job.memory_mb for job in group.jobs if job.memory_mb is not None},
         )
 
 

@@ -137,7 +137,7 @@ def _remove_strays(backend: Backend, groups: dict[str, _Group], events: Sequence
 
 def _change(job: OpenJob, event: JobEvent) -> Change | None:
     if event.handle.state.ended:
-        return Change(job, ending(job.folder, job.stage, event.at, event.reason))
+        return Change(job, ending(job.folder, job.stage, event.at, event.failure))
     if event.handle.state is JobState.RUNNING and job.state is JobState.QUEUED:
         return Change(job, {"state": JobState.RUNNING, "started_at": event.at})
     return None

@@ -10,6 +10,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from b2cal.batch import JobReport
+from b2cal.core.failures import Failure, Source
 from b2cal.model import Job, JobState, Stage
 from b2cal.runtime import OUTPUTS
 
@@ -43,32 +44,36 @@ class Change:
         return bool(self.values["state"].ended)
 
 
-def ending(folder: Path, stage: Stage, at: datetime, reason: str = "") -> dict[str, Any]:
+def ending(folder: Path, stage: Stage, at: datetime, told: Failure | None = None) -> dict[str, Any]:
     """How an ended job is written down: by its report and its outputs, not by what the batch system believes.
 
-    `reason` is what the batch system says of a job that left no report.
+    `told` is what the batch system says of a job that left no report.
 
     Raises:
         OSError: they cannot be read now.
     """
-    report = JobReport.read(folder) or JobReport(None, reason or "It ended without a report.")
+    report = JobReport.read(folder) or JobReport(None, told.message if told else "It ended without a report.")
     missing = [name for name in OUTPUTS[stage] if not (folder / name).is_file()]
-    done = report.exit_code == 0 and not missing
     error = report.error
     if report.exit_code == 0 and missing:
         error = f"It ended without error, but {' and '.join(missing)} is missing."
-    elif not done and not error:
+    elif report.exit_code != 0 and not error:
         error = f"Exit code {report.exit_code}, without a message."
     values: dict[str, Any] = {
-        "state": JobState.DONE if done else JobState.FAILED,
         "exit_code": report.exit_code,
-        "error": "" if done else error,
         "ended_at": report.ended_at or at,
         "host": report.host,
         "cpu_s": report.cpu_s,
         "memory_bytes": report.memory_bytes,
     }
-    return values | ({"started_at": report.started_at} if report.started_at else {})
+    if report.started_at:
+        values["started_at"] = report.started_at
+    if report.exit_code == 0 and not missing:
+        return values | {"state": JobState.DONE, "error": ""}
+    failure = Failure.of(report.exit_code, error)
+    if told and failure.source is Source.LOST:
+        failure = told
+    return values | {"state": JobState.FAILED, "error": error, "source": failure.source, "code": failure.code}
 
 
 def write_down(db: Session, desk: Desk, changes: Sequence[Change]) -> None:
@@ -76,4 +81,4 @@ def write_down(db: Session, desk: Desk, changes: Sequence[Change]) -> None:
     for change in changes:
         db.execute(update(Job).where(Job.id == change.job.id, Job.state.in_(UNFINISHED)).values(change.values))
     for group_id in sorted({change.job.group_id for change in changes}):
-        settle(db, group_id, desk.settings.batch)
+        settle(db, group_id, desk.settings)

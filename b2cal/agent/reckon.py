@@ -14,13 +14,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from b2cal.batch import Backend
+from b2cal.core.failures import Failure, Source
 from b2cal.model import Attempt, Calibration, GroupState, Job, JobGroup, Processing
 
 from .desk import Desk
 from .endings import UNFINISHED, Change, OpenJob, ending, write_down
 
 EVERY = timedelta(minutes=5)
-FORGOTTEN = "Its batch system knows nothing of it any more, and it left no report."
+FORGOTTEN = Failure(Source.LOST, None, "Its batch system knows nothing of it any more, and it left no report.")
 
 log = structlog.get_logger(__name__)
 

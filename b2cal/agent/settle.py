@@ -1,18 +1,19 @@
 """The end of a group: its failed jobs are tried again by the rules, or the loop is woken."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from b2cal.batch import Failure, Remedy, Rule, rule_for
+from b2cal.batch import Plan, plan, retry_policy
+from b2cal.core.failures import Failure
 from b2cal.core.ids import new_token
 from b2cal.model import Attempt, Calibration, GroupState, Job, JobGroup, JobState, job_in_words, now
-from b2cal.settings import BatchSettings
+from b2cal.settings import Settings
 
 
-def settle(db: Session, group_id: int, settings: BatchSettings) -> None:
+def settle(db: Session, group_id: int, settings: Settings) -> None:
     """End a submitted group whose jobs have all ended. Nothing happens while one has not.
 
     If each failed job has a rule that says so, and tries are left, those jobs are wanted once more, as the next round.
@@ -32,23 +33,33 @@ def settle(db: Session, group_id: int, settings: BatchSettings) -> None:
     if not failed:
         _wake_loop(db, group)
         return
-    rules = {job.number: rule_for(Failure.of(job.exit_code, job.error)) for job in failed}
-    hopeless = [number for number, rule in rules.items() if rule.remedy is Remedy.NEVER]
-    if hopeless or group.round + 1 >= settings.max_tries:
+    policy = retry_policy(settings, group.attempt.calibration.processing.centre)
+    plans = {job.number: plan(_failure(job), job.memory_mb, policy) for job in failed}
+    hopeless = [number for number, its in plans.items() if its.hopeless]
+    if hopeless or group.round + 1 >= policy.max_tries:
         for job in failed:
-            job.retry = _given_up(rules[job.number], group, hopeless)
+            job.retry = _given_up(plans[job.number], group, hopeless)
         _wake_loop(db, group)
         return
-    not_before = group.ended_at + timedelta(seconds=settings.retry_delay_s)
+    pause_s = policy.delay_s if any(its.waits for its in plans.values()) else 0.0
+    not_before = group.ended_at + timedelta(seconds=pause_s)
     for job in failed:
-        job.retry = (
-            f"{_said(rules[job.number])}. Tried again from {not_before:%Y-%m-%d %H:%M:%S} UTC on,"
-            f" as try {group.round + 2} of {settings.max_tries}."
-        )
-    _want_again(db, group, failed, not_before)
+        its = plans[job.number]
+        when = f"from {not_before:%Y-%m-%d %H:%M:%S} UTC on" if pause_s else "at once"
+        memory = f" with {its.memory_mb} MB" if its.memory_mb != job.memory_mb else ""
+        job.retry = f"{its.said}. Tried again {when}{memory}, as try {group.round + 2} of {policy.max_tries}."
+    _want_again(db, group, failed, plans, not_before)
 
 
-def _want_again(db: Session, group: JobGroup, failed: Sequence[Job], not_before: datetime) -> None:
+def _failure(job: Job) -> Failure:
+    if job.source is None:  # it ended before b2cal kept that
+        return Failure.of(job.exit_code, job.error)
+    return Failure(job.source, job.code, job.error)
+
+
+def _want_again(
+    db: Session, group: JobGroup, failed: Sequence[Job], plans: Mapping[int, Plan], not_before: datetime
+) -> None:
     db.add(
         JobGroup(
             attempt_id=group.attempt_id,
@@ -61,7 +72,16 @@ def _want_again(db: Session, group: JobGroup, failed: Sequence[Job], not_before:
             epoch=0,
             not_before=not_before,
             wanted_at=now(db),
-            jobs=[Job(number=job.number, label=job.label, spec=job.spec, state=JobState.QUEUED) for job in failed],
+            jobs=[
+                Job(
+                    number=job.number,
+                    label=job.label,
+                    spec=job.spec,
+                    state=JobState.QUEUED,
+                    memory_mb=plans[job.number].memory_mb,
+                )
+                for job in failed
+            ],
         )
     )
 
@@ -71,16 +91,11 @@ def _wake_loop(db: Session, group: JobGroup) -> None:
     db.execute(update(Calibration).where(Calibration.id == its).values(signal=Calibration.signal + 1))
 
 
-def _given_up(rule: Rule, group: JobGroup, hopeless: Sequence[int]) -> str:
-    if rule.remedy is Remedy.NEVER:
-        return f"{_said(rule)}. Not tried again."
+def _given_up(its: Plan, group: JobGroup, hopeless: Sequence[int]) -> str:
+    if its.hopeless:
+        return f"{its.said}. Not tried again{its.why_hopeless}."
     if hopeless:
         reason = job_in_words(group.stage, group.iteration, hopeless[0])
-        return f"{_said(rule)}. Not tried again, because {reason} cannot be helped."
+        return f"{its.said}. Not tried again, because {reason} cannot be helped."
     tries = group.round + 1
-    return f"{_said(rule)}. Given up after {tries} {'try' if tries == 1 else 'tries'}."
-
-
-def _said(rule: Rule) -> str:
-    code = "" if rule.code is None else f" {rule.code}"
-    return f"Rule {rule.source}{code}, {rule.remedy}: {rule.because}"
+    return f"{its.said}. Given up after {tries} {'try' if tries == 1 else 'tries'}."

@@ -5,7 +5,7 @@ from .contract import START, Backend, BatchError, BatchGroup, BatchId, BatchJob,
 from .crashpoints import crashpoint
 from .local import LocalBackend
 from .report import JobReport
-from .retry import RULES, Failure, Remedy, Rule, Source, rule_for
+from .retry import RULES, Plan, RetryPolicy, plan, retry_policy
 
 __all__ = [
     "RULES",
@@ -16,17 +16,16 @@ __all__ = [
     "BatchId",
     "BatchJob",
     "Cursor",
-    "Failure",
     "Handle",
     "JobEvent",
     "JobReport",
     "LocalBackend",
-    "Remedy",
-    "Rule",
-    "Source",
+    "Plan",
+    "RetryPolicy",
     "UnknownCentre",
     "backends",
     "crashpoint",
     "known_centre",
-    "rule_for",
+    "plan",
+    "retry_policy",
 ]

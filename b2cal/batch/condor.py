@@ -22,11 +22,12 @@ from pathlib import Path
 import structlog
 
 from b2cal.calibration.job import ARCHIVE, SHARED
+from b2cal.core.failures import Failure, Source
 from b2cal.core.files import replacing
 from b2cal.model import JobState
 from b2cal.settings import CondorSettings
 
-from .condor_log import BY_HAND, BY_STARTD, OUT_OF_RESOURCES, TOO_MUCH_MEMORY, TRANSIENT_HOLDS, EventLog
+from .condor_log import BY_HAND, TRANSIENT_HOLDS, EventLog
 from .condor_schedd import HELD, Schedd, quoted
 from .contract import BatchError, BatchGroup, BatchId, Cursor, Handle, JobEvent
 from .known import KnownJob
@@ -69,7 +70,14 @@ class CondorBackend:
             return
         parent = Path(os.path.commonpath([job.folder.parent for job in group.jobs]))
         common = _packed(group.jobs[0].folder / SHARED, parent)
-        items = [{"number": str(job.number), "place": str(job.folder.relative_to(parent))} for job in group.jobs]
+        items = [
+            {
+                "number": str(job.number),
+                "place": str(job.folder.relative_to(parent)),
+                "memory": str(job.memory_mb or self._pool.memory_mb),
+            }
+            for job in group.jobs
+        ]
         self._schedd.submit(self._description(group, parent, [*FILES, *common]), items)
 
     def find(self, token: str) -> list[Handle]:
@@ -88,7 +96,7 @@ class CondorBackend:
                 self._look()
             except BatchError as error:
                 log.warning("the event log alone tells what happens", error=str(error))
-        return iter([JobEvent(job.handle, job.at, self._log.cursor(job), job.reason) for job in self._log.after(since)])
+        return (self._log.event(job) for job in self._log.after(since))
 
     def cancel(self, jobs: Sequence[BatchId]) -> None:
         clusters: dict[str, list[str]] = defaultdict(list)
@@ -138,7 +146,7 @@ class CondorBackend:
     def _lost(self, job: KnownJob, at: datetime) -> KnownJob:
         # Of one that was removed before it materialised HTCondor keeps no trace.
         state = JobState.CANCELLED if job.batch_id in self._removed else JobState.FAILED
-        return replace(job, handle=replace(job.handle, state=state), at=at, reason=LOST)
+        return replace(job, handle=replace(job.handle, state=state), at=at, failure=Failure(Source.LOST, None, LOST))
 
     def _description(self, group: BatchGroup, parent: Path, files: Sequence[str]) -> dict[str, str]:
         """The submit description: see the manual page of condor_submit."""
@@ -146,6 +154,7 @@ class CondorBackend:
         numbers = " ".join(str(job.number) for job in group.jobs)
         return {
             "request_disk": "2 GB",
+            "request_memory": "$(memory)",
             **pool.submit,
             **_wishes(pool),
             **_holds(pool),
@@ -162,7 +171,7 @@ class CondorBackend:
             "transfer_output_files": ",".join(OUTPUTS),
             "submit_event_notes": f"b2cal {group.token} {group.epoch} $(number) {parent}/$(place)",
             "batch_name": group.name,
-            "max_materialize": str(pool.max_materialized),
+            "max_idle": str(pool.max_idle),
             "next_job_start_delay": str(pool.start_delay_s),
             "job_lease_duration": str(pool.job_lease_s),
             "My.B2calToken": quoted(group.token),
@@ -186,14 +195,9 @@ def _holds(pool: CondorSettings) -> dict[str, str]:
     """What the schedd does by itself about held jobs: it releases those that may pass, and removes the others."""
     codes = ", ".join(map(str, sorted(TRANSIENT_HOLDS)))
     passing = f"(member(HoldReasonCode, {{{codes}}}) && NumHolds <= {pool.max_holds})"
-    starved = "(NumHoldsByReason.JobOutOfResources ?: 0) + (NumHoldsByReason.StartdHeldJob ?: 0)"
-    by_startd = f"HoldReasonCode == {BY_STARTD} && HoldReasonSubCode =?= {TOO_MUCH_MEMORY}"
-    of_memory = f"(HoldReasonCode == {OUT_OF_RESOURCES} || {by_startd})"
-    growing = f"({of_memory} && {pool.memory_mb} * pow(2, {starved} - 1) < {pool.max_memory_mb})"
     return {
-        "request_memory": f"min({{{pool.max_memory_mb}, {pool.memory_mb} * pow(2, {starved})}})",
-        "periodic_release": f"{growing} || {passing} && time() - EnteredCurrentStatus >= {pool.release_after_s}",
-        "periodic_remove": f"JobStatus == {HELD} && HoldReasonCode =!= {BY_HAND} && !({passing} || {growing})",
+        "periodic_release": f"{passing} && time() - EnteredCurrentStatus >= {pool.release_after_s}",
+        "periodic_remove": f"JobStatus == {HELD} && HoldReasonCode =!= {BY_HAND} && !{passing}",
     }
 
 

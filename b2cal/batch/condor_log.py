@@ -11,6 +11,7 @@ from typing import Any
 import htcondor2
 from htcondor2 import JobEventType as Type
 
+from b2cal.core.failures import Failure, Source
 from b2cal.model import JobState
 
 from .contract import BatchId, Handle
@@ -29,12 +30,11 @@ started (6), its files not be written or read (7 to 9), its shadow's resources (
 the machine (31)."""
 
 
-OUT_OF_RESOURCES, BY_STARTD, TOO_MUCH_MEMORY = 34, 21, 102
-"""How a job is held that used more memory than it asked for: with code 34 by the starter (HTCondor manual,
-HoldReasonCode), with 21 and subcode 102 by a startd that has the policy HOLD_IF_MEMORY_EXCEEDED."""
-
 HOLD = ("HoldReason", "HoldReasonCode", "HoldReasonSubCode")
 """What tells of a hold, in events as in the attributes of a job."""
+
+Standing = tuple[JobState, Failure | None]
+"""The state of a job, and what is wrong with it, if anything is."""
 
 
 class EventLog(KnownJobs):
@@ -59,7 +59,7 @@ class EventLog(KnownJobs):
             elif known is None or known.ended:
                 continue
             elif event.type is Type.JOB_ABORTED:
-                self.note(known, *removal(event.get("Reason", ""), known.reason), _moment(event))
+                self.note(known, *removal(event.get("Reason", ""), known.failure), _moment(event))
             elif event.type in _CHANGES:
                 self.note(known, *_CHANGES[event.type](event), _moment(event))
 
@@ -68,7 +68,7 @@ class EventLog(KnownJobs):
         for job in jobs:
             known = self.job(job.batch_id)
             if known is None or (job.ended and not known.ended):
-                self.note(job, job.handle.state, job.reason, job.at)
+                self.note(job, job.handle.state, job.failure, job.at)
 
     def _open(self) -> None:
         self.path.touch()
@@ -88,7 +88,7 @@ class EventLog(KnownJobs):
         handle = Handle(notes["token"], int(notes["epoch"]), int(notes["number"]), batch_id, JobState.QUEUED)
         known = self.job(batch_id)
         if known is None or replace(known.handle, state=JobState.QUEUED) != handle:
-            self.note(KnownJob(handle, Path(notes["folder"]), _moment(event)), JobState.QUEUED, "", _moment(event))
+            self.note(KnownJob(handle, Path(notes["folder"]), _moment(event)), JobState.QUEUED, None, _moment(event))
 
 
 def _moment(event: htcondor2.JobEvent) -> datetime:
@@ -100,35 +100,34 @@ def exit_state(exit_code: int | None) -> JobState:
     return JobState.DONE if exit_code == 0 else JobState.FAILED
 
 
-def hold(told: Mapping[str, Any]) -> tuple[JobState, str]:
+def hold(told: Mapping[str, Any]) -> Standing:
     """What a hold means and how it is told, from an event or the attributes of a job."""
     said, code, subcode = (told.get(name) for name in HOLD)
     code, subcode = code or 0, subcode or 0
-    passes = code in {BY_HAND, OUT_OF_RESOURCES, *TRANSIENT_HOLDS} or (code, subcode) == (BY_STARTD, TOO_MUCH_MEMORY)
-    reason = f"Held by HTCondor, code {code}/{subcode}: {said or ''}"
-    return (JobState.QUEUED if passes else JobState.FAILED), reason
+    failure = Failure(Source.HOLD, code, f"Held by HTCondor, code {code}/{subcode}: {said or ''}")
+    return (JobState.QUEUED if code in {BY_HAND, *TRANSIENT_HOLDS} else JobState.FAILED), failure
 
 
-def removal(said: str, held: str) -> tuple[JobState, str]:
+def removal(said: str, held: Failure | None) -> Standing:
     """How a job ended that was removed: by its own rule because it was held, else by somebody."""
     if held and "PeriodicRemove" in said:
         return JobState.FAILED, held
-    return JobState.CANCELLED, f"Removed from HTCondor: {said}"
+    return JobState.CANCELLED, Failure(Source.LOST, None, f"Removed from HTCondor: {said}")
 
 
-def _terminated(event: Mapping[str, Any]) -> tuple[JobState, str]:
-    return exit_state(event["ReturnValue"] if event["TerminatedNormally"] else None), ""
+def _terminated(event: Mapping[str, Any]) -> Standing:
+    return exit_state(event["ReturnValue"] if event["TerminatedNormally"] else None), None
 
 
-def _queued(_event: Mapping[str, Any]) -> tuple[JobState, str]:
-    return JobState.QUEUED, ""
+def _queued(_event: Mapping[str, Any]) -> Standing:
+    return JobState.QUEUED, None
 
 
-def _running(_event: Mapping[str, Any]) -> tuple[JobState, str]:
-    return JobState.RUNNING, ""
+def _running(_event: Mapping[str, Any]) -> Standing:
+    return JobState.RUNNING, None
 
 
-_CHANGES: Mapping[Type, Callable[[Mapping[str, Any]], tuple[JobState, str]]] = {
+_CHANGES: Mapping[Type, Callable[[Mapping[str, Any]], Standing]] = {
     Type.EXECUTE: _running,
     Type.JOB_RECONNECTED: _running,
     Type.JOB_EVICTED: _queued,

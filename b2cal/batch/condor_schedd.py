@@ -8,10 +8,11 @@ from typing import Any
 
 import htcondor2
 
+from b2cal.core.failures import Failure
 from b2cal.model import JobState
 from b2cal.settings import CondorSettings
 
-from .condor_log import HOLD, exit_state, hold, removal
+from .condor_log import HOLD, Standing, exit_state, hold, removal
 from .contract import BatchError, BatchId, Handle
 from .known import KnownJob
 
@@ -60,7 +61,7 @@ class Schedd:
                 jobs[job.batch_id] = job
             else:
                 for proc, number in enumerate(ad["B2calNumbers"].split()):
-                    job = _job(ad, proc, int(number), JobState.QUEUED, "")
+                    job = _job(ad, proc, int(number), JobState.QUEUED, None)
                     jobs.setdefault(job.batch_id, job)
         return list(jobs.values())
 
@@ -107,22 +108,22 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _job(ad: Ad, proc: int, number: int, state: JobState, reason: str) -> KnownJob:
+def _job(ad: Ad, proc: int, number: int, state: JobState, failure: Failure | None) -> KnownJob:
     handle = Handle(ad["B2calToken"], ad["B2calEpoch"], number, f"{ad['ClusterId']}.{proc}", state)
     at = datetime.fromtimestamp(ad.get("EnteredCurrentStatus", ad["QDate"]), UTC)
-    return KnownJob(handle, Path(ad["Iwd"]), at, reason)
+    return KnownJob(handle, Path(ad["Iwd"]), at, failure)
 
 
-def _standing(ad: Ad) -> tuple[JobState, str]:
+def _standing(ad: Ad) -> Standing:
     """How a job in the queue stands. One that has ended is told when it has left: only then its files are back."""
     if ad["JobStatus"] == HELD:
         return hold(ad)
-    return (JobState.RUNNING if ad["JobStatus"] in (RUNNING, SENDING, COMPLETED) else JobState.QUEUED), ""
+    return (JobState.RUNNING if ad["JobStatus"] in (RUNNING, SENDING, COMPLETED) else JobState.QUEUED), None
 
 
-def _ending(ad: Ad) -> tuple[JobState, str]:
+def _ending(ad: Ad) -> Standing:
     """How a job in the history has ended: by itself, or removed by somebody, or by its own rule because of a hold."""
     if ad["JobStatus"] == COMPLETED:
-        return exit_state(ad.get("ExitCode")), ""
-    held = hold({name: ad.get(f"Last{name}") for name in HOLD})[1] if "LastHoldReason" in ad else ""
+        return exit_state(ad.get("ExitCode")), None
+    held = hold({name: ad.get(f"Last{name}") for name in HOLD})[1] if "LastHoldReason" in ad else None
     return removal(ad.get("RemoveReason", ""), held)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from b2cal.core.errors import B2calError
+from b2cal.core.failures import Failure
 from b2cal.model import JobState
 
 Cursor = str
@@ -31,7 +32,7 @@ class BatchError(B2calError):
 
 @dataclass(frozen=True)
 class BatchJob:
-    """One job: its number in the group, and a folder made for one try.
+    """One job: its number in the group, a folder made for one try, the memory it asks for (None: the usual).
 
     The folder holds `job.py`, which is to be run there by Python, `wrapper.json` and `job.json`; what the jobs of a
     group have in common lies behind a link, `shared`. The job is over when `job_report.json` lies in the folder, see
@@ -40,6 +41,7 @@ class BatchJob:
 
     number: int
     folder: Path
+    memory_mb: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,14 @@ class Handle:
 class JobEvent:
     """A job came into a state; `cursor` is the place in the stream behind this event.
 
-    Whether an ended job did its work is told by its report, not by the batch system; `reason` is what the batch system
+    Whether an ended job did its work is told by its report, not by the batch system; `failure` is what the batch system
     says where there is no report.
     """
 
     handle: Handle
     at: datetime
     cursor: Cursor
-    reason: str = ""
+    failure: Failure | None = None
 
 
 class Backend(Protocol):

@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from b2cal.core.failures import Failure
 from b2cal.core.ids import new_token
 from b2cal.model import JobState
 
-from .contract import START, BatchId, Cursor, Handle
+from .contract import START, BatchId, Cursor, Handle, JobEvent
 
 
 @dataclass(frozen=True)
 class KnownJob:
-    """A job as its batch system tells it: where it stands since when, and why, if that needs a reason.
+    """A job as its batch system tells it: where it stands since when, and what is wrong with it, if anything is.
 
     `change` counts the changes that the client has seen.
     """
@@ -25,7 +26,7 @@ class KnownJob:
     handle: Handle
     folder: Path
     at: datetime
-    reason: str = ""
+    failure: Failure | None = None
     change: int = 0
 
     @property
@@ -45,11 +46,11 @@ class KnownJobs:
         self._changes = 0
         self._jobs: dict[BatchId, KnownJob] = {}
 
-    def note(self, job: KnownJob, state: JobState, reason: str, at: datetime) -> None:
+    def note(self, job: KnownJob, state: JobState, failure: Failure | None, at: datetime) -> None:
         """A job has come into a state."""
         self._changes += 1
         handle = replace(job.handle, state=state)
-        self._jobs[job.batch_id] = replace(job, handle=handle, reason=reason, at=at, change=self._changes)
+        self._jobs[job.batch_id] = replace(job, handle=handle, failure=failure, at=at, change=self._changes)
 
     def jobs(self) -> Iterator[KnownJob]:
         """All of them, in the order of their last change."""
@@ -63,8 +64,8 @@ class KnownJobs:
         """The jobs that have changed since."""
         client, _, seen = cursor.partition(":")
         since = int(seen) if cursor != START and client == self._name else 0
-        return (job for job in self.jobs() if job.change > since)
+        return iter([job for job in self.jobs() if job.change > since])
 
-    def cursor(self, job: KnownJob) -> Cursor:
-        """The place behind the last change of a job."""
-        return f"{self._name}:{job.change}"
+    def event(self, job: KnownJob) -> JobEvent:
+        """The last change of a job."""
+        return JobEvent(job.handle, job.at, f"{self._name}:{job.change}", job.failure)

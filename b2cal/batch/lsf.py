@@ -13,9 +13,11 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 
 from b2cal.core.checksums import digest
+from b2cal.core.failures import Failure, Source
 from b2cal.core.files import write_atomically
 from b2cal.model import JobState
 from b2cal.settings import LsfSettings
@@ -54,8 +56,7 @@ class LsfBackend:
         self._killed: set[BatchId] = set()
 
     def submit(self, group: BatchGroup) -> None:
-        for first in range(0, len(group.jobs), self._centre.max_array):
-            jobs = group.jobs[first : first + self._centre.max_array]
+        for first, memory_mb, jobs in _arrays(group, self._centre):
             name = f"{self._prefix}.{group.token}.{group.epoch}.{first}"
             array = self._journal.get(name)
             if array is None:
@@ -64,7 +65,8 @@ class LsfBackend:
             if not array.number:
                 array = self._found(array)
             if not array.number:
-                number = self._lsf.submit(self._options(name, len(jobs), group.name), ["sh", f"{array.folders}.sh"])
+                options = self._options(name, len(jobs), memory_mb, group.name)
+                number = self._lsf.submit(options, ["sh", f"{array.folders}.sh"])
                 array = self._journal.submitted(array, number)
             self._learn(array)
 
@@ -78,7 +80,7 @@ class LsfBackend:
     def events(self, since: Cursor) -> Iterator[JobEvent]:
         if self._looked_s is None or time.monotonic() >= self._looked_s + self._centre.poll_every_s:
             self._look()
-        return iter([JobEvent(it.handle, it.at, self._known.cursor(it), it.reason) for it in self._known.after(since)])
+        return (self._known.event(job) for job in self._known.after(since))
 
     def cancel(self, jobs: Sequence[BatchId]) -> None:
         ours = [job for job in jobs if (known := self._known.job(job)) is not None and not known.ended]
@@ -128,7 +130,7 @@ class LsfBackend:
         at = datetime.fromtimestamp(array.at, UTC)
         for index, (number, folder) in enumerate(array.jobs(), 1):
             handle = Handle(array.token, array.epoch, number, f"{array.number}[{index}]", JobState.QUEUED)
-            self._known.note(KnownJob(handle, folder, at), JobState.QUEUED, "", at)
+            self._known.note(KnownJob(handle, folder, at), JobState.QUEUED, None, at)
 
     def _take_in(self, told: Iterable[LsfJob]) -> None:
         at = datetime.now(UTC)
@@ -138,18 +140,34 @@ class LsfBackend:
                 continue
             assert job.state is not None
             killed = job.state is JobState.FAILED and job.batch_id in self._killed
-            self._known.note(known, JobState.CANCELLED if killed else job.state, job.reason, at)
+            self._known.note(known, JobState.CANCELLED if killed else job.state, _failure(job.reason), at)
 
-    def _options(self, name: str, n_jobs: int, about: str) -> list[str]:
+    def _options(self, name: str, n_jobs: int, memory_mb: int, about: str) -> list[str]:
         """The options of bsub; LSF 10.1 command reference."""
         centre = self._centre
         limit = f"%{centre.max_running}" if centre.max_running else ""
         options = ["-J", f"{name}[1-{n_jobs}]{limit}", "-Jd", about, "-o", "/dev/null", "-env", "none"]
+        options += ["-M", f"{memory_mb}MB", "-R", f"rusage[mem={memory_mb}MB]"]
         if centre.queue:
             options += ["-q", centre.queue]
         if centre.project:
             options += ["-P", centre.project]
         return [*options, *centre.options]
+
+
+def _arrays(group: BatchGroup, centre: LsfSettings) -> Iterator[tuple[int, int, Sequence[BatchJob]]]:
+    """The arrays of a group: how many jobs come before it, the memory in MB that all of it ask for, its jobs."""
+
+    def memory_mb(job: BatchJob) -> int:
+        return job.memory_mb or centre.memory_mb
+
+    before = 0
+    for memory, alike in groupby(sorted(group.jobs, key=memory_mb), key=memory_mb):
+        jobs = list(alike)
+        for first in range(0, len(jobs), centre.max_array):
+            array = jobs[first : first + centre.max_array]
+            yield before, memory, array
+            before += len(array)
 
 
 def _written(jobs: Sequence[BatchJob], first: int, centre: LsfSettings) -> Path:
@@ -180,9 +198,13 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ",".join(f"{first}-{last}" if last > first else str(first) for first, last in runs)
 
 
-def _by_its_report(folder: Path) -> tuple[JobState, str]:
+def _failure(reason: str) -> Failure | None:
+    return Failure(Source.LSF, None, reason) if reason else None
+
+
+def _by_its_report(folder: Path) -> tuple[JobState, Failure | None]:
     """How a job ended that LSF does not know any more."""
     report = JobReport.read(folder)
     if report is None:
-        return JobState.FAILED, LOST
-    return (JobState.DONE if report.exit_code == 0 else JobState.FAILED), ""
+        return JobState.FAILED, Failure(Source.LOST, None, LOST)
+    return (JobState.DONE if report.exit_code == 0 else JobState.FAILED), None

@@ -1,99 +1,100 @@
-"""Which failed jobs are tried again. The rules are data; the first that fits a failure counts.
+"""Which failed jobs are tried again, and how. The rules are data, see `retry_rules.toml`: the first that fits counts.
 
-A rule fits by the source of the failure, its code (None: any) and a pattern in the error message (empty: any).
-`reference` says where the code or the advice comes from.
+The rules of a centre come before those that ship with b2cal. A passive one is told where it would fit, and passed over.
 """
 
-import re
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Self
+from pathlib import Path
+
+from b2cal.core.failures import Failure, Remedy
+from b2cal.settings import RetryRule, Settings
+
+SHIPPED = Path(__file__).with_name("retry_rules.toml")
 
 
-class Source(StrEnum):
-    """Who says that a job failed."""
-
-    SIGNAL = "signal"
-    EXIT = "exit"
-    OUTPUT = "output"
-    LOST = "lost"
+def shipped_rules() -> tuple[RetryRule, ...]:
+    """The rules that ship with b2cal; they end with one for each source that fits all of it."""
+    return tuple(RetryRule(**rule) for rule in tomllib.loads(SHIPPED.read_text())["rule"])
 
 
-class Remedy(StrEnum):
-    """What is done about a failed job."""
-
-    LATER = "later"
-    NEVER = "never"
+RULES = shipped_rules()
 
 
-@dataclass(frozen=True)
-class Failure:
-    """How a job failed: the number of the signal or the exit code, where there is one, and the first error."""
-
-    source: Source
-    code: int | None
-    message: str
-
-    @classmethod
-    def of(cls, exit_code: int | None, message: str) -> Self:
-        """The failure of a job that nobody saw end (None), that left too little behind (0), or that ended badly."""
-        if exit_code is None:
-            return cls(Source.LOST, None, message)
-        if exit_code == 0:
-            return cls(Source.OUTPUT, None, message)
-        if exit_code > 128:
-            return cls(Source.SIGNAL, exit_code - 128, message)
-        return cls(Source.EXIT, exit_code, message)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What is done about failures of one kind, and why."""
-
-    source: Source
-    code: int | None
-    pattern: str
-    remedy: Remedy
-    because: str
-    reference: str
-
-    def fits(self, failure: Failure) -> bool:
-        return (
-            self.source is failure.source
-            and self.code in (None, failure.code)
-            and re.search(self.pattern, failure.message) is not None
-        )
-
-
-_TRANSIENT_ERRNO = r"\[Errno (4|5|11|12|23|24|28|110|116|122)\]|MemoryError"
-_RULES_OF_THE_MACHINE = "errno(3): EINTR EIO EAGAIN ENOMEM ENFILE EMFILE ENOSPC ETIMEDOUT ESTALE EDQUOT"
-
-RULES: tuple[Rule, ...] = (
-    Rule(Source.LOST, None, "", Remedy.LATER, "its machine or its wrapper went away", "b2cal.calibration.job"),
-    Rule(Source.SIGNAL, 9, "", Remedy.LATER, "killed, most often for want of memory", "signal(7), oom_kill"),
-    Rule(Source.SIGNAL, 15, "", Remedy.LATER, "asked to end, as at a shutdown of its machine", "signal(7)"),
-    Rule(Source.SIGNAL, None, "", Remedy.LATER, "crashed; a fault of its machine is not excluded", "signal(7)"),
-    Rule(Source.EXIT, 73, "", Remedy.LATER, "an output could not be written", "sysexits.h EX_CANTCREAT"),
-    Rule(Source.EXIT, 74, "", Remedy.LATER, "an input could not be read", "sysexits.h EX_IOERR"),
-    Rule(Source.EXIT, 75, "", Remedy.LATER, "it says itself that this passes", "sysexits.h EX_TEMPFAIL"),
-    Rule(Source.EXIT, 126, "", Remedy.LATER, "its command could not be run", "POSIX.1 shell"),
-    Rule(Source.EXIT, 127, "", Remedy.LATER, "its command was not found", "POSIX.1 shell; ERT issue 12862"),
-    Rule(Source.EXIT, 2, "", Remedy.NEVER, "its job.json makes no sense", "b2cal.calibration.stage"),
-    Rule(Source.EXIT, 1, _TRANSIENT_ERRNO, Remedy.LATER, "its machine was short of something", _RULES_OF_THE_MACHINE),
-    Rule(Source.EXIT, 1, "", Remedy.NEVER, "the script failed, and would fail again", "b2cal.calibration.stage"),
-    Rule(Source.EXIT, None, "", Remedy.LATER, "the exit code is not known, it may pass", "default"),
-    Rule(Source.OUTPUT, None, "", Remedy.LATER, "its output is not complete", "b2cal.runtime.OUTPUTS"),
-)  # fmt: skip
-
-
-def rule_for(failure: Failure, rules: Sequence[Rule] = RULES) -> Rule:
-    """The first rule that fits.
+def fitting(failure: Failure, rules: Sequence[RetryRule] = RULES) -> Iterator[RetryRule]:
+    """The rules that fit a failure, up to the first that is to be applied; those before it are passive.
 
     Raises:
-        LookupError: none does; the rules must end with one for each source that fits all.
+        LookupError: none is to be applied.
     """
     for rule in rules:
         if rule.fits(failure):
-            return rule
+            yield rule
+            if not rule.passive:
+                return
     raise LookupError(f"no retry rule fits {failure}")
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """What a centre does about failed jobs.
+
+    Attributes:
+        delay_s: pause before they are tried again.
+        max_tries: tries of a job in all.
+        memory_mb: what a job asks for at first; None where the batch system gives out no memory.
+        max_memory_mb: what it may ask for at most.
+    """
+
+    rules: tuple[RetryRule, ...]
+    delay_s: float
+    max_tries: int
+    memory_mb: int | None = None
+    max_memory_mb: int | None = None
+
+
+def retry_policy(settings: Settings, centre: str) -> RetryPolicy:
+    """What the settings say of a centre; of one that they do not know, what they say of this machine."""
+    batch, known = settings.batch, settings.centres.get(centre)
+    if known is None:
+        return RetryPolicy((*batch.rules, *RULES), batch.retry_delay_s, batch.max_tries)
+    rules = (*known.rules, *RULES)
+    return RetryPolicy(rules, batch.retry_delay_s, batch.max_tries, known.memory_mb, known.max_memory_mb)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done about one failed job.
+
+    Attributes:
+        said: which rules fit, and why; a sentence without its full stop.
+        waits: it is tried again after the pause, not at once.
+        memory_mb: what it asks for then; None: the usual.
+        why_hopeless: behind "Not tried again", where it is not tried again.
+    """
+
+    said: str
+    waits: bool = True
+    memory_mb: int | None = None
+    hopeless: bool = False
+    why_hopeless: str = ""
+
+
+def plan(failure: Failure, memory_mb: int | None, policy: RetryPolicy) -> Plan:
+    """What the rules of a centre say of a failure; `memory_mb` is what the job has asked for, None: the usual."""
+    *passive, rule = fitting(failure, policy.rules)
+    said = ". ".join([*(f"Passive rule {_told(each)}" for each in passive), f"Rule {_told(rule)}"])
+    if rule.remedy is Remedy.NEVER:
+        return Plan(said, hopeless=True)
+    had_mb = memory_mb or policy.memory_mb
+    if rule.remedy is Remedy.LATER or had_mb is None or policy.max_memory_mb is None:
+        return Plan(said, memory_mb=memory_mb)
+    if had_mb >= policy.max_memory_mb:
+        return Plan(said, hopeless=True, why_hopeless=f": it had {had_mb} MB, the most that a job gets there")
+    return Plan(said, waits=False, memory_mb=min(2 * had_mb, policy.max_memory_mb))
+
+
+def _told(rule: RetryRule) -> str:
+    code = "" if rule.code is None else f" {rule.code}"
+    return f"{rule.source}{code}, {rule.remedy}: {rule.because}"

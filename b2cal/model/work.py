@@ -3,6 +3,8 @@
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from b2cal.core.failures import Source
+
 from .base import Base
 from .enums import GroupState, JobState, Stage
 from .loop import Attempt
@@ -65,7 +67,10 @@ class Job(Base):
     host: Mapped[Label] = mapped_column(default="")
     exit_code: Mapped[int | None]
     error: Mapped[Prose] = mapped_column(default="", comment="the first error, one line")
+    source: Mapped[Source | None] = mapped_column(enum(Source), comment="who says that it failed")
+    code: Mapped[int | None] = mapped_column(comment="signal, exit code, or code of the hold reason")
     retry: Mapped[Prose] = mapped_column(default="", comment="the retry rule that was applied and why")
+    memory_mb: Mapped[int | None] = mapped_column(comment="what it asks for; NULL = the usual of its centre")
     started_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]
     cpu_s: Mapped[float | None]

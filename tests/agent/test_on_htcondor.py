@@ -92,6 +92,27 @@ def test_while_the_pool_is_stopped_a_group_says_why_it_waits_and_is_handed_over_
     assert {event.handle.state for event in backend.events(START)} == {JobState.DONE}
 
 
+def test_a_job_that_needs_more_memory_gets_the_double_until_it_is_enough_and_says_so(
+    site: Site, pool_settings: CondorSettings, tmp_path: Path
+) -> None:
+    needs_200_mb = {"My.MemoryNeededMB": "200"}
+    pool = pool_settings.model_copy(
+        update={"submit": pool_settings.submit | needs_200_mb, "memory_mb": 64, "max_memory_mb": 512}
+    )
+    site.settings = site.settings.model_copy(update={"centres": {"pool": pool}})
+    agent = site.agent(pool=CondorBackend(pool, tmp_path / "events"))
+    group_id = site.want({"do": "time.sleep(3)"}, centre="pool")
+    site.run(agent, lambda: site.rounds(group_id)[-1]["state"] is GroupState.DONE, "the third try is enough")
+    *held, last = [group["jobs"][0] for group in site.rounds(group_id)]
+    assert [job["memory_mb"] for job in held] == [None, 128]
+    assert last["memory_mb"] == 256
+    assert [job["retry"].partition("Tried again ")[2] for job in held] == [
+        "at once with 128 MB, as try 2 of 3.",
+        "at once with 256 MB, as try 3 of 3.",
+    ]
+    assert all(job["retry"].startswith("Rule hold 21, more memory: it used more memory") for job in held)
+
+
 def test_who_may_look_at_the_pool_but_not_submit_is_told_so(
     site: Site, pool_settings: CondorSettings, tmp_path: Path
 ) -> None:

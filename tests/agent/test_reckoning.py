@@ -59,7 +59,7 @@ def test_a_job_that_is_missing_twice_is_lost_and_the_others_go_on(site, clock, g
     assert states(site, group_id) == [JobState.RUNNING, JobState.RUNNING, JobState.QUEUED]
     next_reckoning(site, clock, agent)
     assert states(site, group_id) == [JobState.RUNNING, JobState.RUNNING, JobState.FAILED]
-    assert site.group(group_id)["jobs"][2]["error"] == FORGOTTEN
+    assert site.group(group_id)["jobs"][2]["error"] == FORGOTTEN.message
 
 
 def test_a_job_that_is_found_again_is_not_lost_when_it_is_missing_once_more(site, clock, group_id):

@@ -1,6 +1,7 @@
 """What HTCondor does by itself with jobs that it cannot run, and what is told of them."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from b2cal.batch import START, BatchError
 from b2cal.batch.condor import CondorBackend
+from b2cal.core.failures import Source
 from b2cal.model import JobState
 from b2cal.settings import CondorSettings
 from tests.batch.conftest import Centre, executions, wait_for
@@ -36,7 +38,7 @@ def connect(pool_settings: CondorSettings, tmp_path: Path) -> Iterator[Connect]:
 
 
 def reasons(centre: Centre) -> list[str]:
-    return [event.reason for event in centre.backend.events(START)]
+    return [event.failure.message for event in centre.backend.events(START) if event.failure]
 
 
 def queued(centre: Centre, token: str) -> int:
@@ -183,20 +185,24 @@ def test_a_job_that_is_held_is_cancelled_and_never_runs(connect: Connect) -> Non
     assert executions(group) == [0]
 
 
-def test_a_job_that_needs_more_memory_than_it_asked_for_gets_the_double_until_it_is_enough(connect: Connect) -> None:
-    centre = connect({"My.MemoryNeededMB": "200"}, memory_mb=64, max_memory_mb=512)
-    group = centre.submitted("time.sleep(3)")
-    assert centre.wait_until_ended(group) == {0: JobState.DONE}
-    (ad,) = htcondor2.Schedd().history(f'B2calToken == "{group.token}"', ["NumHolds", "RequestMemory"])
-    assert (ad["NumHolds"], ad.eval("RequestMemory")) == (2, 256)
-
-
-def test_a_job_that_needs_more_memory_than_it_may_have_has_failed_with_the_reason(connect: Connect) -> None:
-    centre = connect({"My.MemoryNeededMB": "200"}, memory_mb=64, max_memory_mb=128)
+def test_a_job_that_needs_more_memory_than_it_asked_for_has_failed_with_the_code_of_its_hold(connect: Connect) -> None:
+    centre = connect({"My.MemoryNeededMB": "200"}, memory_mb=64)
     group = centre.submitted("time.sleep(30)")
     assert centre.wait_until_ended(group) == {0: JobState.FAILED}
-    assert "code 21/102" in reasons(centre)[-1]
-    assert "memory usage exceeded request_memory" in reasons(centre)[-1]
+    *_, event = centre.backend.events(START)
+    assert event.failure
+    assert (event.failure.source, event.failure.code) == (Source.HOLD, 21)
+    assert "code 21/102: " in event.failure.message
+    assert "memory usage exceeded request_memory" in event.failure.message
+
+
+def test_jobs_of_one_group_ask_for_what_each_of_them_needs(connect: Connect) -> None:
+    centre = connect({}, memory_mb=64)
+    group = centre.group("pass", "pass")
+    centre.backend.submit(replace(group, jobs=(group.jobs[0], replace(group.jobs[1], memory_mb=96))))
+    assert centre.wait_until_ended(group) == {0: JobState.DONE, 1: JobState.DONE}
+    ads = htcondor2.Schedd().history(f'B2calToken == "{group.token}"', ["B2calNumber", "RequestMemory"])
+    assert {ad["B2calNumber"]: ad.eval("RequestMemory") for ad in ads} == {0: 64, 1: 96}
 
 
 def test_a_centre_says_who_pays_what_comes_first_and_in_which_container_jobs_run(connect: Connect) -> None:

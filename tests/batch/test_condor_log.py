@@ -22,7 +22,10 @@ HELD = "Held by HTCondor, code 13/2: Transfer input files failure"
 
 
 def ends(log: EventLog) -> dict[tuple[str, int], tuple[JobState, str]]:
-    return {(job.handle.token, job.handle.number): (job.handle.state, job.reason) for job in log.jobs()}
+    return {
+        (job.handle.token, job.handle.number): (job.handle.state, job.failure.message if job.failure else "")
+        for job in log.jobs()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +55,8 @@ def test_who_reads_while_it_is_written_sees_whole_events_and_the_same_in_the_end
             file.write(RECORDED[begin:end])
         log.read()
         for job in log.after(cursor):
-            told[job.handle.token, job.handle.number] = (job.handle.state, job.reason)
-            cursor = log.cursor(job)
+            told[job.handle.token, job.handle.number] = (job.handle.state, job.failure.message if job.failure else "")
+            cursor = log.event(job).cursor
     assert told == ends(log)
     whole = EventLog(path)
     whole.read()

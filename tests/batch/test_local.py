@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from b2cal.batch import START, BatchError, Failure, JobReport, LocalBackend, Remedy, rule_for
+from b2cal.batch import RULES, START, BatchError, JobReport, LocalBackend, RetryPolicy, plan
 from b2cal.batch import local as module
 from b2cal.core.clock import ManualClock
+from b2cal.core.failures import Failure
 from b2cal.core.processes import ProcessIdentity
 from b2cal.model import JobState
 from tests import factories
@@ -180,7 +181,7 @@ def test_a_job_that_never_comes_up_ends_as_one_that_may_be_tried_again(tmp_path,
 
     report = JobReport.read(folder)
     assert "never came up" in report.error
-    assert rule_for(Failure.of(report.exit_code, report.error)).remedy is Remedy.LATER
+    assert not plan(Failure.of(report.exit_code, report.error), None, RetryPolicy(RULES, 1.0, 2)).hopeless
     assert centre.wait_until_ended(whole) == {0: JobState.DONE}
     database.dispose()
 

@@ -33,7 +33,7 @@ def connect(cluster: Cluster, tmp_path: Path) -> Connect:
 
 
 def reasons(centre: Centre) -> set[str]:
-    return {event.reason for event in centre.backend.events(START)}
+    return {event.failure.message for event in centre.backend.events(START) if event.failure}
 
 
 def test_what_lsf_took_without_saying_so_is_found_and_not_submitted_again(lsf: Centre, cluster: Cluster) -> None:

@@ -1,22 +1,47 @@
-"""Which failed jobs are tried again."""
+"""Which failed jobs are tried again, and how."""
+
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from b2cal.batch import RULES, Failure, Remedy, Source, rule_for
+from b2cal.batch import RULES, RetryPolicy, plan, retry_policy
+from b2cal.core.failures import Failure, Remedy, Source
+from b2cal.settings import RetryRule, Settings, SettingsRefused, read_settings
+
+ONE_GB = RetryPolicy(RULES, delay_s=1800.0, max_tries=4, memory_mb=1000, max_memory_mb=3000)
+NO_MEMORY = RetryPolicy(RULES, delay_s=1800.0, max_tries=4)
+
+
+def rule(remedy: Remedy, **more) -> RetryRule:
+    return RetryRule(**{"source": Source.EXIT, "remedy": remedy, "because": "of a test"} | more)
+
+
+def remedy_for(failure: Failure) -> Remedy:
+    its = plan(failure, None, ONE_GB)
+    return Remedy.NEVER if its.hopeless else Remedy.LATER if its.waits else Remedy.MORE_MEMORY
 
 
 @pytest.mark.parametrize(
     ("exit_code", "message", "remedy"),
     [
         (None, "It ended without a report.", Remedy.LATER),
-        (128 + 9, "Ended by SIGKILL", Remedy.LATER),
+        (128 + 9, "Ended by SIGKILL", Remedy.MORE_MEMORY),
         (128 + 11, "Ended by SIGSEGV", Remedy.LATER),
+        (128 + 12, "Ended by SIGUSR2", Remedy.NEVER),
         (73, "Cannot write outputs/collected.npz", Remedy.LATER),
         (74, "The input /data/a.root cannot be read", Remedy.LATER),
+        (74, "OSError: [ERROR] Server responded with an error: [3010] permission denied", Remedy.NEVER),
         (75, "", Remedy.LATER),
         (127, "Command not found: /release/bin/python", Remedy.LATER),
         (1, "ZeroDivisionError: division by zero", Remedy.NEVER),
         (1, "OSError: [Errno 28] No space left on device", Remedy.LATER),
+        (1, "OSError: [Errno 12] Cannot allocate memory", Remedy.MORE_MEMORY),
+        (1, "MemoryError", Remedy.MORE_MEMORY),
+        (1, "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 3.2 GiB for an array", Remedy.MORE_MEMORY),
+        (1, "OSError: File did not open properly: [FATAL] Connection error", Remedy.LATER),
+        (1, "OSError: [ERROR] Operation expired", Remedy.LATER),
         (1, "FileNotFoundError: [Errno 2] No such file or directory: 'x'", Remedy.NEVER),
         (2, "job.json cannot be understood", Remedy.NEVER),
         (74, "The input job.json cannot be read", Remedy.LATER),
@@ -26,24 +51,113 @@ from b2cal.batch import RULES, Failure, Remedy, Source, rule_for
     ],
 )
 def test_what_may_pass_is_tried_again_and_what_would_fail_again_is_not(exit_code, message, remedy):
-    assert rule_for(Failure.of(exit_code, message)).remedy is remedy
+    assert remedy_for(Failure.of(exit_code, message)) is remedy
 
 
-@pytest.mark.parametrize("source", Source)
-def test_there_is_a_rule_for_every_failure(source):
-    assert rule_for(Failure(source, 99, "never seen before"))
+@pytest.mark.parametrize(
+    ("source", "code", "message", "remedy"),
+    [
+        (Source.HOLD, 34, "Held by HTCondor, code 34/102: memory usage exceeded request_memory", Remedy.MORE_MEMORY),
+        (Source.HOLD, 34, "Held by HTCondor, code 34/104: disk usage exceeded request_disk", Remedy.LATER),
+        (Source.HOLD, 21, "Held by HTCondor, code 21/102: memory usage exceeded request_memory", Remedy.MORE_MEMORY),
+        (Source.HOLD, 21, "Held by HTCondor, code 21/0: the machine's policy", Remedy.LATER),
+        (Source.HOLD, 13, "Held by HTCondor, code 13/2: transfer of input files failed", Remedy.LATER),
+        (Source.HOLD, 46, "Held by HTCondor, code 46/0: allowed duration", Remedy.NEVER),
+        (Source.LSF, None, "LSF: TERM_MEMLIMIT: job killed after reaching LSF memory usage limit", Remedy.MORE_MEMORY),
+        (Source.LSF, None, "LSF: TERM_RUNLIMIT: job killed after reaching LSF run time limit", Remedy.NEVER),
+        (Source.LSF, None, "LSF: TERM_PREEMPT: job killed after preemption", Remedy.LATER),
+    ],
+)
+def test_what_a_batch_system_says_of_a_job_decides_too(source, code, message, remedy):
+    assert remedy_for(Failure(source, code, message)) is remedy
 
 
-def test_every_rule_says_why_and_where_it_comes_from():
-    assert all(rule.because and rule.reference for rule in RULES)
+@given(st.sampled_from(Source), st.none() | st.integers(0, 10_000), st.text())
+def test_there_is_a_plan_for_every_failure(source, code, message):
+    assert plan(Failure(source, code, message), None, ONE_GB).said.startswith(f"Rule {source}")
 
 
-def test_no_rule_is_hidden_by_one_before_it():
-    for place, rule in enumerate(RULES):
-        example = Failure(rule.source, 98 if rule.code is None else rule.code, "[Errno 28]" if rule.pattern else "")
-        assert RULES.index(rule_for(example)) == place
+def test_every_shipped_rule_says_why_and_where_it_comes_from_and_is_applied():
+    assert all(rule.because and rule.reference and not rule.passive for rule in RULES)
+
+
+def test_no_shipped_rule_is_hidden_by_a_more_general_one_before_it():
+    for place, later in enumerate(RULES):
+        for earlier in RULES[:place]:
+            general = not earlier.pattern.pattern and earlier.code in (None, later.code)
+            assert earlier.source is not later.source or not general, f"{earlier} hides {later}"
+
+
+def test_memory_doubles_up_to_the_most_that_a_centre_gives_and_then_the_job_is_given_up():
+    killed = Failure.of(128 + 9, "Ended by SIGKILL")
+    first = plan(killed, None, ONE_GB)
+    assert (first.memory_mb, first.waits, first.hopeless) == (2000, False, False)
+    second = plan(killed, first.memory_mb, ONE_GB)
+    assert (second.memory_mb, second.waits, second.hopeless) == (3000, False, False)
+    third = plan(killed, second.memory_mb, ONE_GB)
+    assert third.hopeless
+    assert "it had 3000 MB, the most that a job gets there" in third.why_hopeless
+
+
+def test_where_no_memory_is_given_out_a_killed_job_is_tried_again_after_the_pause():
+    its = plan(Failure.of(128 + 9, "Ended by SIGKILL"), None, NO_MEMORY)
+    assert (its.memory_mb, its.waits, its.hopeless) == (None, True, False)
+
+
+def test_a_job_that_fails_for_another_reason_keeps_the_memory_that_it_had_got():
+    assert plan(Failure.of(74, "The input cannot be read"), 2000, ONE_GB).memory_mb == 2000
+
+
+def test_the_rules_of_a_centre_come_before_the_shipped_ones_and_hold_there_only(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("b2cal.toml").write_text(
+        '[centres.bnl]\nbackend = "htcondor"\nmemory_mb = 500\n\n'
+        '[[centres.bnl.rules]]\nsource = "exit"\ncode = 42\nremedy = "never"\nbecause = "42 is final here"\n\n'
+        '[centres.desy]\nbackend = "htcondor"\n\n'
+        '[[batch.rules]]\nsource = "exit"\ncode = 43\nremedy = "never"\nbecause = "43 is final on this machine"\n'
+    )
+    settings = read_settings()
+    final = {
+        centre: [code for code in (42, 43) if plan(Failure.of(code, ""), None, retry_policy(settings, centre)).hopeless]
+        for centre in ("bnl", "desy", "local")
+    }
+    assert final == {"bnl": [42], "desy": [], "local": [43]}
+    assert (retry_policy(settings, "bnl").memory_mb, retry_policy(settings, "local").memory_mb) == (500, None)
+
+
+def test_a_passive_rule_is_told_and_the_next_one_counts():
+    careful = rule(Remedy.NEVER, code=42, passive=True, because="it may be final")
+    its = plan(Failure.of(42, "x"), None, RetryPolicy((careful, *RULES), 1.0, 4))
+    assert not its.hopeless
+    assert its.said == (
+        "Passive rule exit 42, never: it may be final. Rule exit, later: the exit code is not known, it may pass"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('source = "weather"', "source"),
+        ('remedy = "pray"', "remedy"),
+        ('pattern = "("', "pattern"),
+        ('because = ""', "because"),
+        ('reason = "x"', "reason is not known"),
+    ],
+)
+def test_a_rule_that_cannot_be_used_is_refused_with_the_key_that_is_wrong(tmp_path, monkeypatch, line, said):
+    monkeypatch.chdir(tmp_path)
+    good = {"source": '"exit"', "remedy": '"never"', "because": '"x"'}
+    key, _, value = line.partition(" = ")
+    lines = "\n".join(f"{name} = {text}" for name, text in {**good, key: value}.items())
+    Path("b2cal.toml").write_text(f"[[batch.rules]]\n{lines}\n")
+    with pytest.raises(SettingsRefused, match=said):
+        read_settings()
 
 
 def test_a_failure_that_no_rule_fits_is_an_error_in_the_rules():
     with pytest.raises(LookupError):
-        rule_for(Failure(Source.LOST, None, ""), rules=())
+        plan(Failure(Source.LOST, None, ""), None, RetryPolicy((), 1.0, 4))
+
+
+def test_settings_without_rules_have_the_shipped_ones():
+    assert retry_policy(Settings(), "local").rules == RULES

@@ -10,7 +10,7 @@ from b2cal import loop
 from b2cal.agent.carry_out import note_failure
 from b2cal.agent.settle import settle
 from b2cal.model import Attempt, GroupState, JobGroup, JobState, Stage
-from b2cal.settings import BatchSettings
+from b2cal.settings import BatchSettings, Settings
 from tests import factories
 from tests.loop.world import World
 
@@ -53,7 +53,7 @@ def one_fails(world: World) -> None:
         group.jobs[3].state, group.jobs[3].exit_code = JobState.FAILED, 1
         group.jobs[3].error = "OSError: [Errno 5] Input/output error"
         db.flush()
-        settle(db, group.id, BatchSettings(retry_delay_s=1800.0))
+        settle(db, group.id, Settings(batch=BatchSettings(retry_delay_s=1800.0)))
 
     world.database.write(unit)
 

@@ -1,0 +1,49 @@
+"""How batch jobs fail, in words that hold for every batch system, and what can be done about it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+
+class Source(StrEnum):
+    """Who says that a job failed."""
+
+    SIGNAL = "signal"
+    EXIT = "exit"
+    OUTPUT = "output"
+    HOLD = "hold"
+    LSF = "lsf"
+    LOST = "lost"
+
+
+class Remedy(StrEnum):
+    """What is done about a failed job."""
+
+    LATER = "later"
+    MORE_MEMORY = "more memory"
+    NEVER = "never"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a job failed.
+
+    Attributes:
+        code: number of the signal, exit code, code of HTCondor's hold reason; None where there is none.
+        message: the first error, one line.
+    """
+
+    source: Source
+    code: int | None
+    message: str
+
+    @classmethod
+    def of(cls, exit_code: int | None, message: str) -> Self:
+        """The failure of a job that nobody saw end (None), that left too little behind (0), or that ended badly."""
+        if exit_code is None:
+            return cls(Source.LOST, None, message)
+        if exit_code == 0:
+            return cls(Source.OUTPUT, None, message)
+        if exit_code > 128:
+            return cls(Source.SIGNAL, exit_code - 128, message)
+        return cls(Source.EXIT, exit_code, message)
