@@ -73,6 +73,8 @@ class BatchSettings(Section):
     retry_delay_s: Seconds = Field(1800.0, description="pause before failed jobs are tried again")
     max_tries: Annotated[int, Field(ge=1)] = Field(4, description="tries of a job in all")
     poll_interval_s: Seconds = Field(0.25, description="how often the agent looks")
+    storm_jobs: Annotated[int, Field(ge=2)] = Field(20, description="so many jobs that fail alike are a storm")
+    storm_window_s: Seconds = Field(1800.0, description="within this")
     bytes_per_job: Annotated[int, Field(ge=1)] = Field(2_000_000_000, description="input of one collect job")
     rules: RetryRules = Field((), description=OWN_RULES)
 

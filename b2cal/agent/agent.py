@@ -17,6 +17,7 @@ from .desk import Desk
 from .lease import AgentLease, LeaseLost, this_process
 from .orders import Order, open_orders
 from .outbox import Handler, OutboxRelay
+from .probes import send_and_judge
 from .reckon import EVERY, Reckoning, reckon
 
 LONGEST_PAUSE_S = 30.0
@@ -45,6 +46,7 @@ class Agent:
         self._streams: defaultdict[str, Stream] = defaultdict(Stream)
         self._resting: dict[int, datetime] = {}
         self._reckonings: dict[str, Reckoning] = {}
+        self._troubled = True  # there may be incidents, from before
 
     def round(self) -> bool:
         """Do all that is due; tells whether this process is the agent. What fails is tried again in a later round."""
@@ -68,6 +70,7 @@ class Agent:
     def _carry_out_orders(self) -> None:
         with self._desk.database.read() as db:
             orders = open_orders(db)
+        self._troubled |= any(order.waits for order in orders)
         at = self._desk.now()
         self._resting = {group_id: until for group_id, until in self._resting.items() if until > at}
         for order in orders:
@@ -92,24 +95,30 @@ class Agent:
             self._desk.write(lambda db: note_failure(db, order.group_id, message))
 
     def _collect_events(self) -> None:
+        incidents = False
         for centre, backend in self._desk.backends.items():
             try:
                 collect_events(self._desk, backend, self._streams[centre])
                 last = self._reckonings.get(centre) or Reckoning(self._desk.now() + EVERY)
                 self._reckonings[centre] = reckon(self._desk, centre, backend, last)
-            except B2calError as error:
+                if self._troubled:
+                    incidents |= send_and_judge(self._desk, centre, backend)
+            except (B2calError, OSError) as error:
+                incidents |= self._troubled
                 log.warning("a batch system does not answer", centre=centre, error=str(error))
+        self._troubled = incidents
 
     def _forget(self) -> None:
         self._lease.forget()
         self._streams.clear()
         self._reckonings.clear()
+        self._troubled = True
 
 
 def _step(order: Order, at: datetime) -> Callable[[Desk, Order], bool] | None:
     """What is due for a group."""
     if not order.live:
         return take_back
-    if order.state is GroupState.WANTED and order.not_before <= at and not order.held:
+    if order.state is GroupState.WANTED and order.not_before <= at and not (order.held or order.waits):
         return carry_out
     return None

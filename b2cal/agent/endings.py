@@ -73,7 +73,13 @@ def ending(folder: Path, stage: Stage, at: datetime, told: Failure | None = None
     failure = Failure.of(report.exit_code, error)
     if told and failure.source is Source.LOST:
         failure = told
-    return values | {"state": JobState.FAILED, "error": error, "source": failure.source, "code": failure.code}
+    return values | {
+        "state": JobState.FAILED,
+        "error": error,
+        "source": failure.source,
+        "code": failure.code,
+        "failure_kind": failure.kind,
+    }
 
 
 def write_down(db: Session, desk: Desk, changes: Sequence[Change]) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from b2cal.model import Attempt, Calibration, GroupState, JobGroup, Processing
+from b2cal.model import Attempt, Calibration, GroupState, Incident, JobGroup, Processing
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Order:
     Attributes:
         live: its attempt is the one that counts; a group of another attempt is not wanted any more.
         held: its processing is held: nothing new is submitted, what runs goes on.
+        waits: for the end of an incident.
     """
 
     group_id: int
@@ -24,6 +25,7 @@ class Order:
     not_before: datetime
     live: bool
     held: bool
+    waits: bool
     centre: str
 
 
@@ -35,11 +37,13 @@ _OPEN = (
         JobGroup.not_before,
         Attempt.live.is_not(None),
         Processing.held,
+        Incident.live.is_not(None),
         Processing.centre,
     )
     .join(Attempt, JobGroup.attempt_id == Attempt.id)
     .join(Calibration, Attempt.calibration_id == Calibration.id)
     .join(Processing, Calibration.processing_id == Processing.id)
+    .outerjoin(Incident, JobGroup.incident_id == Incident.id)
     .where(JobGroup.state.in_((GroupState.WANTED, GroupState.SUBMITTED)))
     .order_by(JobGroup.id)
 )

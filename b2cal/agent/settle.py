@@ -12,12 +12,15 @@ from b2cal.core.ids import new_token
 from b2cal.model import Attempt, Calibration, GroupState, Job, JobGroup, JobState, job_in_words, now
 from b2cal.settings import Settings
 
+from .storms import hold_back, storm_among
+
 
 def settle(db: Session, group_id: int, settings: Settings) -> None:
     """End a submitted group whose jobs have all ended. Nothing happens while one has not.
 
     If each failed job has a rule that says so, and tries are left, those jobs are wanted once more, as the next round.
-    One job that cannot be helped ends the whole stage: the others are not tried in vain.
+    One job that cannot be helped ends the whole stage: the others are not tried in vain. What fails in a storm waits
+    for its end, and that try does not count.
     """
     group = db.get_one(JobGroup, group_id)
     unfinished = select(func.count()).where(
@@ -30,25 +33,35 @@ def settle(db: Session, group_id: int, settings: Settings) -> None:
     ).all()
     group.state = GroupState.FAILED if failed else GroupState.DONE
     group.ended_at = now(db)
-    if not failed:
+    if not failed or not _tried_again(db, group, failed, settings):
         _wake_loop(db, group)
-        return
+
+
+def _tried_again(db: Session, group: JobGroup, failed: Sequence[Job], settings: Settings) -> bool:
+    """Want the failed jobs once more, if that may help; say with each what is done about it."""
     policy = retry_policy(settings, group.attempt.calibration.processing.centre)
     plans = {job.number: plan(_failure(job), job.memory_mb, policy) for job in failed}
     hopeless = [number for number, its in plans.items() if its.hopeless]
-    if hopeless or group.round + 1 >= policy.max_tries:
+    storm = None if hopeless else storm_among(db, failed, now(db), settings.batch)
+    if storm is not None:
         for job in failed:
-            job.retry = _given_up(plans[job.number], group, hopeless)
-        _wake_loop(db, group)
-        return
+            job.retry = f"{plans[job.number].said}. {storm.reason}."
+        hold_back([_want_again(db, group, failed, plans, now(db))], storm)
+        return True
+    tries = _tries(db, group)
+    if hopeless or tries >= policy.max_tries:
+        for job in failed:
+            job.retry = _given_up(plans[job.number], group, hopeless, tries)
+        return False
     pause_s = policy.delay_s if any(its.waits for its in plans.values()) else 0.0
-    not_before = group.ended_at + timedelta(seconds=pause_s)
+    not_before = now(db) + timedelta(seconds=pause_s)
+    when = f"from {not_before:%Y-%m-%d %H:%M:%S} UTC on" if pause_s else "at once"
     for job in failed:
         its = plans[job.number]
-        when = f"from {not_before:%Y-%m-%d %H:%M:%S} UTC on" if pause_s else "at once"
         memory = f" with {its.memory_mb} MB" if its.memory_mb != job.memory_mb else ""
-        job.retry = f"{its.said}. Tried again {when}{memory}, as try {group.round + 2} of {policy.max_tries}."
+        job.retry = f"{its.said}. Tried again {when}{memory}, as try {tries + 1} of {policy.max_tries}."
     _want_again(db, group, failed, plans, not_before)
+    return True
 
 
 def _failure(job: Job) -> Failure:
@@ -57,33 +70,44 @@ def _failure(job: Job) -> Failure:
     return Failure(job.source, job.code, job.error)
 
 
+def _tries(db: Session, group: JobGroup) -> int:
+    """How often the jobs of a group have been tried; a try that failed in a storm does not count."""
+    in_storms = select(func.count()).where(
+        JobGroup.attempt_id == group.attempt_id,
+        JobGroup.stage == group.stage,
+        JobGroup.iteration == group.iteration,
+        JobGroup.incident_id.is_not(None),
+    )
+    return group.round + 1 - (db.scalar(in_storms) or 0)
+
+
 def _want_again(
     db: Session, group: JobGroup, failed: Sequence[Job], plans: Mapping[int, Plan], not_before: datetime
-) -> None:
-    db.add(
-        JobGroup(
-            attempt_id=group.attempt_id,
-            stage=group.stage,
-            iteration=group.iteration,
-            round=group.round + 1,
-            state=GroupState.WANTED,
-            spec=group.spec,
-            token=new_token(),
-            epoch=0,
-            not_before=not_before,
-            wanted_at=now(db),
-            jobs=[
-                Job(
-                    number=job.number,
-                    label=job.label,
-                    spec=job.spec,
-                    state=JobState.QUEUED,
-                    memory_mb=plans[job.number].memory_mb,
-                )
-                for job in failed
-            ],
-        )
+) -> JobGroup:
+    again = JobGroup(
+        attempt_id=group.attempt_id,
+        stage=group.stage,
+        iteration=group.iteration,
+        round=group.round + 1,
+        state=GroupState.WANTED,
+        spec=group.spec,
+        token=new_token(),
+        epoch=0,
+        not_before=not_before,
+        wanted_at=now(db),
+        jobs=[
+            Job(
+                number=job.number,
+                label=job.label,
+                spec=job.spec,
+                state=JobState.QUEUED,
+                memory_mb=plans[job.number].memory_mb,
+            )
+            for job in failed
+        ],
     )
+    db.add(again)
+    return again
 
 
 def _wake_loop(db: Session, group: JobGroup) -> None:
@@ -91,11 +115,10 @@ def _wake_loop(db: Session, group: JobGroup) -> None:
     db.execute(update(Calibration).where(Calibration.id == its).values(signal=Calibration.signal + 1))
 
 
-def _given_up(its: Plan, group: JobGroup, hopeless: Sequence[int]) -> str:
+def _given_up(its: Plan, group: JobGroup, hopeless: Sequence[int], tries: int) -> str:
     if its.hopeless:
         return f"{its.said}. Not tried again{its.why_hopeless}."
     if hopeless:
         reason = job_in_words(group.stage, group.iteration, hopeless[0])
         return f"{its.said}. Not tried again, because {reason} cannot be helped."
-    tries = group.round + 1
     return f"{its.said}. Given up after {tries} {'try' if tries == 1 else 'tries'}."

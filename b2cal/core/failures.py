@@ -1,8 +1,12 @@
 """How batch jobs fail, in words that hold for every batch system, and what can be done about it."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
+
+MOST_OF_A_KIND = 120
+"""How many characters of an error tell its kind."""
 
 
 class Source(StrEnum):
@@ -36,6 +40,13 @@ class Failure:
     source: Source
     code: int | None
     message: str
+
+    @property
+    def kind(self) -> str:
+        """What failures have in common that are alike: all but the numbers and places in their message."""
+        message = re.sub(r"\d+", "#", re.sub(r"\S*/\S+", "...", self.message))
+        code = "" if self.code is None else f" {self.code}"
+        return f"{self.source}{code}: {message}"[:MOST_OF_A_KIND]
 
     @classmethod
     def of(cls, exit_code: int | None, message: str) -> Self:

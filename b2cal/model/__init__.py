@@ -8,6 +8,7 @@ from .enums import (
     DataFormat,
     Grade,
     GroupState,
+    IncidentKind,
     JobState,
     Kind,
     NoVerdictPolicy,
@@ -42,7 +43,7 @@ from .loop import (
 from .migrate import migrate, schema
 from .sources import DataFile, Definition, DefinitionPayload, Person, Release, Run, UnreadableFile
 from .words import job_in_words, stage_in_words
-from .work import GroupEpoch, Job, JobGroup, Lease, LocalJob
+from .work import GroupEpoch, Incident, Job, JobGroup, Lease, LocalJob
 
 __all__ = [
     "Attempt",
@@ -64,6 +65,8 @@ __all__ = [
     "Grade",
     "GroupEpoch",
     "GroupState",
+    "Incident",
+    "IncidentKind",
     "Job",
     "JobGroup",
     "JobState",

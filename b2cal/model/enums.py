@@ -180,6 +180,13 @@ class JobState(StrEnum):
         return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
+class IncidentKind(StrEnum):
+    """What an incident is about."""
+
+    STORM = "storm"
+    HOST = "host"
+
+
 class Grade(StrEnum):
     """Outcome of a check and of a verdict."""
 

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from b2cal.core.failures import Source
 
 from .base import Base
-from .enums import GroupState, JobState, Stage
+from .enums import GroupState, IncidentKind, JobState, Stage
 from .loop import Attempt
 from .types import Id, Json, Label, Moment, Name, Place, Prose, Ref, Token, enum
 
@@ -32,6 +32,7 @@ class JobGroup(Base):
     wanted_at: Mapped[Moment]
     submitted_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]
+    incident_id: Mapped[Ref | None] = mapped_column(ForeignKey("incident.id"), comment="it waits until that is over")
     attempt: Mapped[Attempt] = relationship()
     jobs: Mapped[list["Job"]] = relationship(order_by="Job.number", back_populates="group")
 
@@ -69,6 +70,7 @@ class Job(Base):
     error: Mapped[Prose] = mapped_column(default="", comment="the first error, one line")
     source: Mapped[Source | None] = mapped_column(enum(Source), comment="who says that it failed")
     code: Mapped[int | None] = mapped_column(comment="signal, exit code, or code of the hold reason")
+    failure_kind: Mapped[Label] = mapped_column(default="", comment="what it has in common with those that fail alike")
     retry: Mapped[Prose] = mapped_column(default="", comment="the retry rule that was applied and why")
     memory_mb: Mapped[int | None] = mapped_column(comment="what it asks for; NULL = the usual of its centre")
     started_at: Mapped[Moment | None]
@@ -77,7 +79,12 @@ class Job(Base):
     memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
     group: Mapped[JobGroup] = relationship(back_populates="jobs")
 
-    __table_args__ = (UniqueConstraint("group_id", "number"), Index(None, "group_id", "state"), Base.__table_args__)
+    __table_args__ = (
+        UniqueConstraint("group_id", "number"),
+        Index(None, "group_id", "state"),
+        Index(None, "ended_at"),
+        Base.__table_args__,
+    )
 
 
 class LocalJob(Base):
@@ -98,6 +105,34 @@ class LocalJob(Base):
         UniqueConstraint("token", "epoch", "number"),
         Index(None, "state"),
         Index(None, "changed_at"),
+        Base.__table_args__,
+    )
+
+
+class Incident(Base):
+    """Trouble at a centre that b2cal looks after by itself: many jobs fail alike, or a host fails jobs.
+
+    A probe, which is a copy of one of the jobs, goes ahead; what it brings back is thrown away.
+    """
+
+    __tablename__ = "incident"
+
+    id: Mapped[Id]
+    centre: Mapped[Name]
+    kind: Mapped[IncidentKind] = mapped_column(enum(IncidentKind))
+    about: Mapped[Label] = mapped_column(comment="kind of failure, or name of the host")
+    live: Mapped[bool | None] = mapped_column(comment="true or null: marker of one that is not over")
+    reason: Mapped[Prose]
+    opened_at: Mapped[Moment]
+    closed_at: Mapped[Moment | None]
+    probe: Mapped[Json] = mapped_column(comment="the job that is sent: what its folder is made from")
+    probe_token: Mapped[Token | None] = mapped_column(unique=True, comment="of the probe that is under way")
+    probe_due: Mapped[Moment] = mapped_column(comment="when the next one is sent")
+    probes: Mapped[int] = mapped_column(default=0, comment="how many have been sent")
+
+    __table_args__ = (
+        UniqueConstraint("centre", "kind", "about", "live"),
+        CheckConstraint("live is null or live = 1", name="live_marker"),
         Base.__table_args__,
     )
 

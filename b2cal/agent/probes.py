@@ -1,0 +1,149 @@
+"""Probes: a copy of a failed job goes ahead, and tells by its end whether an incident is over.
+
+What a probe brings back is thrown away; the job itself is done again with the others.
+"""
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from b2cal.batch import Backend, BatchGroup, BatchJob, JobReport, plan, retry_policy
+from b2cal.core.failures import Failure
+from b2cal.core.ids import new_token
+from b2cal.model import Incident, JobState, Stage
+
+from .desk import Desk
+from .endings import ending
+from .folders import PlannedGroup, prepare
+from .storms import anybody_waits, end_storm
+
+LONGEST_PAUSE = 4
+"""Between two probes: at most so many times the pause before failed jobs are tried again."""
+
+ASK_EVERY = timedelta(minutes=1)
+"""How often the batch system is asked for a probe that has left no report."""
+
+
+@dataclass(frozen=True)
+class Open:
+    """An incident that is not over.
+
+    Attributes:
+        token: of the probe that is under way, if one is.
+        due: when the next is sent, or its batch system is asked for the one that is under way.
+        probes: how many have been sent.
+    """
+
+    id: int
+    about: str
+    probe: dict[str, Any]
+    token: str | None
+    due: datetime
+    probes: int
+
+    @property
+    def plan(self) -> PlannedGroup:
+        """What the folder of the probe that is under way is made from."""
+        return PlannedGroup(
+            name=f"incident {self.id}/probe {self.probes}",
+            attempt_id=self.probe["attempt"],
+            stage=f"probe-{self.id}",
+            iteration=self.probes,
+            round=0,
+            interpreter=self.probe["interpreter"],
+            spec=self.probe["spec"],
+            parts={0: self.probe["part"]},
+        )
+
+    def folder(self, attempts: Path) -> Path:
+        """Where it lives."""
+        return attempts / self.plan.job_folder(1, 0)
+
+
+def send_and_judge(desk: Desk, centre: str, backend: Backend) -> bool:
+    """Send the probes of a centre that are due; judge those that have ended. Tells whether there was any incident.
+
+    Raises:
+        BatchError, CannotPrepare: it is tried again in a later round.
+        OSError: what a probe has left cannot be read now.
+    """
+    at = desk.now()
+    with desk.database.read() as db:
+        rows = db.scalars(select(Incident).where(Incident.centre == centre, Incident.live.is_(True))).all()
+        incidents = [Open(it.id, it.about, it.probe, it.probe_token, it.probe_due, it.probes) for it in rows]
+    for it in incidents:
+        folder = it.folder(desk.settings.attempts)
+        if it.token is None:
+            intended = _intended(desk, it, at) if it.due <= at else None
+            if intended is not None:
+                _send(desk, backend, intended)
+        elif JobReport.read(folder) is not None:
+            _judge(desk, centre, it, at)
+        elif it.due <= at:
+            _ask(desk, centre, backend, it, at)
+    return bool(incidents)
+
+
+def _intended(desk: Desk, it: Open, at: datetime) -> Open | None:
+    """A new probe, written down before the batch system hears of it; None if nobody waits for it any more."""
+
+    def unit(db: Session) -> Open | None:
+        row = db.get_one(Incident, it.id)
+        if not anybody_waits(db, row):
+            end_storm(db, row, at)
+            return None
+        row.probe_token, row.probe_due, row.probes = new_token(), at + ASK_EVERY, row.probes + 1
+        return Open(row.id, row.about, row.probe, row.probe_token, row.probe_due, row.probes)
+
+    return desk.write(unit)
+
+
+def _send(desk: Desk, backend: Backend, it: Open) -> None:
+    assert it.token is not None
+    folder = it.folder(desk.settings.attempts)
+    if not folder.exists():
+        prepare(desk.settings.attempts, it.plan, 1)
+    job = BatchJob(0, folder, it.probe["memory_mb"])
+    backend.submit(BatchGroup(it.token, 1, it.plan.name, (job,)))
+
+
+def _ask(desk: Desk, centre: str, backend: Backend, it: Open, at: datetime) -> None:
+    """See whether a probe without a report is under way: it may never have been submitted, or be lost."""
+    assert it.token is not None
+    handles = backend.find(it.token)
+    if not handles:
+        _send(desk, backend, it)
+    elif all(handle.state.ended for handle in handles):
+        _judge(desk, centre, it, at)
+        return
+
+    def unit(db: Session) -> None:
+        db.get_one(Incident, it.id).probe_due = at + ASK_EVERY
+
+    desk.write(unit)
+
+
+def _judge(desk: Desk, centre: str, it: Open, at: datetime) -> None:
+    """End the incident if its probe has come through, or has failed in another way that will not pass."""
+    ended = ending(it.folder(desk.settings.attempts), Stage(it.probe["stage"]), at)
+    policy = retry_policy(desk.settings, centre)
+    over = ended["state"] is JobState.DONE
+    if not over:
+        failure = Failure(ended["source"], ended["code"], ended["error"])
+        over = failure.kind != it.about and plan(failure, None, policy).hopeless
+
+    def unit(db: Session) -> None:
+        row = db.get_one(Incident, it.id)
+        if over:
+            end_storm(db, row, at)
+        else:
+            pause_s = policy.delay_s * min(2**row.probes, LONGEST_PAUSE)
+            row.probe_token, row.probe_due = None, at + timedelta(seconds=pause_s)
+
+    desk.write(unit)
+    shutil.rmtree(it.folder(desk.settings.attempts).parents[2], ignore_errors=True)

@@ -1,0 +1,177 @@
+"""Many jobs fail alike: nothing is tried again until a probe has come through."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from b2cal.core.clock import ManualClock
+from b2cal.core.failures import Remedy, Source
+from b2cal.model import Attempt, GroupState, Incident
+from b2cal.settings import RetryRule
+
+from .conftest import Site, columns_of
+
+pytestmark = pytest.mark.processes
+
+DONE, FAILED, WANTED = GroupState.DONE, GroupState.FAILED, GroupState.WANTED
+PAUSE = timedelta(seconds=60)
+
+
+@pytest.fixture
+def clock():
+    return ManualClock(datetime(2026, 11, 22, 12, tzinfo=UTC))
+
+
+@pytest.fixture
+def weather(tmp_path):
+    """While this file is there the storage is away."""
+    file = tmp_path / "storm"
+    file.touch()
+    return file
+
+
+@pytest.fixture
+def site(site: Site):
+    """Three jobs that fail alike are a storm; what the storage does passes."""
+    comes_back = RetryRule(
+        source=Source.EXIT, code=1, pattern="storage", remedy=Remedy.LATER, because="the storage comes back"
+    )
+    batch = site.settings.batch.model_copy(update={"storm_jobs": 3, "rules": (comes_back,)})
+    site.settings = site.settings.model_copy(update={"batch": batch})
+    return site
+
+
+def reads_storage(weather, otherwise=""):
+    """Fails while the storage is away, each time with another number and place in its error."""
+    return {
+        "do": (
+            f"if os.path.exists({str(weather)!r}):\n"
+            f"    sys.exit(f'storage does not answer, file /data/{{os.getpid()}}.root, try {{os.getpid()}}')\n"
+            f"{otherwise}"
+        )
+    }
+
+
+def incidents(site):
+    with site.database.read() as db:
+        return [columns_of(row) for row in db.scalars(select(Incident).order_by(Incident.id))]
+
+
+def fails(site, agent, *specs):
+    """A group whose jobs fail; what is wanted then."""
+    group_id = site.want(*specs)
+    site.run(agent, lambda: site.group(group_id)["state"] is FAILED, "its jobs have failed")
+    return group_id
+
+
+def probed(site, clock, agent, after=PAUSE):
+    """The next probe is sent, and has ended."""
+    (before,) = incidents(site)
+    clock.advance(after)
+    site.run(agent, lambda: incidents(site)[0]["probes"] > before["probes"], "a probe is sent")
+    site.run(agent, lambda: incidents(site)[0]["probe_token"] is None, "it has ended")
+    return incidents(site)[0]
+
+
+def test_in_a_storm_one_probe_after_the_other_is_sent_and_all_goes_on_when_one_has_come_through(site, clock, weather):
+    agent = site.agent()
+    group_id = fails(site, agent, *[reads_storage(weather)] * 4)
+    (storm,) = incidents(site)
+    assert (storm["centre"], storm["live"], storm["about"]) == (
+        "local",
+        True,
+        "exit 1: storage does not answer, file ... try #",
+    )
+    agent.round()
+    assert [group["state"] for group in site.rounds(group_id)] == [FAILED, WANTED]
+    assert "until a probe has come through" in site.rounds(group_id)[1]["jobs"][0]["error"]
+
+    assert probed(site, clock, agent, PAUSE)["live"]
+    assert probed(site, clock, agent, 2 * PAUSE)["live"]
+    weather.unlink()
+    over = probed(site, clock, agent, 4 * PAUSE)
+    assert (over["live"], over["probes"]) == (None, 3)
+    site.run(agent, lambda: site.rounds(group_id)[-1]["state"] is DONE, "the others have followed")
+    assert site.executions() == [1] * 8  # the probes have left nothing behind
+    assert len(site.rounds(group_id)) == 2
+
+
+def test_what_fails_in_a_storm_uses_up_no_try(site, clock, weather):
+    agent = site.agent()
+    well, *badly = [reads_storage(weather, f"sys.exit({code})") for code in (0, 81, 82, 83)]
+    group_id = fails(site, agent, well, *badly)
+    weather.unlink()
+    assert probed(site, clock, agent)["live"] is None
+    for tries in (1, 2, 3):
+        site.run(agent, lambda: site.rounds(group_id)[tries]["state"] is FAILED, "the three have failed")  # noqa: B023
+        clock.advance(PAUSE)
+    last = site.rounds(group_id)[-1]
+    assert (last["round"], last["state"]) == (3, FAILED)
+    assert all(job["retry"].endswith("Given up after 3 tries.") for job in last["jobs"])
+
+
+def test_fewer_failures_than_a_storm_has_are_tried_again_as_ever(site, clock, weather):
+    agent = site.agent()
+    group_id = fails(site, agent, *[reads_storage(weather)] * 2)
+    assert incidents(site) == []
+    weather.unlink()
+    clock.advance(PAUSE)
+    site.run(agent, lambda: site.rounds(group_id)[-1]["state"] is DONE, "they are tried again")
+
+
+def test_where_more_jobs_end_well_than_fail_alike_there_is_no_storm(site, clock, weather):
+    agent = site.agent()
+    site.run_until(agent, site.want(*[{}] * 5), DONE)
+    fails(site, agent, *[reads_storage(weather)] * 4)
+    assert incidents(site) == []
+
+
+def test_failures_that_have_nothing_in_common_are_no_storm(site, clock):
+    agent = site.agent()
+    fails(site, agent, *[{"do": f"sys.exit('storage {word} does not answer')"} for word in ("a", "b", "c", "d")])
+    assert incidents(site) == []
+
+
+def test_what_waits_for_its_next_try_elsewhere_at_the_centre_waits_for_the_probe_too(site, clock, weather):
+    agent = site.agent()
+    first = fails(site, agent, *[reads_storage(weather)] * 2)
+    fails(site, agent, *[reads_storage(weather)] * 2)
+    assert len(incidents(site)) == 1
+    clock.advance(PAUSE - timedelta(seconds=1))
+    agent.round()
+    assert site.rounds(first)[1]["state"] is WANTED
+    assert "until a probe has come through" in site.rounds(first)[1]["jobs"][0]["error"]
+    weather.unlink()
+    probed(site, clock, agent)
+    site.run(agent, lambda: site.rounds(first)[-1]["state"] is DONE, "it follows")
+
+
+def test_a_probe_that_would_fail_for_another_reason_for_ever_ends_the_storm(site, clock, weather):
+    agent = site.agent()
+    group_id = fails(site, agent, *[reads_storage(weather, "sys.exit('the script is wrong')")] * 4)
+    weather.unlink()
+    assert probed(site, clock, agent)["live"] is None
+    site.run(agent, lambda: site.rounds(group_id)[-1]["state"] is FAILED, "they fail with that")
+    assert len(site.rounds(group_id)) == 2
+
+
+def test_an_agent_that_was_killed_after_it_wrote_down_a_probe_leaves_one_that_is_sent_once(site, clock, weather):
+    agent = site.agent()
+    fails(site, agent, *[reads_storage(weather)] * 4)
+    (storm,) = incidents(site)
+    site.change(Incident, storm["id"], probe_token="written-down", probes=1)
+    weather.unlink()
+    clock.advance(timedelta(minutes=2))
+    successor = site.agent(holder="the next one")
+    site.run(successor, lambda: incidents(site)[0]["live"] is None, "its probe has come through")
+    assert len(site.backend.find("written-down")) == 1
+
+
+def test_a_storm_that_nobody_waits_for_any_more_is_over_without_a_probe(site, clock, weather):
+    agent = site.agent()
+    group_id = fails(site, agent, *[reads_storage(weather)] * 4)
+    site.change(Attempt, site.group(group_id)["attempt_id"], live=None)
+    clock.advance(PAUSE)
+    site.run(agent, lambda: incidents(site)[0]["live"] is None, "it is over")
+    assert incidents(site)[0]["probes"] == 0
