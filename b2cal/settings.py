@@ -107,6 +107,7 @@ class CondorSettings(CentreSettings):
     accounting_group: str = Field("", description="who is charged; empty = as the pool does it")
     priority: int = Field(0, description="of these jobs among those of the same user; higher ones start first")
     image: str = Field("", description="container image in which jobs run; empty = none")
+    host: str = Field("Machine", description="attribute of the machines by which one that fails jobs is known")
     submit: dict[str, str] = Field({}, description="more lines of the submit description: `+Attribute`, `requirements`")
     max_idle: Annotated[int, Field(ge=1)] = Field(1000, description="jobs of a group that wait in the queue at a time")
     start_delay_s: Annotated[int, Field(ge=0)] = Field(0, description="jobs of a group start so long after each other")

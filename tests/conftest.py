@@ -133,7 +133,7 @@ def pool() -> Iterator[None]:
 
     with (
         TemporaryDirectory(prefix="b2cal-pool-", dir="/tmp") as folder,
-        running_pool(Path(folder), CONDOR_SLOTS="2", CONDOR_PIDS="shared", CONDOR_EXTRA=str(HERE / "memory.conf")),
+        running_pool(Path(folder), CONDOR_SLOTS="2", CONDOR_PIDS="shared", CONDOR_EXTRA=str(HERE / "machines.conf")),
     ):
         yield
 
@@ -149,4 +149,5 @@ def pool_settings(pool: None) -> CondorSettings:
         max_memory_mb=512,
         job_lease_s=20,
         look_every_s=1,
+        host="SiteHost",
     )

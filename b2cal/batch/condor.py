@@ -38,6 +38,8 @@ FILES = ("job.py", "wrapper.json", "job.json")
 OUTPUTS = (REPORT, "stdout", "stderr", "outputs")
 """What comes back from a job; the wrapper makes all of it, whatever becomes of the command."""
 
+ANY_HOST = "any"
+
 TAIL_PATIENCE_S = 10.0
 ALL_OF_IT = 2**31 - 1
 
@@ -63,6 +65,7 @@ class CondorBackend:
         self._looked: datetime | None = None
         self._missing: set[BatchId] = set()
         self._removed: set[BatchId] = set()
+        self._avoided = ""
 
     def submit(self, group: BatchGroup) -> None:
         self._schedd.ping()
@@ -75,6 +78,7 @@ class CondorBackend:
                 "number": str(job.number),
                 "place": str(job.folder.relative_to(parent)),
                 "memory": str(job.memory_mb or self._pool.memory_mb),
+                "host": job.host or ANY_HOST,
             }
             for job in group.jobs
         ]
@@ -109,6 +113,11 @@ class CondorBackend:
             others = {job.batch_id for job in self._schedd.queued(its)} - set(ids)
             self._schedd.remove(ids if others else its)
             self._removed.update(ids)
+
+    def avoid(self, hosts: Sequence[str]) -> None:
+        avoided = quoted(",".join(sorted(hosts)))
+        self._schedd.edit(self._ours, "B2calAvoid", avoided)
+        self._avoided = avoided
 
     def log(self, job: BatchId, tail: int | None = None) -> bytes:
         self._log.read()
@@ -158,8 +167,9 @@ class CondorBackend:
             **pool.submit,
             **_wishes(pool),
             **_holds(pool),
+            "requirements": _requirements(pool),
             "executable": pool.python,
-            "arguments": "-I -S job.py",
+            "arguments": f"-I -S job.py $$([TARGET.{pool.host}])",
             "transfer_executable": "false",
             "initialdir": f"{parent}/$(place)",
             "log": str(self._log.path),
@@ -174,11 +184,20 @@ class CondorBackend:
             "max_idle": str(pool.max_idle),
             "next_job_start_delay": str(pool.start_delay_s),
             "job_lease_duration": str(pool.job_lease_s),
+            "My.B2calAvoid": self._avoided or quoted(""),
+            "My.B2calHost": quoted("$(host)"),
             "My.B2calToken": quoted(group.token),
             "My.B2calEpoch": str(group.epoch),
             "My.B2calNumber": "$(number)",
             "My.B2calNumbers": quoted(numbers),
         }
+
+
+def _requirements(pool: CondorSettings) -> str:
+    """Where a job may run: as the centre wants it; on its own host if it has one, else on none that is avoided."""
+    host = f"TARGET.{pool.host}"
+    free = f"MY.B2calHost == {quoted(ANY_HOST)} && !stringListMember({host}, MY.B2calAvoid)"
+    return f"({pool.submit.get('requirements', 'true')}) && ({free} || {host} == MY.B2calHost)"
 
 
 def _wishes(pool: CondorSettings) -> dict[str, str]:

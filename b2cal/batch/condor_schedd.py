@@ -1,5 +1,6 @@
 """The schedd of a pool: what it has in its queue and in its history, and what to do when it does not answer."""
 
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,6 +29,8 @@ RUNNING, REMOVED, COMPLETED, HELD, SENDING = 2, 3, 4, 5, 6
 _IDENTITY = ["ClusterId", "ProcId", "B2calToken", "B2calEpoch", "B2calNumber", "B2calNumbers", "Iwd"]
 _STANDING = ["JobStatus", "EnteredCurrentStatus", "QDate", *HOLD]
 _ENDING = ["ExitCode", "RemoveReason", *(f"Last{name}" for name in HOLD)]
+
+TOOL_PATIENCE_S = 20.0
 
 Ad = Mapping[str, Any]
 
@@ -82,6 +85,28 @@ class Schedd:
                 jobs if isinstance(jobs, str) else list(jobs),
                 reason=("b2cal does not want it any more", 1),  # a plain text is dropped by the bindings
             )
+
+    def edit(self, constraint: str, attribute: str, value: str) -> None:
+        """Give an attribute another value in all jobs that fit, those that have not materialised included."""
+        with self._asked_to("edit jobs"):
+            schedd = htcondor2.Schedd(self._location())
+            ads = schedd.query(constraint, ["ClusterId", "ProcId"], opts=htcondor2.QueryOpt.IncludeClusterAd)
+            if any("ProcId" in ad for ad in ads):
+                schedd.edit(constraint, attribute, value)
+        for cluster in {ad["ClusterId"] for ad in ads if "ProcId" not in ad}:
+            self._edit_cluster(cluster, attribute, value)
+
+    def _edit_cluster(self, cluster: int, attribute: str, value: str) -> None:
+        """The bindings edit jobs only; what has not materialised takes its attributes from the cluster."""
+        where = ["-name", self._pool.schedd] if self._pool.schedd else []
+        where += ["-pool", self._pool.collector] if self._pool.collector else []
+        call = ["condor_qedit", *where, str(cluster), attribute, value]
+        try:
+            done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=TOOL_PATIENCE_S)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BatchError(f"{self._name()} could not edit jobs: {error}", hint=_HINT) from error
+        if done.returncode:
+            raise BatchError(f"{self._name()} could not edit jobs: {done.stderr.strip()}", hint=_HINT)
 
     def _location(self) -> Any:
         collector = htcondor2.Collector(self._pool.collector or None)

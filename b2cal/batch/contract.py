@@ -32,7 +32,9 @@ class BatchError(B2calError):
 
 @dataclass(frozen=True)
 class BatchJob:
-    """One job: its number in the group, a folder made for one try, the memory it asks for (None: the usual).
+    """One job: its number in the group, a folder made for one try, the memory that it asks for (None: the usual).
+
+    `host` is the only one where it may run; empty: any that is not avoided.
 
     The folder holds `job.py`, which is to be run there by Python, `wrapper.json` and `job.json`; what the jobs of a
     group have in common lies behind a link, `shared`. The job is over when `job_report.json` lies in the folder, see
@@ -42,6 +44,7 @@ class BatchJob:
     number: int
     folder: Path
     memory_mb: int | None = None
+    host: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,15 @@ class Backend(Protocol):
 
         Raises:
             BatchError: some may still run.
+        """
+
+    def avoid(self, hosts: Sequence[str]) -> None:
+        """Start no job on these hosts from now on, and on all others again; jobs that wait are among them.
+
+        A client that begins avoids none. A system of one host has nothing to do.
+
+        Raises:
+            BatchError: jobs that wait may still start there.
         """
 
     def log(self, job: BatchId, tail: int | None = None) -> bytes:

@@ -113,6 +113,9 @@ class LocalBackend:
                 hint="Most often a file system does not answer: they hang in the kernel, or nobody can read there.",
             )
 
+    def avoid(self, hosts: Sequence[str]) -> None:
+        pass
+
     def log(self, job: BatchId, tail: int | None = None) -> bytes:
         with self._database.read() as db:
             folder = db.scalar(select(LocalJob.folder).where(LocalJob.id == _row_id(job)))

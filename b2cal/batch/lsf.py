@@ -37,7 +37,7 @@ SHOWN_WITHIN = timedelta(seconds=60)
 _SCRIPT = """\
 job=$(sed -n "${{LSB_JOBINDEX}}p" {folders})
 cd "${{job#* }}" || exit 74
-exec {python} -I -S job.py >>wrapper.log 2>&1
+exec {python} -I -S job.py "${{LSB_HOSTS%% *}}" >>wrapper.log 2>&1
 """
 
 
@@ -54,18 +54,21 @@ class LsfBackend:
         self._looked_s: float | None = None
         self._missing: set[BatchId] = set()
         self._killed: set[BatchId] = set()
+        self._avoided: tuple[str, ...] = ()
 
     def submit(self, group: BatchGroup) -> None:
-        for first, memory_mb, jobs in _arrays(group, self._centre):
+        for first, jobs in _arrays(group, self._centre):
             name = f"{self._prefix}.{group.token}.{group.epoch}.{first}"
             array = self._journal.get(name)
             if array is None:
-                folders = _written(jobs, first, self._centre)
-                array = self._journal.begin(Array(name, group.token, group.epoch, str(folders), time.time()))
+                folders = str(_written(jobs, first, self._centre))
+                memory_mb = jobs[0].memory_mb or self._centre.memory_mb
+                wanted = Array(name, group.token, group.epoch, folders, time.time(), "", memory_mb, jobs[0].host)
+                array = self._journal.begin(wanted)
             if not array.number:
                 array = self._found(array)
             if not array.number:
-                options = self._options(name, len(jobs), memory_mb, group.name)
+                options = self._options(array, len(jobs), group.name)
                 number = self._lsf.submit(options, ["sh", f"{array.folders}.sh"])
                 array = self._journal.submitted(array, number)
             self._learn(array)
@@ -86,6 +89,14 @@ class LsfBackend:
         ours = [job for job in jobs if (known := self._known.job(job)) is not None and not known.ended]
         self._killed.update(ours)
         self._lsf.kill(_elements(ours))
+
+    def avoid(self, hosts: Sequence[str]) -> None:
+        avoided = tuple(sorted(hosts))
+        waiting = {job.batch_id.partition("[")[0] for job in self._known.jobs() if job.handle.state is JobState.QUEUED}
+        for array in self._journal:
+            if array.number in waiting and not array.host:
+                self._lsf.modify(array.number, ["-R", _resources(array.memory_mb, avoided)])
+        self._avoided = avoided
 
     def log(self, job: BatchId, tail: int | None = None) -> bytes:
         known = self._known.job(job)
@@ -142,12 +153,15 @@ class LsfBackend:
             killed = job.state is JobState.FAILED and job.batch_id in self._killed
             self._known.note(known, JobState.CANCELLED if killed else job.state, _failure(job.reason), at)
 
-    def _options(self, name: str, n_jobs: int, memory_mb: int, about: str) -> list[str]:
+    def _options(self, array: Array, n_jobs: int, about: str) -> list[str]:
         """The options of bsub; LSF 10.1 command reference."""
         centre = self._centre
         limit = f"%{centre.max_running}" if centre.max_running else ""
-        options = ["-J", f"{name}[1-{n_jobs}]{limit}", "-Jd", about, "-o", "/dev/null", "-env", "none"]
-        options += ["-M", f"{memory_mb}MB", "-R", f"rusage[mem={memory_mb}MB]"]
+        options = ["-J", f"{array.name}[1-{n_jobs}]{limit}", "-Jd", about, "-o", "/dev/null", "-env", "none"]
+        options += ["-M", f"{array.memory_mb}MB"]
+        options += ["-R", _resources(array.memory_mb, () if array.host else self._avoided)]
+        if array.host:
+            options += ["-m", array.host]
         if centre.queue:
             options += ["-q", centre.queue]
         if centre.project:
@@ -155,18 +169,24 @@ class LsfBackend:
         return [*options, *centre.options]
 
 
-def _arrays(group: BatchGroup, centre: LsfSettings) -> Iterator[tuple[int, int, Sequence[BatchJob]]]:
-    """The arrays of a group: how many jobs come before it, the memory in MB that all of it ask for, its jobs."""
+def _resources(memory_mb: int, avoided: Sequence[str]) -> str:
+    """A resource requirement of LSF."""
+    others = " && ".join(f"hname!='{host}'" for host in avoided)
+    return f"select[{others}] rusage[mem={memory_mb}MB]" if avoided else f"rusage[mem={memory_mb}MB]"
 
-    def memory_mb(job: BatchJob) -> int:
-        return job.memory_mb or centre.memory_mb
+
+def _arrays(group: BatchGroup, centre: LsfSettings) -> Iterator[tuple[int, Sequence[BatchJob]]]:
+    """The jobs of a group by arrays, whose jobs want the same of LSF; each with how many jobs come before it."""
+
+    def wants(job: BatchJob) -> tuple[int, str]:
+        return job.memory_mb or centre.memory_mb, job.host
 
     before = 0
-    for memory, alike in groupby(sorted(group.jobs, key=memory_mb), key=memory_mb):
+    for _, alike in groupby(sorted(group.jobs, key=wants), key=wants):
         jobs = list(alike)
         for first in range(0, len(jobs), centre.max_array):
             array = jobs[first : first + centre.max_array]
-            yield before, memory, array
+            yield before, array
             before += len(array)
 
 

@@ -69,6 +69,12 @@ class LsfCommands:
             if refused:
                 raise self._trouble("kill jobs", _Said(said.code, "", refused[0]))
 
+    def modify(self, array: str, options: Sequence[str]) -> None:
+        """Give the jobs of an array that wait other options; where none waits that does not matter."""
+        said = self._call("bmod", [*options, array])
+        if said.code and not lsf_output.says_that_none_waits(said.stderr):
+            raise self._trouble("change jobs", said)
+
     def _call(self, command: str, arguments: Sequence[str]) -> _Said:
         words = [f"{self._centre.path}/{command}" if self._centre.path else command, *arguments]
         if self._centre.ssh:

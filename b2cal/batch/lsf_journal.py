@@ -21,6 +21,8 @@ class Array:
         folders: a file with a line `NUMBER FOLDER` for each of its jobs, in the order of their index.
         at: when it was written down, in seconds of the epoch.
         number: LSF's; empty as long as nobody knows whether LSF has it.
+        memory_mb: what each of its jobs asks for.
+        host: the only one where they may run; empty: any that is not avoided.
     """
 
     name: str
@@ -29,6 +31,8 @@ class Array:
     folders: str
     at: float
     number: str = ""
+    memory_mb: int = 0
+    host: str = ""
 
     def jobs(self) -> list[tuple[int, Path]]:
         """Number and folder of each of its jobs; nothing if the attempt has been cleaned up."""

@@ -18,6 +18,7 @@ FIELDS = "jobid jobindex stat job_name:4095 exit_code exit_reason:4095 exec_host
 
 _SUBMITTED = re.compile(r"^Job <([1-9]\d*)> is submitted to ", re.ASCII | re.MULTILINE)
 _NOTHING = re.compile(r"is not found|^No (unfinished |matching )?jobs? found|No matching job found", re.MULTILINE)
+_NONE_WAITS = re.compile(r"already (started|finished)|is not found|No matching job found", re.IGNORECASE)
 _ID = re.compile(r"(?P<job>[1-9]\d*)(\[(?P<index>\d+)\])?", re.ASCII)
 _NOT_THERE = re.compile(r"Job has already finished|No matching job found|is not found|is being (terminated|signaled)")
 
@@ -70,6 +71,11 @@ def submitted(stdout: str) -> str:
 def says_that_there_is_none(stderr: str) -> bool:
     """Whether bjobs or bhist ended badly only because no job fits."""
     return _NOTHING.search(stderr) is not None
+
+
+def says_that_none_waits(stderr: str) -> bool:
+    """Whether bmod ended badly only because all jobs have begun or ended."""
+    return _NONE_WAITS.search(stderr) is not None
 
 
 def jobs(stdout: str) -> list[LsfJob]:

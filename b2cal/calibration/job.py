@@ -1,8 +1,8 @@
-"""The wrapper around every batch job: `python job.py` in the folder of one try. One file, standard library only.
+"""The wrapper around every batch job: `python job.py [HOST]` in the folder of one try. One file, standard library only.
 
 Runs the command of `wrapper.json`, {"command": [...], "env": {...}}, with its output in the files `stdout` and
 `stderr`, and says in `job_report.json` how it ended. Its own exit code is the command's, or 128 + n if signal n ended
-that.
+that. HOST is what the batch system calls this machine.
 
 However often it is started in one folder, the command runs once at a time, and not again after its report: the kernel's
 lock on `job.lock` sees to that. The lock is free only when no process of the job is left, however this one ended.
@@ -77,7 +77,7 @@ def main() -> int:
         "signal": -returned if returned < 0 else None,
         "started": started.isoformat(),
         "ended": datetime.now(UTC).isoformat(),
-        "host": socket.gethostname(),
+        "host": sys.argv[1] if len(sys.argv) > 1 else socket.gethostname(),
         "pid": os.getpid(),
         "cpu_s": used.ru_utime + used.ru_stime,
         "max_rss_bytes": used.ru_maxrss * 1024,

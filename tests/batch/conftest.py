@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from b2cal.batch import START, Backend, BatchGroup, BatchJob, Handle, LocalBackend
+from b2cal.batch import START, Backend, BatchGroup, BatchJob, Handle, JobReport, LocalBackend
 from b2cal.batch.condor import CondorBackend
 from b2cal.batch.lsf import LsfBackend
 from b2cal.calibration import job as wrapper
@@ -104,6 +104,12 @@ def executions(group: BatchGroup) -> list[int]:
     return [len(trace.read_text().splitlines()) if trace.exists() else 0 for trace in traces]
 
 
+def hosts(group: BatchGroup) -> set[str]:
+    """Where the jobs of a group ran, as the batch system calls it."""
+    reports = [JobReport.read(job.folder) for job in group.jobs]
+    return {report.host for report in reports if report}
+
+
 def pid_of(job: BatchJob) -> int:
     """The process number of a running job's command."""
     return int((job.folder / "ran").read_text().split()[-1])
@@ -146,6 +152,12 @@ def lsf(cluster, tmp_path) -> Iterator[Centre]:
     centre = Centre(tmp_path, lambda: LsfBackend(settings, tmp_path / "journal"))
     yield centre
     centre.backend.cancel([event.handle.batch_id for event in centre.backend.events(START)])
+
+
+@pytest.fixture(params=["condor", "lsf"])
+def two_hosts(request) -> Centre:
+    """The batch systems with several hosts: h1 and h2 with one slot each."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(params=["local", "condor", "lsf"])

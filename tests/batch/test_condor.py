@@ -13,7 +13,7 @@ from b2cal.batch.condor import CondorBackend
 from b2cal.core.failures import Source
 from b2cal.model import JobState
 from b2cal.settings import CondorSettings
-from tests.batch.conftest import Centre, executions, wait_for
+from tests.batch.conftest import Centre, executions, hosts, wait_for
 
 pytestmark = pytest.mark.contract
 
@@ -203,6 +203,20 @@ def test_jobs_of_one_group_ask_for_what_each_of_them_needs(connect: Connect) -> 
     assert centre.wait_until_ended(group) == {0: JobState.DONE, 1: JobState.DONE}
     ads = htcondor2.Schedd().history(f'B2calToken == "{group.token}"', ["B2calNumber", "RequestMemory"])
     assert {ad["B2calNumber"]: ad.eval("RequestMemory") for ad in ads} == {0: 64, 1: 96}
+
+
+def test_what_has_not_materialised_yet_starts_on_no_host_that_is_avoided_meanwhile(
+    connect: Connect, tmp_path: Path
+) -> None:
+    centre = connect({}, max_idle=1)
+    go = tmp_path / "go"
+    busy = centre.submitted(*[f"while not os.path.exists({str(go)!r}): time.sleep(0.01)"] * 2)
+    wait_for(lambda: set(centre.states(busy).values()) == {JobState.RUNNING}, "both hosts are busy")
+    waits = centre.submitted(*["pass"] * 6)
+    centre.backend.avoid(["h1"])
+    go.touch()
+    assert set(centre.wait_until_ended(waits).values()) == {JobState.DONE}
+    assert hosts(waits) == {"h2"}
 
 
 def test_a_centre_says_who_pays_what_comes_first_and_in_which_container_jobs_run(connect: Connect) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from b2cal.core.ids import new_token
 from b2cal.core.processes import ProcessIdentity
 from b2cal.model import JobState
 
-from .conftest import executions, pid_of, wait_for
+from .conftest import executions, hosts, pid_of, wait_for
 
 pytestmark = pytest.mark.contract
 
@@ -222,3 +223,37 @@ def _log_or_nothing(centre, job: str) -> bytes:
         return centre.backend.log(job)
     except BatchError:
         return b""
+
+
+def test_what_waits_and_what_comes_starts_on_no_host_that_is_avoided_until_it_is_not_avoided_any_more(
+    two_hosts, tmp_path
+):
+    go = tmp_path / "go"
+    busy = two_hosts.submitted(*[f"while not os.path.exists({str(go)!r}): time.sleep(0.01)"] * 2)
+    two_hosts.wait_until_running(busy)
+    waits = two_hosts.submitted(*["pass"] * 4)
+    two_hosts.backend.avoid(["h1", "elsewhere"])
+    comes = two_hosts.submitted("pass", "pass")
+    go.touch()
+    for group in (waits, comes):
+        assert set(two_hosts.wait_until_ended(group).values()) == {JobState.DONE}
+        assert hosts(group) == {"h2"}
+    two_hosts.backend.avoid([])
+    both = two_hosts.submitted(*["time.sleep(0.5)"] * 6)
+    assert set(two_hosts.wait_until_ended(both).values()) == {JobState.DONE}
+    assert hosts(both) == {"h1", "h2"}
+
+
+def test_a_job_for_one_host_runs_there_and_nowhere_else_even_if_it_is_avoided(two_hosts):
+    two_hosts.backend.avoid(["h2"])
+    group = two_hosts.group("pass", "pass", "pass")
+    group = replace(group, jobs=tuple(replace(job, host="h2") for job in group.jobs))
+    two_hosts.backend.submit(group)
+    assert set(two_hosts.wait_until_ended(group).values()) == {JobState.DONE}
+    assert hosts(group) == {"h2"}
+
+
+def test_a_system_of_one_host_runs_jobs_whatever_is_to_be_avoided(local):
+    local.backend.avoid(["here", ""])
+    group = local.submitted("pass")
+    assert local.wait_until_ended(group) == {0: JobState.DONE}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
-COMMANDS = ("bsub", "bjobs", "bhist", "bkill", "lsid")
+COMMANDS = ("bsub", "bmod", "bjobs", "bhist", "bkill", "lsid")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Cluster:
 
 @contextmanager
 def running_lsf(folder: Path, slots: int = 2) -> Iterator[Cluster]:
-    """A cluster of one machine."""
+    """A cluster of two hosts, as it says."""
     cluster = Cluster(folder)
     cluster.commands.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"slots": slots}))

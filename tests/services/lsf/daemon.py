@@ -78,18 +78,30 @@ class Daemon:
         _keep(db, row, what)
 
     def _start(self, db: sqlite3.Connection) -> None:
-        free = config(self._folder)["slots"] - len(self._running)
+        setup = config(self._folder)
+        free = setup["slots"] - len(self._running)
         waiting = "SELECT * FROM job WHERE stat = 'PEND' AND kill_signal IS NULL ORDER BY number, element"
         for row in db.execute(waiting) if free > 0 else ():
             limit = json.loads(row["spec"])["limit"]
             if limit and sum(number == row["number"] for number, _ in self._running) >= limit:
                 continue
-            self._begin(db, row)
+            host = self._place(db, json.loads(row["spec"]), setup)
+            if not host:
+                continue
+            self._begin(db, row, host)
             free -= 1
             if free <= 0:
                 break
 
-    def _begin(self, db: sqlite3.Connection, row: sqlite3.Row) -> None:
+    def _place(self, db: sqlite3.Connection, spec: Mapping[str, Any], setup: Mapping[str, Any]) -> str:
+        """The name of a host with a free slot on which a job may run, as little used as any."""
+        running = [row["host"] for row in db.execute("SELECT host FROM job WHERE stat = 'RUN'")]
+        refused = re.findall(r"hname!='([^']*)'", spec["requirement"])
+        its = [name for name in setup["hosts"] if name not in refused and spec["only"] in ("", name)]
+        most = setup["slots"] / len(setup["hosts"])
+        return min((name for name in its if running.count(name) < most), key=running.count, default="")
+
+    def _begin(self, db: sqlite3.Connection, row: sqlite3.Row, host: str) -> None:
         spec = json.loads(row["spec"])
         index = {"%J": str(row["number"]), "%I": str(row["element"])}
         out, err = (re.sub("%[JI]", lambda match: index[match[0]], spec[key]) for key in ("out", "err"))
@@ -99,6 +111,7 @@ class Daemon:
             "LSB_JOBID": str(row["number"]),
             "LSB_JOBINDEX": str(row["element"]),
             "LSB_JOBNAME": job_name(row),
+            "LSB_HOSTS": host,
         }
         copy_files(spec, ">")
         command = [*spec["shell"], "-c", spec["script"] or " ".join(spec["command"])]
@@ -114,10 +127,10 @@ class Daemon:
             )
         self._running[row["number"], row["element"]] = process
         db.execute(
-            "UPDATE job SET stat = 'RUN', started = ? WHERE number = ? AND element = ?",
-            (time.time(), row["number"], row["element"]),
+            "UPDATE job SET stat = 'RUN', started = ?, host = ? WHERE number = ? AND element = ?",
+            (time.time(), host, row["number"], row["element"]),
         )
-        _keep(db, row, "Dispatched 1 Task(s) on Host(s) <here>, Allocated 1 Slot(s) on Host(s) <here>;")
+        _keep(db, row, f"Dispatched 1 Task(s) on Host(s) <{host}>, Allocated 1 Slot(s) on Host(s) <{host}>;")
         _keep(db, row, f"Starting (Pid {process.pid});")
 
 

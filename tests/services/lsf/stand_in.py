@@ -1,12 +1,12 @@
-"""A stand-in for LSF: bsub, bjobs, bhist, bkill and lsid on one machine, with jobs that are real processes.
+"""A stand-in for LSF: bsub, bmod, bjobs, bhist, bkill and lsid on one machine, with jobs that are real processes.
 
 There is no LSF to be had for tests. This follows the documented output of IBM Spectrum LSF 10.1 (command reference) and
 is held to it by other people's clients, see test_foreign_clients.py. `stand_in.py COMMAND FOLDER ...` is that command,
 and `stand_in.py daemon FOLDER` the daemon that starts jobs and notices their end.
 
-The state lies in FOLDER: `lsf.db`; `config.json` with `slots` and `clean_period_s`; and `faults/COMMAND`, a file that
-says how that command fails: `refuse` (it does nothing and says so), `mute` (it does its work and dies before it says
-so), `hang` (it does not return).
+The state lies in FOLDER: `lsf.db`; `config.json` with `slots` in all, the names of `hosts` and `clean_period_s`; and
+`faults/COMMAND`, a file that says how that command fails: `refuse` (it does nothing and says so), `mute` (it does its
+work and dies before it says so), `hang` (it does not return).
 """
 
 import signal
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from daemon import Daemon
 from state import Refused, keep, state
-from submit import bsub
+from submit import bmod, bsub
 from tell import bhist, bjobs, chosen
 
 
@@ -60,7 +60,7 @@ def lsid(_folder: Path, _words: Sequence[str]) -> str:
     return "IBM Spectrum LSF 10.1.0.0 (stand-in for tests)\n\nMy cluster name is tests\nMy master name is here"
 
 
-COMMANDS = {"bsub": bsub, "bjobs": bjobs, "bhist": bhist, "bkill": bkill, "lsid": lsid}
+COMMANDS = {"bsub": bsub, "bjobs": bjobs, "bhist": bhist, "bkill": bkill, "bmod": bmod, "lsid": lsid}
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (
     number INTEGER, element INTEGER, name TEXT, spec TEXT, stat TEXT, exit_code INTEGER, reason TEXT DEFAULT '',
-    submitted REAL, started REAL, ended REAL, kill_signal INTEGER, PRIMARY KEY (number, element)
+    submitted REAL, started REAL, ended REAL, kill_signal INTEGER, host TEXT DEFAULT '', PRIMARY KEY (number, element)
 );
 CREATE TABLE IF NOT EXISTS happened (number INTEGER, element INTEGER, at REAL, what TEXT);
 """
@@ -34,7 +34,8 @@ def state(folder: Path) -> Iterator[sqlite3.Connection]:
 
 def config(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
-    return {"slots": 2, "clean_period_s": 3600.0, **(json.loads(file.read_text()) if file.exists() else {})}
+    usual = {"slots": 2, "hosts": ["h1", "h2"], "clean_period_s": 3600.0}
+    return {**usual, **(json.loads(file.read_text()) if file.exists() else {})}
 
 
 def keep(db: sqlite3.Connection, number: int, element: int, what: str) -> None:

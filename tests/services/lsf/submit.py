@@ -39,6 +39,8 @@ def bsub(folder: Path, words: Sequence[str]) -> str:
         "limit": int(match["limit"] or 0),
         "queue": options.get("-q", "normal"),
         "project": options.get("-P", "default"),
+        "requirement": options.get("-R", ""),
+        "only": options.get("-m", ""),
     }
     with state(folder) as db:
         number = 1 + (db.execute("SELECT max(number) FROM job").fetchone()[0] or 0)
@@ -49,6 +51,24 @@ def bsub(folder: Path, words: Sequence[str]) -> str:
             keep(db, number, element, what)
     default = "" if "-q" in options else "default "
     return f"Job <{number}> is submitted to {default}queue <{spec['queue']}>."
+
+
+def bmod(folder: Path, words: Sequence[str]) -> str:
+    options, ids, _ = parsed(list(words))
+    if set(options) != {"-R"} or len(ids) != 1:
+        raise Refused("Only the resource requirement of one job or array can be changed here.")
+    with state(folder) as db:
+        rows = db.execute("SELECT * FROM job WHERE number = ?", (int(ids[0]),)).fetchall()
+        if not rows:
+            raise Refused(f"Job <{ids[0]}>: No matching job found")
+        waiting = [row for row in rows if row["stat"] == "PEND"]
+        if not waiting:
+            raise Refused(f"Job <{ids[0]}>: Job has already finished")
+        for row in waiting:
+            spec = json.loads(row["spec"]) | {"requirement": options["-R"]}
+            which = (json.dumps(spec), row["number"], row["element"])
+            db.execute("UPDATE job SET spec = ? WHERE number = ? AND element = ?", which)
+    return f"Parameters of job <{ids[0]}> are being changed"
 
 
 def interpreter(script: str) -> list[str]:

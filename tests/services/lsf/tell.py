@@ -91,7 +91,7 @@ def value(row: sqlite3.Row, field: str) -> str:
         "job_name": job_name(row),
         "exit_code": "" if row["exit_code"] in (None, 0) else str(row["exit_code"]),
         "exit_reason": row["reason"],
-        "exec_host": "here" if row["started"] else "",
+        "exec_host": row["host"],
     }
     if field not in values:
         raise Refused(f"{field}: Bad field name.")
