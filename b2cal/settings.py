@@ -75,6 +75,10 @@ class BatchSettings(Section):
     poll_interval_s: Seconds = Field(0.25, description="how often the agent looks")
     storm_jobs: Annotated[int, Field(ge=2)] = Field(20, description="so many jobs that fail alike are a storm")
     storm_window_s: Seconds = Field(1800.0, description="within this")
+    host_failures: Annotated[int, Field(ge=2, le=20)] = Field(
+        5, description="a host that fails so many jobs in succession gets no more"
+    )
+    host_quick_s: Seconds = Field(60.0, description="each of them within this from its start")
     bytes_per_job: Annotated[int, Field(ge=1)] = Field(2_000_000_000, description="input of one collect job")
     rules: RetryRules = Field((), description=OWN_RULES)
 

@@ -14,6 +14,7 @@ from b2cal.settings import Settings
 from .carry_out import carry_out, note_failure, take_back
 from .collect_events import Stream, collect_events
 from .desk import Desk
+from .hosts import avoided
 from .lease import AgentLease, LeaseLost, this_process
 from .orders import Order, open_orders
 from .outbox import Handler, OutboxRelay
@@ -47,6 +48,7 @@ class Agent:
         self._resting: dict[int, datetime] = {}
         self._reckonings: dict[str, Reckoning] = {}
         self._troubled = True  # there may be incidents, from before
+        self._avoided: dict[str, list[str]] = {}
 
     def round(self) -> bool:
         """Do all that is due; tells whether this process is the agent. What fails is tried again in a later round."""
@@ -98,15 +100,25 @@ class Agent:
         incidents = False
         for centre, backend in self._desk.backends.items():
             try:
-                collect_events(self._desk, backend, self._streams[centre])
+                self._troubled |= collect_events(self._desk, backend, self._streams[centre])
                 last = self._reckonings.get(centre) or Reckoning(self._desk.now() + EVERY)
                 self._reckonings[centre] = reckon(self._desk, centre, backend, last)
                 if self._troubled:
-                    incidents |= send_and_judge(self._desk, centre, backend)
+                    incidents |= self._look_after(centre, backend)
             except (B2calError, OSError) as error:
                 incidents |= self._troubled
                 log.warning("a batch system does not answer", centre=centre, error=str(error))
         self._troubled = incidents
+
+    def _look_after(self, centre: str, backend: Backend) -> bool:
+        """Do what is due about the incidents of a centre; tells whether there is any."""
+        any_open = send_and_judge(self._desk, centre, backend)
+        with self._desk.database.read() as db:
+            hosts = avoided(db, centre)
+        if hosts != self._avoided.get(centre, []):
+            backend.avoid(hosts)
+            self._avoided[centre] = hosts
+        return any_open
 
     def _forget(self) -> None:
         self._lease.forget()

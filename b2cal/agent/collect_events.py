@@ -47,8 +47,8 @@ class _Group:
         return self.state is GroupState.SUBMITTED and handle.epoch == self.epoch
 
 
-def collect_events(desk: Desk, backend: Backend, stream: Stream) -> None:
-    """Take in what happened since the last time, and how the jobs of unheeded groups stand.
+def collect_events(desk: Desk, backend: Backend, stream: Stream) -> bool:
+    """Take in what happened since the last time, and how the jobs of unheeded groups stand; whether any has ended.
 
     Jobs, the end of their groups, new rounds and signals are written in one transaction. A job whose folder cannot be
     read now is looked at again next time, with all that comes after it; the others go on.
@@ -65,7 +65,7 @@ def collect_events(desk: Desk, backend: Backend, stream: Stream) -> None:
     latest = {(event.handle.token, event.handle.epoch, event.handle.number): event for event in [*standing, *events]}
     if not latest:
         stream.unheeded.clear()
-        return
+        return False
     with desk.database.read() as db:
         groups = _groups(db, {event.handle.token for event in latest.values() if not event.handle.state.ended})
         known = [event for event in latest.values() if event.handle.token in groups]
@@ -90,7 +90,8 @@ def collect_events(desk: Desk, backend: Backend, stream: Stream) -> None:
             continue
         if change is not None:
             changes.append(change)
-    if any(change.is_end for change in changes):
+    any_ended = any(change.is_end for change in changes)
+    if any_ended:
         crashpoint("end-to-record")
     if changes:
         desk.write(lambda db: write_down(db, desk, changes))
@@ -98,6 +99,7 @@ def collect_events(desk: Desk, backend: Backend, stream: Stream) -> None:
     taken_in = takewhile(lambda event: event not in unread, events)
     stream.cursor = [stream.cursor, *(event.cursor for event in taken_in)][-1]
     stream.unheeded &= {event.handle.token for event in unread}
+    return any_ended
 
 
 def _groups(db: Session, with_living_jobs: set[str]) -> dict[str, _Group]:

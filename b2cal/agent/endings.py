@@ -15,6 +15,7 @@ from b2cal.model import Job, JobState, Stage
 from b2cal.runtime import OUTPUTS
 
 from .desk import Desk
+from .hosts import look_at_hosts
 from .settle import settle
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
@@ -86,5 +87,8 @@ def write_down(db: Session, desk: Desk, changes: Sequence[Change]) -> None:
     """Write changes down, unless the database has come to know an end meanwhile; settle the groups concerned."""
     for change in changes:
         db.execute(update(Job).where(Job.id == change.job.id, Job.state.in_(UNFINISHED)).values(change.values))
+    failed = [change.job.id for change in changes if change.values["state"] is JobState.FAILED]
+    if failed:
+        look_at_hosts(db, failed, desk.settings)
     for group_id in sorted({change.job.group_id for change in changes}):
         settle(db, group_id, desk.settings)

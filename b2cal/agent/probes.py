@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session
 from b2cal.batch import Backend, BatchGroup, BatchJob, JobReport, plan, retry_policy
 from b2cal.core.failures import Failure
 from b2cal.core.ids import new_token
-from b2cal.model import Incident, JobState, Stage
+from b2cal.model import Incident, IncidentKind, JobState, Stage
 
 from .desk import Desk
 from .endings import ending
 from .folders import PlannedGroup, prepare
-from .storms import anybody_waits, end_storm
+from .incidents import end, is_pointless
 
 LONGEST_PAUSE = 4
 """Between two probes: at most so many times the pause before failed jobs are tried again."""
@@ -40,6 +40,7 @@ class Open:
     """
 
     id: int
+    kind: IncidentKind
     about: str
     probe: dict[str, Any]
     token: str | None
@@ -75,7 +76,7 @@ def send_and_judge(desk: Desk, centre: str, backend: Backend) -> bool:
     at = desk.now()
     with desk.database.read() as db:
         rows = db.scalars(select(Incident).where(Incident.centre == centre, Incident.live.is_(True))).all()
-        incidents = [Open(it.id, it.about, it.probe, it.probe_token, it.probe_due, it.probes) for it in rows]
+        incidents = [_seen(row) for row in rows]
     for it in incidents:
         folder = it.folder(desk.settings.attempts)
         if it.token is None:
@@ -94,13 +95,17 @@ def _intended(desk: Desk, it: Open, at: datetime) -> Open | None:
 
     def unit(db: Session) -> Open | None:
         row = db.get_one(Incident, it.id)
-        if not anybody_waits(db, row):
-            end_storm(db, row, at)
+        if is_pointless(db, row):
+            end(db, row, at)
             return None
         row.probe_token, row.probe_due, row.probes = new_token(), at + ASK_EVERY, row.probes + 1
-        return Open(row.id, row.about, row.probe, row.probe_token, row.probe_due, row.probes)
+        return _seen(row)
 
     return desk.write(unit)
+
+
+def _seen(row: Incident) -> Open:
+    return Open(row.id, row.kind, row.about, row.probe, row.probe_token, row.probe_due, row.probes)
 
 
 def _send(desk: Desk, backend: Backend, it: Open) -> None:
@@ -108,7 +113,8 @@ def _send(desk: Desk, backend: Backend, it: Open) -> None:
     folder = it.folder(desk.settings.attempts)
     if not folder.exists():
         prepare(desk.settings.attempts, it.plan, 1)
-    job = BatchJob(0, folder, it.probe["memory_mb"])
+    host = it.about if it.kind is IncidentKind.HOST else ""
+    job = BatchJob(0, folder, it.probe["memory_mb"], host)
     backend.submit(BatchGroup(it.token, 1, it.plan.name, (job,)))
 
 
@@ -135,12 +141,12 @@ def _judge(desk: Desk, centre: str, it: Open, at: datetime) -> None:
     over = ended["state"] is JobState.DONE
     if not over:
         failure = Failure(ended["source"], ended["code"], ended["error"])
-        over = failure.kind != it.about and plan(failure, None, policy).hopeless
+        over = failure.kind != it.about and plan(failure, it.probe["memory_mb"], policy).hopeless
 
     def unit(db: Session) -> None:
         row = db.get_one(Incident, it.id)
         if over:
-            end_storm(db, row, at)
+            end(db, row, at)
         else:
             pause_s = policy.delay_s * min(2**row.probes, LONGEST_PAUSE)
             row.probe_token, row.probe_due = None, at + timedelta(seconds=pause_s)

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-import structlog
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from b2cal.model import (
@@ -20,7 +19,7 @@ from b2cal.model import (
 )
 from b2cal.settings import BatchSettings
 
-log = structlog.get_logger(__name__)
+from .incidents import begin, open_incident
 
 
 def storm_among(db: Session, failed: Sequence[Job], at: datetime, settings: BatchSettings) -> Incident | None:
@@ -28,10 +27,9 @@ def storm_among(db: Session, failed: Sequence[Job], at: datetime, settings: Batc
 
     That is where so many jobs of their centre fail alike within the window, and fewer end well.
     """
-    kinds = sorted({job.failure_kind for job in failed} - {""})
     centre = failed[0].group.attempt.calibration.processing.centre
-    for kind in kinds:
-        storm = _open_storm(db, centre, kind)
+    for kind in sorted({job.failure_kind for job in failed} - {""}):
+        storm = open_incident(db, centre, IncidentKind.STORM, kind)
         if storm is None and _is_storm(db, centre, kind, at, settings):
             example = next(job for job in failed if job.failure_kind == kind)
             storm = _begin(db, centre, example, at, settings)
@@ -46,28 +44,6 @@ def hold_back(groups: Sequence[JobGroup], storm: Incident) -> None:
         group.incident_id = storm.id
         for job in group.jobs:
             job.error = storm.reason
-
-
-def anybody_waits(db: Session, storm: Incident) -> bool:
-    """Whether anything would be tried again if the storm were over."""
-    waiting = select(JobGroup.id).where(JobGroup.incident_id == storm.id, JobGroup.state == GroupState.WANTED)
-    return db.scalar(waiting.limit(1)) is not None
-
-
-def end_storm(db: Session, storm: Incident, at: datetime) -> None:
-    """The storm is over: what waited for it is tried again at once."""
-    storm.live, storm.closed_at, storm.probe_token = None, at, None
-    waiting = select(JobGroup.id).where(JobGroup.incident_id == storm.id, JobGroup.state == GroupState.WANTED)
-    ids = db.scalars(waiting).all()
-    db.execute(update(JobGroup).where(JobGroup.id.in_(ids)).values(not_before=at))
-    db.execute(update(Job).where(Job.group_id.in_(ids)).values(error=""))
-
-
-def _open_storm(db: Session, centre: str, kind: str) -> Incident | None:
-    storm = select(Incident).where(
-        Incident.centre == centre, Incident.kind == IncidentKind.STORM, Incident.about == kind, Incident.live.is_(True)
-    )
-    return db.scalar(storm)
 
 
 def _is_storm(db: Session, centre: str, kind: str, at: datetime, settings: BatchSettings) -> bool:
@@ -97,31 +73,12 @@ def _at_centre(centre: str) -> ColumnElement[bool]:
 
 
 def _begin(db: Session, centre: str, example: Job, at: datetime, settings: BatchSettings) -> Incident:
-    group = example.group
-    due = at + timedelta(seconds=settings.retry_delay_s)
-    storm = Incident(
-        centre=centre,
-        kind=IncidentKind.STORM,
-        about=example.failure_kind,
-        live=True,
-        reason=(
-            f"Since {at:%Y-%m-%d %H:%M} UTC {settings.storm_jobs} jobs or more of {centre} have failed alike"
-            f" ({example.failure_kind}): nothing is tried again there until a probe has come through"
-        ),
-        opened_at=at,
-        probe={
-            "attempt": group.attempt_id,
-            "stage": group.stage.value,
-            "interpreter": group.attempt.calibration.definition.release.interpreter,
-            "spec": group.spec,
-            "part": example.spec,
-            "memory_mb": example.memory_mb,
-        },
-        probe_due=due,
-        probes=0,
+    kind = example.failure_kind
+    reason = (
+        f"Since {at:%Y-%m-%d %H:%M} UTC {settings.storm_jobs} jobs or more of {centre} have failed alike ({kind}):"
+        " nothing is tried again there until a probe has come through"
     )
-    db.add(storm)
-    db.flush()
+    storm = begin(db, IncidentKind.STORM, kind, reason, example, at, settings.retry_delay_s)
     others = select(JobGroup).where(
         _at_centre(centre),
         JobGroup.state == GroupState.WANTED,
@@ -129,5 +86,4 @@ def _begin(db: Session, centre: str, example: Job, at: datetime, settings: Batch
         JobGroup.incident_id.is_(None),
     )
     hold_back(db.scalars(others).all(), storm)
-    log.warning("many jobs fail alike", centre=centre, failure=example.failure_kind)
     return storm

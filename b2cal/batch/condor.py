@@ -169,7 +169,7 @@ class CondorBackend:
             **_holds(pool),
             "requirements": _requirements(pool),
             "executable": pool.python,
-            "arguments": f"-I -S job.py $$([TARGET.{pool.host}])",
+            "arguments": f"-I -S job.py $$([{_host(pool)}])",
             "transfer_executable": "false",
             "initialdir": f"{parent}/$(place)",
             "log": str(self._log.path),
@@ -195,9 +195,14 @@ class CondorBackend:
 
 def _requirements(pool: CondorSettings) -> str:
     """Where a job may run: as the centre wants it; on its own host if it has one, else on none that is avoided."""
-    host = f"TARGET.{pool.host}"
+    host = _host(pool)
     free = f"MY.B2calHost == {quoted(ANY_HOST)} && !stringListMember({host}, MY.B2calAvoid)"
     return f"({pool.submit.get('requirements', 'true')}) && ({free} || {host} == MY.B2calHost)"
+
+
+def _host(pool: CondorSettings) -> str:
+    """What a machine is called; one without the centre's attribute by its own name, so that jobs start there too."""
+    return f"(TARGET.{pool.host} ?: TARGET.Machine)"
 
 
 def _wishes(pool: CondorSettings) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What b2cal asks of the batch system of a centre. Five verbs; whatever differs between systems lies behind them.
+"""What b2cal asks of the batch system of a centre. Six verbs; whatever differs between systems lies behind them.
 
 Every call may be repeated after a crash at any point. A group of jobs is known by a token, which the client made, and
 an epoch, which counts the tries to submit it: both are in the database before the batch system is asked, and every

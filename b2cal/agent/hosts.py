@@ -1,0 +1,94 @@
+"""Hosts that fail jobs: one that does so quickly and again and again, while work can go on elsewhere, gets no more.
+
+A storm is none of that: where jobs fail alike on most hosts the cause lies elsewhere, see `storms`.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from b2cal.batch import plan, retry_policy
+from b2cal.core.failures import Failure
+from b2cal.model import Attempt, Calibration, Incident, IncidentKind, Job, JobGroup, JobState, Processing, now
+from b2cal.settings import Settings
+
+from .incidents import begin
+
+Jobs = TypeVar("Jobs", bound=Select[*tuple[Any, ...]])
+"""A question about jobs."""
+
+
+def look_at_hosts(db: Session, failed: Collection[int], settings: Settings) -> None:
+    """Begin an incident for each host that has failed one of these jobs, if it is to blame."""
+    named = select(Job.host, Processing.centre).where(Job.id.in_(failed), Job.host != "")
+    rows = db.execute(_with_centre(named).distinct()).all()
+    for host, centre in rows:
+        if host not in avoided(db, centre):
+            _look_at(db, host, centre, settings)
+
+
+def avoided(db: Session, centre: str) -> list[str]:
+    """The hosts of a centre on which nothing may start now."""
+    incidents = select(Incident.about).where(
+        Incident.centre == centre, Incident.kind == IncidentKind.HOST, Incident.live.is_(True)
+    )
+    return sorted(db.scalars(incidents))
+
+
+def _look_at(db: Session, host: str, centre: str, settings: Settings) -> None:
+    most = settings.batch.host_failures
+    last = db.scalars(_ended(select(Job), centre).where(Job.host == host).limit(most)).all()
+    if len(last) < most or not all(_is_to_blame(job, centre, settings) for job in last):
+        return
+    since = min(job.ended_at for job in last if job.ended_at)
+    if _goes_well_elsewhere(db, host, centre, since):
+        _begin(db, host, last[0], settings)
+
+
+def _is_to_blame(job: Job, centre: str, settings: Settings) -> bool:
+    """Whether the host of an ended job may be why it failed: it did so quickly, and not for good."""
+    if job.state is not JobState.FAILED or job.source is None or job.started_at is None or job.ended_at is None:
+        return False
+    quick = job.ended_at - job.started_at <= timedelta(seconds=settings.batch.host_quick_s)
+    failure = Failure(job.source, job.code, job.error)
+    return quick and not plan(failure, job.memory_mb, retry_policy(settings, centre)).hopeless
+
+
+def _goes_well_elsewhere(db: Session, host: str, centre: str, since: datetime) -> bool:
+    """Whether the last job of at least half of the other hosts has ended well since then, or work goes on there."""
+    others = Job.host.not_in([host, "", *avoided(db, centre)])
+    last: dict[str, JobState] = {}
+    for other, state in db.execute(_ended(select(Job.host, Job.state), centre).where(others, Job.ended_at >= since)):
+        last.setdefault(other, state)
+    if last:
+        return 2 * list(last.values()).count(JobState.DONE) >= len(last)
+    works = _with_centre(select(Job.id)).where(Processing.centre == centre, Job.state == JobState.RUNNING)
+    return db.scalar(works.where(Job.started_at < since).limit(1)) is not None
+
+
+def _begin(db: Session, host: str, example: Job, settings: Settings) -> None:
+    batch, at = settings.batch, now(db)
+    reason = (
+        f"{host} has failed {batch.host_failures} jobs in succession, each within {batch.host_quick_s:g} s, the last by"
+        f" {example.error}: since {at:%Y-%m-%d %H:%M} UTC nothing starts there until a probe has come through"
+    )
+    begin(db, IncidentKind.HOST, host, reason, example, at, batch.retry_delay_s)
+
+
+def _with_centre(jobs: Jobs) -> Jobs:
+    """A question about jobs, which may ask for their processing as well."""
+    return (
+        jobs.join(JobGroup, Job.group_id == JobGroup.id)
+        .join(Attempt, JobGroup.attempt_id == Attempt.id)
+        .join(Calibration, Attempt.calibration_id == Calibration.id)
+        .join(Processing, Calibration.processing_id == Processing.id)
+    )
+
+
+def _ended(jobs: Jobs, centre: str) -> Jobs:
+    """A question about the jobs of a centre that have ended, the latest first."""
+    ended = _with_centre(jobs).where(Processing.centre == centre, Job.ended_at.is_not(None))
+    return ended.order_by(Job.ended_at.desc(), Job.id.desc())

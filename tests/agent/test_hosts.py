@@ -1,0 +1,126 @@
+"""A host that fails jobs gets no more of them until a probe has come through there."""
+
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from b2cal.batch import Backend
+from b2cal.batch.condor import CondorBackend
+from b2cal.batch.lsf import LsfBackend
+from b2cal.core.clock import ManualClock, SystemClock
+from b2cal.model import GroupState, Incident, IncidentKind, Job, JobState
+from b2cal.settings import CondorSettings, LsfSettings
+from tests.services.lsf.cluster import running_lsf
+
+from .conftest import Site, columns_of
+
+pytestmark = pytest.mark.contract
+
+PAUSE = timedelta(seconds=60)
+N_JOBS = 40
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(SystemClock().now())
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """While this file is there the host h2 fails every job."""
+    file = tmp_path / "broken"
+    file.touch()
+    return file
+
+
+@pytest.fixture
+def htcondor(pool_settings: CondorSettings, tmp_path: Path) -> Backend:
+    return CondorBackend(pool_settings, tmp_path / "events")
+
+
+@pytest.fixture
+def lsf(tmp_path: Path) -> Iterator[Backend]:
+    with running_lsf(tmp_path / "lsf") as cluster:
+        settings = LsfSettings(backend="lsf", path=str(cluster.commands), python=sys.executable, poll_every_s=0.1)
+        yield LsfBackend(settings, tmp_path / "journal")
+
+
+IS_H2 = "(os.environ.get('LSB_HOSTS') or os.environ['_CONDOR_SLOT'].replace('slot', 'h')) == 'h2'"
+
+
+def work(broken: Path, but_how: str = "75") -> dict[str, str]:
+    return {"do": f"if {IS_H2} and os.path.exists({str(broken)!r}): sys.exit({but_how})\ntime.sleep(0.2)"}
+
+
+def ended_on(site: Site, host: str) -> list[JobState]:
+    with site.database.read() as db:
+        return list(db.scalars(select(Job.state).where(Job.host == host).order_by(Job.ended_at)))
+
+
+def incidents(site: Site) -> list[dict]:
+    with site.database.read() as db:
+        return [columns_of(row) for row in db.scalars(select(Incident).order_by(Incident.id))]
+
+
+@pytest.mark.parametrize("system", ["htcondor", "lsf"])
+def test_a_host_that_fails_jobs_gets_no_more_and_comes_back_when_a_probe_has_come_through(
+    site: Site, clock: ManualClock, broken: Path, system: str, request: pytest.FixtureRequest
+) -> None:
+    agent = site.agent(centre=request.getfixturevalue(system))
+    group_id = site.want(*[work(broken)] * N_JOBS, centre="centre")
+    site.run(agent, lambda: site.group(group_id)["state"].ended, "all have ended")
+    (trouble,) = incidents(site)
+    assert (trouble["kind"], trouble["about"], trouble["live"]) == (IncidentKind.HOST, "h2", True)
+    assert trouble["reason"].startswith("h2 has failed 5 jobs in succession, each within 60 s")
+    n_failed = len(ended_on(site, "h2"))
+    assert 5 <= n_failed <= 20
+    assert set(ended_on(site, "h2")) == {JobState.FAILED}
+
+    clock.advance(PAUSE)
+    site.run(agent, lambda: site.rounds(group_id)[-1]["state"] is GroupState.DONE, "the others do what it failed")
+    assert len(ended_on(site, "h2")) == n_failed
+    site.run(agent, lambda: not incidents(site)[0]["probe_token"], "the first probe has failed")
+    assert (incidents(site)[0]["live"], incidents(site)[0]["probes"]) == (True, 1)
+
+    broken.unlink()
+    clock.advance(2 * PAUSE)
+    site.run(agent, lambda: incidents(site)[0]["live"] is None, "the second has come through")
+    after = site.want(*[work(broken)] * 10, centre="centre")
+    site.run(agent, lambda: site.group(after)["state"].ended, "all have ended")
+    assert JobState.DONE in ended_on(site, "h2")
+
+
+def test_no_host_is_to_blame_where_jobs_fail_on_all_of_them(site: Site, lsf: Backend) -> None:
+    agent = site.agent(centre=lsf)
+    group_id = site.want(*[{"do": "sys.exit(75)"}] * 16, centre="centre")
+    site.run(agent, lambda: site.group(group_id)["state"].ended, "all have ended")
+    assert min(len(ended_on(site, host)) for host in ("h1", "h2")) >= 5
+    assert [it for it in incidents(site) if it["kind"] is IncidentKind.HOST] == []
+
+
+def test_a_host_is_not_to_blame_for_what_fails_for_good(site: Site, broken: Path, lsf: Backend) -> None:
+    agent = site.agent(centre=lsf)
+    group_id = site.want(*[work(broken, "'ValueError: the script is wrong'")] * 16, centre="centre")
+    site.run(agent, lambda: site.group(group_id)["state"].ended, "all have ended")
+    assert len(ended_on(site, "h2")) >= 5
+    assert incidents(site) == []
+
+
+def test_an_agent_that_begins_anew_sends_nothing_to_a_host_that_is_in_trouble(
+    site: Site, clock: ManualClock, broken: Path, lsf: Backend
+) -> None:
+    agent = site.agent(centre=lsf)
+    group_id = site.want(*[work(broken)] * N_JOBS, centre="centre")
+    site.run(agent, lambda: site.group(group_id)["state"].ended, "all have ended")
+    n_failed = len(ended_on(site, "h2"))
+    agent.stop()
+    lsf.avoid([])
+    successor = site.agent(holder="the next one", centre=lsf)
+    successor.round()
+    after = site.want(*[work(broken)] * 10, centre="centre")
+    site.run(successor, lambda: site.group(after)["state"] is GroupState.DONE, "all have ended well")
+    assert len(ended_on(site, "h2")) == n_failed
