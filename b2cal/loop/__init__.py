@@ -13,6 +13,7 @@ from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
 from .inputs import inputs_of, lacks_selection, productions, selection_by_default
+from .job_table import JobFilter, JobOrder, JobPage, attempts_of, attempts_that_count, job_page, other_tries
 from .jobs import Jobs, NextTry, StageJobs, by_attempt, next_try, stages_of, together, tried_again_at
 from .named import managers, person_named, release_named, without_password
 from .obstacles import in_the_way, in_the_way_of_processing, nothing_changes
@@ -79,6 +80,9 @@ __all__ = [
     "FromTag",
     "InvalidChoice",
     "InvalidConfig",
+    "JobFilter",
+    "JobOrder",
+    "JobPage",
     "Jobs",
     "LocalDatabase",
     "NewProcessing",
@@ -111,6 +115,8 @@ __all__ = [
     "asks_for_inputs",
     "asks_somebody",
     "asks_to_be_submitted",
+    "attempts_of",
+    "attempts_that_count",
     "begin_standing_veto",
     "brought_by_hand",
     "buttons",
@@ -132,6 +138,7 @@ __all__ = [
     "inputs_asked_at",
     "inputs_of",
     "job_in_words",
+    "job_page",
     "keep",
     "lacks_selection",
     "last_rejection",
@@ -143,6 +150,7 @@ __all__ = [
     "next_try",
     "nothing_changes",
     "open_workplace",
+    "other_tries",
     "person_named",
     "processing_buttons",
     "productions",

@@ -38,6 +38,7 @@ POLICY = {
     "calibration.plot": Access.SIGNED_IN,
     "calibration.numbers": Access.SIGNED_IN,
     "jobs.of_calibration": Access.SIGNED_IN,
+    "jobs.of_processing": Access.SIGNED_IN,
     "jobs.job": Access.SIGNED_IN,
     "jobs.log": Access.SIGNED_IN,
     "payloads.download": Access.SIGNED_IN,

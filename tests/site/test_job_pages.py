@@ -57,15 +57,6 @@ def test_a_log_that_is_not_there_is_explained(expert: Browser, database: Databas
     assert "The job wrote nothing there" in expert.get(f"/jobs/{done.id}").text
 
 
-def test_jobs_are_filtered_and_the_failed_stand_first(expert: Browser, find: Find) -> None:
-    it = find("x-t relation")
-    text = expert.get(f"/calibrations/{it.id}/jobs").text
-    assert text.index("✕</span> failed") < text.index("✓</span> done")
-    only = expert.get(f"/calibrations/{it.id}/jobs?state=failed").text
-    assert only.count("Operation expired") == 5
-    assert "201 to" in expert.get(f"/calibrations/{it.id}/jobs?from=200").text
-
-
 def test_the_folder_of_a_job_is_told_in_full_to_be_copied(
     expert: Browser, database: Database, settings: Settings
 ) -> None:

@@ -1,16 +1,25 @@
-"""Batch jobs: the table of a calibration, one job with its log."""
+"""Batch jobs: the tables of an attempt and of a processing, one job with its log."""
+
+from enum import StrEnum
+from typing import TypeVar
 
 from flask import Blueprint, Response, render_template, request, send_file
 
 from b2cal import loop
-from b2cal.model import JobState
+from b2cal.batch import retry_policy
+from b2cal.core.failures import Source
+from b2cal.loop import JobFilter, JobOrder
+from b2cal.model import JobState, Stage
 from b2cal.site.desk import asked_number, desk, reading
 from b2cal.site.live import live
 from b2cal.site.logs import WINDOW, read_log
 from b2cal.site.queries.dossier import calibration_of, log_of
-from b2cal.site.queries.jobs import PAGE, job_of, jobs_of, tries_of
+from b2cal.site.queries.jobs import Asked, job_of, job_table
+from b2cal.site.queries.views import view_named
 
 pages = Blueprint("jobs", __name__)
+
+Word = TypeVar("Word", bound=StrEnum)
 
 STREAMS = ("stderr", "stdout")
 
@@ -18,17 +27,38 @@ STREAMS = ("stderr", "stdout")
 @pages.get("/calibrations/<int:number>/jobs")
 def of_calibration(number: int) -> str | tuple[str, int]:
     db = reading()
-    shown = request.args.get("state", "")
-    state = JobState(shown) if shown in list(JobState) else None
-    offset = asked_number("from") or 0
+    it = calibration_of(db, number)
+    attempts = loop.attempts_of(db, number)
+    chosen = asked_number("attempt")
+    if chosen not in attempts:
+        chosen = next(iter(attempts), None)
+    jobs_of = [attempts[chosen]] if chosen is not None else []
+    table = job_table(db, desk().settings, it.processing, jobs_of, _asked())
     return live(
         "jobs.html",
         "parts/jobs.html",
-        it=calibration_of(db, number),
-        found=jobs_of(db, number, state, offset),
-        shown=state,
-        offset=offset,
-        page_size=PAGE,
+        it=it,
+        processing=it.processing,
+        attempts=attempts,
+        chosen=chosen,
+        found=table,
+        stages=Stage,
+    )
+
+
+@pages.get("/processings/<name>/jobs")
+def of_processing(name: str) -> str | tuple[str, int]:
+    db = reading()
+    processing = view_named(db, name).processing
+    table = job_table(db, desk().settings, processing, loop.attempts_that_count(db, processing.id), _asked())
+    return live(
+        "jobs.html",
+        "parts/jobs.html",
+        it=None,
+        processing=processing,
+        attempts=(),
+        found=table,
+        stages=Stage,
     )
 
 
@@ -48,7 +78,8 @@ def job(number: int) -> str:
         stream=stream,
         streams=STREAMS,
         window=WINDOW,
-        tries=tries_of(db, it),
+        tries=loop.other_tries(db, [it]).get(it.id, ()),
+        usual_mb=retry_policy(desk().settings, calibration.processing.centre).memory_mb,
     )
 
 
@@ -60,6 +91,23 @@ def log(number: int, stream: str) -> Response:
         raise loop.NotFound("This job has written no log.", hint="It may not have started yet, or its folder is gone.")
     name = f"job-{it.id}-{stream}.txt"
     return send_file(path, mimetype="text/plain", as_attachment=True, download_name=name)
+
+
+def _asked() -> Asked:
+    """What the address asks for; a word that does not exist asks for nothing."""
+    wanted = JobFilter(
+        state=_word(JobState, "state"),
+        stage=_word(Stage, "stage"),
+        host=request.args.get("host", "").strip(),
+        text=request.args.get("text", "").strip(),
+        source=_word(Source, "source"),
+    )
+    return Asked(wanted, _word(JobOrder, "order") or JobOrder.NUMBER, request.args.get("after", ""))
+
+
+def _word(kind: type[Word], name: str) -> Word | None:
+    text = request.args.get(name, "")
+    return kind(text) if text in list(kind) else None
 
 
 def _stream(name: str) -> str:
