@@ -1,73 +1,172 @@
 """`b2cal jobs`."""
 
-from typing import Any
+from collections.abc import Sequence
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
 
 import click
-from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from b2cal import loop
-from b2cal.model import Attempt, Job, JobGroup, now
+from b2cal.batch import retry_policy
+from b2cal.core.failures import Source
+from b2cal.loop import JobFilter, JobOrder, JobPage
+from b2cal.model import Job, JobState, Processing, Stage, now
 
 from .desk import Desk, local, pass_desk
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+class _Words(click.Choice[Word]):
+    """One of a closed list, typed by its value: Click would take the names, in capitals."""
+
+    def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:
+        return str(choice)
 
 
 @click.command()
 @click.argument("processing")
-@click.argument("calibration")
-@click.option("--all-attempts", is_flag=True, help="Not only the jobs of the present attempt.")
+@click.argument("calibration", required=False)
+@click.option("--attempt", type=click.IntRange(min=1), help="Jobs of this attempt, not of the present one.")
+@click.option("--all-attempts", is_flag=True, help="Jobs of all attempts of the calibration.")
+@click.option("--state", type=_Words(list(JobState)), help="Only those in this state.")
+@click.option("--stage", type=_Words(list(Stage)), help="Only those of this stage.")
+@click.option("--source", type=_Words(list(Source)), help="Only those that failed, as this one says.")
+@click.option("--host", default="", help="Only those on machines with this in their names.")
+@click.option("--text", default="", help="Only those with this in the first error or in what they work on.")
+@click.option(
+    "--order",
+    type=_Words(list(JobOrder)),
+    default=JobOrder.NUMBER.value,
+    show_default=True,
+    help="number: the latest stage first; started: the earliest first; cpu, memory: the most first.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+@click.option("--after", default="", help="Go on behind a job: the place that stands at the end of a page.")
 @pass_desk
-def jobs(desk: Desk, processing: str, calibration: str, *, all_attempts: bool) -> None:
-    """List the batch jobs of a calibration: state, next try, first error, what was done about it, and the folder.
+def jobs(
+    desk: Desk,
+    processing: str,
+    calibration: str | None,
+    *,
+    attempt: int | None,
+    all_attempts: bool,
+    state: JobState | None,
+    stage: Stage | None,
+    source: Source | None,
+    host: str,
+    text: str,
+    order: JobOrder,
+    limit: int | None,
+    after: str,
+) -> None:
+    """List the batch jobs of a processing or of one calibration: state, first error, what was done, what they used.
 
-    With --json also host, exit code and CPU time; `name` counts jobs from 1, as the table does, and `job` from 0.
+    Without --attempt those of the attempts that count. With --json also times, exit code and more; `name` counts jobs
+    from 1, as the table does, and `job` from 0; `after` is the place behind a job, for --after.
     """
+    if calibration is None and (attempt is not None or all_attempts):
+        raise click.UsageError("An attempt is one of a calibration: name that behind the processing.")
+    if attempt is not None and all_attempts:
+        raise click.UsageError("Give --attempt or --all-attempts, not both.")
+    if source is not None and state not in (None, JobState.FAILED):
+        raise click.UsageError(f"A job that is {state} has not failed: --source goes with --state failed, or alone.")
+    wanted = JobFilter(state, stage, host.strip(), text.strip(), source)
     with desk.workplace.database.read() as db:
-        it = loop.ProcessingView.of(db, processing).calibration(calibration)
-        query = (
-            select(Attempt.number, JobGroup, Job)
-            .join(JobGroup, JobGroup.attempt_id == Attempt.id)
-            .join(Job, Job.group_id == JobGroup.id)
-            .where(Attempt.calibration_id == it.id)
-            .order_by(Attempt.number, JobGroup.id, Job.number)
-        )
-        if not all_attempts:
-            query = query.where(Attempt.live.is_(True))
-        lines = db.execute(query).all()
-        names = [loop.job_in_words(group.stage, group.iteration, job.number) for _, group, job in lines]
-        next_tries = [loop.tried_again_at(group, now(db)) for _, group, _ in lines]
-        found: list[dict[str, Any]] = [
-            {
-                "attempt": attempt,
-                "stage": group.stage.value,
-                "iteration": group.iteration,
-                "try": group.round + 1,
-                "name": name,
-                "job": job.number,
-                "label": job.label,
-                "state": job.state.value,
-                "next_try": next_try.isoformat() if next_try else None,
-                "host": job.host,
-                "exit_code": job.exit_code,
-                "cpu_s": job.cpu_s,
-                "error": job.error,
-                "rule": job.retry,
-                "folder": str(desk.settings.attempts / job.folder) if job.folder else "",
-            }
-            for (attempt, group, job), name, next_try in zip(lines, names, next_tries, strict=True)
-        ]
-    columns: tuple[str, ...] = ("Job", "Try", "Works on", "State", "Error, and what was done", "Folder")
-    rows: list[tuple[object, ...]] = [
-        (
-            row["name"],
-            row["try"],
-            row["label"],
-            f"{row['state']}, next try {local(next_try)}" if next_try else row["state"],
-            "; ".join(filter(None, (row["error"], row["rule"]))),
-            row["folder"],
-        )
-        for row, next_try in zip(found, next_tries, strict=True)
-    ]
-    if all_attempts:
-        columns = ("Attempt", *columns)
-        rows = [(row["attempt"], *cells) for row, cells in zip(found, rows, strict=True)]
-    desk.show(found, lambda: desk.table(calibration, columns, rows))
+        view = loop.ProcessingView.of(db, processing)
+        attempts = _attempts(db, view, calibration, attempt, all_attempts=all_attempts)
+        page = loop.job_page(db, attempts, wanted, order, after, limit)
+        rows = [_row(db, desk, job, place) for job, place in zip(page.jobs, page.cursors, strict=True)]
+        cells = [_cells(db, desk, view.processing, job) for job in page.jobs]
+    telling = [*(["calibration"] if calibration is None else []), *(["attempt"] if all_attempts else [])]
+    columns = [*map(str.capitalize, telling), "Job", "Try", "Works on", "State", "Error, and what was done", "Used"]
+    lines = [[*(row[name] for name in telling), *line] for row, line in zip(rows, cells, strict=True)]
+
+    def human() -> None:
+        desk.table(f"{calibration or processing}: {_counted(page)}", [*columns, "Folder"], lines)
+        if page.after is not None:
+            desk.console.print(f"{len(rows):,} of {page.total(state):,} stand here; the next: --after {page.after}")
+
+    desk.show(rows, human)
+
+
+def _attempts(
+    db: Session, view: loop.ProcessingView, name: str | None, number: int | None, *, all_attempts: bool
+) -> list[int]:
+    if name is None:
+        return loop.attempts_that_count(db, view.processing.id)
+    it = view.calibration(name)
+    found = loop.attempts_of(db, it.id)
+    if number is not None and number not in found:
+        known = f"It has: {', '.join(map(str, sorted(found)))}." if found else "It has none yet."
+        raise loop.NotFound(f"{name} has no attempt {number}.", hint=known)
+    if number is not None:
+        return [found[number]]
+    live = view.attempts.get(name)
+    return list(found.values()) if all_attempts else [live.id] if live is not None else []
+
+
+def _row(db: Session, desk: Desk, job: Job, place: str) -> dict[str, Any]:
+    group, attempt = job.group, job.group.attempt
+    next_try = loop.tried_again_at(group, now(db))
+    return {
+        "calibration": attempt.calibration.name,
+        "attempt": attempt.number,
+        "stage": group.stage.value,
+        "iteration": group.iteration,
+        "try": group.round + 1,
+        "name": loop.job_in_words(group.stage, group.iteration, job.number),
+        "job": job.number,
+        "label": job.label,
+        "state": job.state.value,
+        "next_try": next_try.isoformat() if next_try else None,
+        "batch_id": job.batch_id,
+        "host": job.host,
+        "exit_code": job.exit_code,
+        "source": job.source,
+        "code": job.code,
+        "started_at": job.started_at.isoformat() if job.started_at else None,
+        "ended_at": job.ended_at.isoformat() if job.ended_at else None,
+        "cpu_s": job.cpu_s,
+        "memory_bytes": job.memory_bytes,
+        "memory_mb": job.memory_mb,
+        "error": job.error,
+        "rule": job.retry,
+        "after": place,
+        "folder": str(desk.settings.attempts / job.folder) if job.folder else "",
+    }
+
+
+def _cells(db: Session, desk: Desk, processing: Processing, job: Job) -> tuple[object, ...]:
+    next_try = loop.tried_again_at(job.group, now(db))
+    usual_mb = retry_policy(desk.settings, processing.centre).memory_mb
+    took = f"{loop.spoken((job.ended_at or now(db)) - job.started_at)}" if job.started_at else ""
+    used = (
+        job.host,
+        took,
+        "" if job.cpu_s is None else f"{loop.spoken(timedelta(seconds=job.cpu_s))} CPU",
+        loop.memory_in_words(job, usual_mb),
+    )
+    return (
+        loop.job_in_words(job.group.stage, job.group.iteration, job.number),
+        job.group.round + 1,
+        job.label,
+        f"{job.state}, next try {local(next_try)}" if next_try else job.state,
+        "; ".join(filter(None, (loop.said_by(job), job.error, job.retry))),
+        ", ".join(filter(None, used)),
+        desk.settings.attempts / job.folder if job.folder else "",
+    )
+
+
+def _counted(page: JobPage) -> str:
+    """How many jobs there are by state, those that need eyes first."""
+    states: Sequence[JobState] = (
+        JobState.FAILED,
+        JobState.RUNNING,
+        JobState.QUEUED,
+        JobState.CANCELLED,
+        JobState.DONE,
+    )
+    return ", ".join(f"{page.counts[state]:,} {state}" for state in states if page.counts.get(state)) or "no jobs"

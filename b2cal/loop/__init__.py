@@ -13,7 +13,18 @@ from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
 from .inputs import inputs_of, lacks_selection, productions, selection_by_default
-from .job_table import JobFilter, JobOrder, JobPage, attempts_of, attempts_that_count, job_page, other_tries
+from .job_table import (
+    SOURCES,
+    JobFilter,
+    JobOrder,
+    JobPage,
+    attempts_of,
+    attempts_that_count,
+    job_page,
+    memory_in_words,
+    other_tries,
+    said_by,
+)
 from .jobs import Jobs, NextTry, StageJobs, by_attempt, next_try, stages_of, together, tried_again_at
 from .named import managers, person_named, release_named, without_password
 from .obstacles import in_the_way, in_the_way_of_processing, nothing_changes
@@ -68,6 +79,7 @@ __all__ = [
     "PROCESSING_RULES",
     "RULES",
     "SIGN_EVERY",
+    "SOURCES",
     "STATE_MEANINGS",
     "THE_LOOP",
     "Act",
@@ -146,6 +158,7 @@ __all__ = [
     "lift",
     "manager",
     "managers",
+    "memory_in_words",
     "name_deputy",
     "next_try",
     "nothing_changes",
@@ -166,6 +179,7 @@ __all__ = [
     "restart",
     "restarts_itself",
     "rights_decided",
+    "said_by",
     "select_data",
     "selection_by_default",
     "set_tag_state",

@@ -19,6 +19,16 @@ from b2cal.model import Attempt, Calibration, Job, JobGroup, JobState, Stage
 
 from .errors import InvalidChoice
 
+SOURCES: Mapping[Source, str] = {
+    Source.SIGNAL: "signal",
+    Source.EXIT: "exit code",
+    Source.OUTPUT: "output is missing",
+    Source.HOLD: "hold",
+    Source.LSF: "LSF",
+    Source.LOST: "nobody saw it end",
+}
+"""Who says that a job failed, as people read it."""
+
 _LARGEST = 2**63 - 1
 
 
@@ -208,6 +218,22 @@ def attempts_that_count(db: Session, processing_id: int) -> list[int]:
     """The live attempts of a processing."""
     its = select(Attempt.id).join(Calibration, Calibration.id == Attempt.calibration_id)
     return list(db.scalars(its.where(Calibration.processing_id == processing_id, Attempt.live.is_(True))))
+
+
+def said_by(job: Job) -> str:
+    """Who says that a job failed, with the number that goes with it: `signal 9`, `hold 34`."""
+    if job.source is None:
+        return ""
+    return SOURCES[job.source] if job.code is None else f"{SOURCES[job.source]} {job.code}"
+
+
+def memory_in_words(job: Job, usual_mb: int | None) -> str:
+    """What a job used of what it asked for, both in the batch systems' MB of 2^20 bytes: `1,335 of 2,000 MB`."""
+    asked = job.memory_mb or usual_mb
+    if job.memory_bytes is None:
+        return f"asks for {asked:,} MB" if asked else ""
+    used = round(job.memory_bytes / 2**20)
+    return f"{used:,} of {asked:,} MB" if asked else f"{used:,} MB"
 
 
 # What all jobs of a group, or a job, were given to read may be long, and no table shows it.

@@ -9,7 +9,6 @@ from flask import url_for
 from markupsafe import Markup, escape
 
 from b2cal import loop
-from b2cal.core.failures import Source
 from b2cal.core.iov import OPEN, ExpRun
 from b2cal.model import (
     BarrierPolicy,
@@ -73,14 +72,6 @@ _DONE = {
     "plan": "Planned",
     "let_in": "May log in",
     "shut_out": "May not log in any more",
-}
-_SOURCES = {
-    Source.SIGNAL: "signal",
-    Source.EXIT: "exit code",
-    Source.OUTPUT: "output is missing",
-    Source.HOLD: "hold",
-    Source.LSF: "LSF",
-    Source.LOST: "nobody saw it end",
 }
 _ORDERS = {
     loop.JobOrder.NUMBER: "latest stage first",
@@ -307,22 +298,6 @@ def job_text(job: Job) -> str:
     return loop.job_in_words(job.group.stage, job.group.iteration, job.number)
 
 
-def memory_text(job: Job, usual_mb: int | None) -> str:
-    """What a job used of what it asked for, both in the batch systems' MB of 2^20 bytes: `1,335 of 2,000 MB`."""
-    asked = job.memory_mb or usual_mb
-    used = None if job.memory_bytes is None else round(job.memory_bytes / 2**20)
-    if used is None:
-        return f"asks for {asked:,} MB" if asked else ""
-    return f"{used:,} of {asked:,} MB" if asked else f"{used:,} MB"
-
-
-def said_by(job: Job) -> str:
-    """Who says that a job failed, with the number of it: `signal 9`, `hold 34`."""
-    if job.source is None:
-        return ""
-    return _SOURCES[job.source] if job.code is None else f"{_SOURCES[job.source]} {job.code}"
-
-
 def task_look(item: Item) -> tuple[str, Look]:
     """The word and the shape of something to do."""
     return _TASKS[item.task]
@@ -380,14 +355,14 @@ GLOBALS: dict[str, object] = {
     "finding": finding,
     "green_checks": green_checks,
     "green_text": green_text,
-    "said_by": said_by,
+    "said_by": loop.said_by,
     "since": since,
-    "sources": _SOURCES,
+    "sources": loop.SOURCES,
     "job_text": job_text,
     "limit_text": limit_text,
     "linked": linked,
     "measured": measured,
-    "memory_text": memory_text,
+    "memory_in_words": loop.memory_in_words,
     "n_waiting": _n_waiting,
     "node_height": NODE_HEIGHT,
     "node_width": NODE_WIDTH,
