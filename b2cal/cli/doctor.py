@@ -15,14 +15,13 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from b2cal import loop
-from b2cal.batch import BatchError, backends
 from b2cal.conditions import PayloadStore, tag_entries
 from b2cal.core.errors import B2calError
-from b2cal.core.ids import new_token
 from b2cal.core.iov import overlaps
 from b2cal.model import Database, GlobalTag, Outbox, Payload, now, schema
 from b2cal.settings import Settings, SettingsRefused
 
+from .centre import asked
 from .components import Address, components
 from .desk import Desk, pass_desk, schema_remedy, trouble
 from .ports import listeners, refusal, taken
@@ -203,14 +202,11 @@ def _outbox(_settings: Settings, database: Database) -> Finding:
 
 
 def _centres(settings: Settings, database: Database) -> Iterator[Finding]:
-    """Whether each batch system answers: asked for a group that nobody has submitted."""
-    for name, backend in backends(settings, database).items():
-        try:
-            backend.find(new_token())
-        except BatchError as error:
-            yield Finding(f"centre {name}", Health.ILL, str(error), error.hint)
-        else:
+    for name, objection in asked(settings, database).items():
+        if objection is None:
             yield Finding(f"centre {name}", Health.WELL, "its batch system answers")
+        else:
+            yield Finding(f"centre {name}", Health.ILL, str(objection), objection.hint)
 
 
 _LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (

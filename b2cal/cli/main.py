@@ -23,7 +23,8 @@ _COMMANDS = {
     "calibration": ("calibration", "Act on one calibration."),
     "vetoes": ("vetoes", "Standing vetoes: what is left out of every new processing."),
     "why": ("calibration", "Why is it waiting?"),
-    "jobs": ("jobs", "Batch jobs of a calibration."),
+    "jobs": ("jobs", "Batch jobs of a processing or a calibration."),
+    "centre": ("centre", "Where batch jobs run: whether they answer, and what waits there."),
     "tag": ("tag", "Global tags and what they hold."),
     "outbox": ("outbox", "Messages and files that could not be delivered."),
 }

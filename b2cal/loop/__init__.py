@@ -9,6 +9,7 @@ from .asking import asks_somebody
 from .buttons import Button, buttons, processing_buttons
 from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, brought_by_hand, fitting_tags
 from .calendar import spoken_days
+from .centres import NOTHING_TO_DO, WaitingGroup, Workload, workloads
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
@@ -74,6 +75,7 @@ __all__ = [
     "FINISHED",
     "FRESHNESS_MEANINGS",
     "GOING",
+    "NOTHING_TO_DO",
     "OVER",
     "PROCESSING_MEANINGS",
     "PROCESSING_RULES",
@@ -116,7 +118,9 @@ __all__ = [
     "Standing",
     "Subsystem",
     "Verb",
+    "WaitingGroup",
     "Why",
+    "Workload",
     "Workplace",
     "activate",
     "actor",
@@ -207,5 +211,6 @@ __all__ = [
     "withdraw",
     "without_durations",
     "without_password",
+    "workloads",
     "write_graph",
 ]

@@ -1,0 +1,93 @@
+"""`b2cal centre`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import click
+
+from b2cal import loop
+from b2cal.batch import BatchError, UnknownCentre, backends, known_centre
+from b2cal.core.errors import B2calError, sentence
+from b2cal.core.ids import new_token
+from b2cal.loop import Workload
+from b2cal.model import Database, JobState
+from b2cal.settings import Settings
+
+from .desk import Desk, local, pass_desk
+
+_KINDS = {"local": "this machine", "htcondor": "HTCondor", "lsf": "LSF", "unknown": "not described"}
+
+
+@click.group()
+def centre() -> None:
+    """Where batch jobs run."""
+
+
+@centre.command()
+@pass_desk
+def status(desk: Desk) -> None:
+    """Ask each centre whether it answers; show its jobs, and what waits longest there and why.
+
+    Counted are the jobs of the attempts that count in active processings, as the database knows them.
+    """
+    with desk.workplace.database.read() as db:
+        loads = loop.workloads(db)
+    objections = asked(desk.settings, desk.workplace.database)
+    for name in loads.keys() - objections.keys():
+        objections[name] = _not_described(desk.settings, name)
+    found = [_told(desk.settings, name, objections[name], loads) for name in sorted(objections)]
+    desk.show(found, lambda: _tell(desk, found))
+
+
+def asked(settings: Settings, database: Database) -> dict[str, B2calError | None]:
+    """What each centre of the settings has against answering: asked for a group that nobody has submitted."""
+    objections: dict[str, B2calError | None] = {}
+    for name, backend in backends(settings, database).items():
+        try:
+            backend.find(new_token())
+        except BatchError as error:
+            objections[name] = error
+        else:
+            objections[name] = None
+    return objections
+
+
+def _not_described(settings: Settings, name: str) -> B2calError | None:
+    """What is wrong with a centre that a processing has chosen, and that is not in the settings any more."""
+    try:
+        known_centre(settings, name)
+    except UnknownCentre as error:
+        return error
+    return None
+
+
+def _told(settings: Settings, name: str, objection: B2calError | None, loads: Mapping[str, Workload]) -> dict[str, Any]:
+    load, described = loads.get(name, loop.NOTHING_TO_DO), settings.centres.get(name)
+    return {
+        "centre": name,
+        "kind": "unknown" if isinstance(objection, UnknownCentre) else described.backend if described else "local",
+        "answers": objection is None,
+        "says": str(objection or ""),
+        "do": objection.hint if objection else "",
+        "jobs": {state.value: load.jobs.get(state, 0) for state in JobState},
+        "oldest_waiting": asdict(load.oldest) | {"since": load.oldest.since.isoformat()} if load.oldest else None,
+    }
+
+
+def _tell(desk: Desk, found: Sequence[Mapping[str, Any]]) -> None:
+    for it in found:
+        mark, colour = ("✓", "green") if it["answers"] else ("✗", "red")
+        answer = "answers" if it["answers"] else sentence(it["says"])
+        desk.marked(mark, colour, f"{it['centre']} ({_KINDS[it['kind']]}): {answer}")
+        if it["do"]:
+            desk.console.print(f"    {it['do']}")
+        counts = ", ".join(f"{number:,} {state}" for state, number in it["jobs"].items() if number)
+        desk.console.print(f"    jobs: {counts or 'none'}")
+        oldest = it["oldest_waiting"]
+        if oldest:
+            n_jobs = f"{oldest['n_jobs']:,} job{'' if oldest['n_jobs'] == 1 else 's'}"
+            of = f"{oldest['processing']}, {oldest['calibration']}, {oldest['stage']}"
+            since = local(datetime.fromisoformat(oldest["since"]))
+            desk.console.print(f"    waits longest: {n_jobs} of {of}, since {since}. {oldest['why']}")

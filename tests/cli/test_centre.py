@@ -1,0 +1,146 @@
+"""`b2cal centre status`: does each centre answer, what has it to do, what waits there longest and why?"""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from b2cal.cli.main import group
+from b2cal.model import Attempt, GroupState, Job, JobGroup, JobState, Lease, Processing, ProcessingState, now
+from tests import factories
+from tests.loop.world import World
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A calibration whose one job is wanted, while b2cal runs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("B2CAL_HOME", str(tmp_path))
+    world = World(tmp_path)
+    world.process()
+    world.do("submit", "A")
+    world.advance("A")
+    return world
+
+
+def told() -> str:
+    ended = CliRunner().invoke(group, ["centre", "status"])
+    assert ended.exit_code == 0, ended.output
+    return ended.output
+
+
+def status() -> dict[str, dict[str, Any]]:
+    ended = CliRunner().invoke(group, ["--json", "centre", "status"])
+    assert ended.exit_code == 0, ended.output
+    return {it["centre"]: it for it in json.loads(ended.output)}
+
+
+def test_this_machine_answers_and_its_jobs_are_counted_by_state(world: World) -> None:
+    def others(db: Session) -> None:
+        attempt = db.scalars(select(Attempt)).one()
+        group = factories.group(db, attempt, 0, round=1, state=GroupState.SUBMITTED)
+        for number, state in enumerate([JobState.RUNNING, JobState.RUNNING, JobState.DONE]):
+            factories.job(db, group, number, state=state)
+        overtaken = factories.attempt(db, factories.calibration(db, attempt.calibration.processing, "Old"))
+        factories.group(db, overtaken, jobs=7)
+        overtaken.live = None
+        published = factories.processing(db, state=ProcessingState.PUBLISHED)
+        factories.group(db, factories.attempt(db, factories.calibration(db, published)), jobs=5)
+
+    world.database.write(others)
+    it = status()["local"]
+    assert (it["kind"], it["answers"]) == ("local", True)
+    assert it["jobs"] == {"queued": 1, "running": 2, "done": 1, "failed": 0, "cancelled": 0}
+    assert "✓ local (this machine): answers" in told()
+    assert "jobs: 1 queued, 2 running, 1 done" in told()
+
+
+def test_the_oldest_group_that_waits_is_named_with_its_age(world: World) -> None:
+    def younger(db: Session) -> None:
+        it = factories.calibration(db, db.scalars(select(Processing)).one(), "Later")
+        factories.group(db, factories.attempt(db, it), jobs=3, wanted_at=now(db) + timedelta(minutes=1))
+
+    world.database.write(younger)
+    oldest = status()["local"]["oldest_waiting"]
+    with world.database.read() as db:
+        wanted_at = db.scalars(select(JobGroup.wanted_at).order_by(JobGroup.id)).first()
+    assert oldest == {
+        "processing": "bucket1",
+        "calibration": "A",
+        "stage": "collect",
+        "n_jobs": 1,
+        "since": wanted_at.isoformat(),
+        "why": "It is submitted within seconds.",
+    }
+    assert "waits longest: 1 job of bucket1, A, collect, since " in told()
+
+
+def _held(db: Session) -> None:
+    db.scalars(select(Processing)).one().held = True
+
+
+def _no_agent(db: Session) -> None:
+    db.execute(delete(Lease))
+
+
+def _again_later(db: Session) -> None:
+    group = db.scalars(select(JobGroup)).one()
+    group.round, group.not_before = 1, datetime(2099, 1, 1, tzinfo=UTC)
+
+
+def _refused(db: Session) -> None:
+    db.scalars(select(Job)).one().error = "Not submitted yet, it is tried again: No room."
+
+
+def _handed_over(db: Session) -> None:
+    group = db.scalars(select(JobGroup)).one()
+    group.state, group.submitted_at = GroupState.SUBMITTED, now(db)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (_held, "bucket1 is held: nothing new starts."),
+        (_no_agent, "b2cal does not run: nothing is submitted."),
+        (_again_later, "Its jobs failed, and are tried again in "),
+        (_refused, "Not submitted yet, it is tried again: No room."),
+        (_handed_over, "Its batch system has it for "),
+    ],
+)
+def test_why_it_waits_is_said(world: World, change: Callable[[Session], None], why: str) -> None:
+    world.database.write(change)
+    assert status()["local"]["oldest_waiting"]["why"].startswith(why)
+    assert why in told()
+
+
+def test_a_group_of_which_a_job_has_started_does_not_wait(world: World) -> None:
+    def starts(db: Session) -> None:
+        _handed_over(db)
+        db.scalars(select(Job)).one().state = JobState.RUNNING
+
+    world.database.write(starts)
+    assert status()["local"]["oldest_waiting"] is None
+    assert "waits longest" not in told()
+
+
+def test_a_centre_that_does_not_answer_says_why_and_what_to_do(world: World, tmp_path: Path) -> None:
+    (tmp_path / "b2cal.toml").write_text('[centres.kekcc]\nbackend = "lsf"\npath = "/nowhere"\n')
+    it = status()["kekcc"]
+    assert (it["kind"], it["answers"]) == ("lsf", False)
+    assert "bjobs cannot be called" in it["says"]
+    assert "✗ kekcc (LSF): bjobs cannot be called" in told()
+    assert it["do"] in told()
+
+
+def test_a_centre_that_is_not_described_any_more_is_named(world: World) -> None:
+    world.database.write(lambda db: setattr(db.scalars(select(Processing)).one(), "centre", "bnl"))
+    it = status()["bnl"]
+    assert (it["kind"], it["answers"], it["jobs"]["queued"]) == ("unknown", False, 1)
+    assert "✗ bnl (not described): There is no centre 'bnl'; known: local." in told()
+    assert "[centres.bnl]" in told()
