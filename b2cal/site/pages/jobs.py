@@ -3,15 +3,16 @@
 from enum import StrEnum
 from typing import TypeVar
 
-from flask import Blueprint, Response, render_template, request, send_file
+from flask import Blueprint, Response, request, send_file
 
 from b2cal import loop
 from b2cal.batch import retry_policy
 from b2cal.core.failures import Source
 from b2cal.loop import JobFilter, JobOrder
 from b2cal.model import JobState, Stage
+from b2cal.settings import CondorSettings
 from b2cal.site.desk import asked_number, desk, reading
-from b2cal.site.live import live
+from b2cal.site.live import live, still
 from b2cal.site.logs import WINDOW, read_log
 from b2cal.site.queries.dossier import calibration_of, log_of
 from b2cal.site.queries.jobs import Asked, job_of, job_table
@@ -63,23 +64,29 @@ def of_processing(name: str) -> str | tuple[str, int]:
 
 
 @pages.get("/jobs/<int:number>")
-def job(number: int) -> str:
-    db = reading()
+def job(number: int) -> str | tuple[str, int]:
+    db, settings = reading(), desk().settings
     it, calibration = job_of(db, number)
+    centre = calibration.processing.centre
     stream = _stream(request.args.get("stream", STREAMS[0]))
     start = asked_number("line")
-    log = read_log(log_of(desk().settings.attempts, it, stream), start, it.error)
-    return render_template(
+    log = read_log(log_of(settings.attempts, it, stream), start, it.error)
+    follows = start is None and not it.state.ended
+    show = live if follows else still
+    return show(
         "job.html",
+        "parts/job.html",
         job=it,
-        folder=desk().settings.attempts / it.folder if it.folder else None,
+        folder=settings.attempts / it.folder if it.folder else None,
         it=calibration,
         log=log,
         stream=stream,
         streams=STREAMS,
         window=WINDOW,
+        follows=follows,
+        awaited=it.state is JobState.RUNNING and isinstance(settings.centres.get(centre), CondorSettings),
         tries=loop.other_tries(db, [it]).get(it.id, ()),
-        usual_mb=retry_policy(desk().settings, calibration.processing.centre).memory_mb,
+        usual_mb=retry_policy(settings, centre).memory_mb,
     )
 
 

@@ -15,9 +15,11 @@
   const tell = () => {
     const seconds = Math.round((Date.now() - seen) / 1000);
     const old = seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`;
-    const late = seconds > 20 || answer === 401;
+    const ended = !document.querySelector("[data-live]");
+    const late = !ended && (seconds > 20 || answer === 401);
     age.classList.toggle("late", late);
-    if (answer === 401) age.textContent = "not live: you were signed out";
+    if (ended) age.textContent = "ended: nothing here changes any more";
+    else if (answer === 401) age.textContent = "not live: you were signed out";
     else if (late) age.textContent = `not live: b2cal has not answered for ${old}`;
     else age.textContent = `live · data ${old} old`;
   };
@@ -75,7 +77,13 @@
     frame.scrollLeft += left + width / 2 - frame.getBoundingClientRect().left - frame.clientWidth / 2;
   }
 
-  // A log opens at its end unless the address names a line.
-  const end = document.getElementById("end");
-  if (end && !location.hash) end.scrollIntoView({ block: "end" });
+  // A log opens at its end unless the address names a line, and stays there while it grows.
+  const toEnd = () => document.getElementById("end")?.scrollIntoView({ block: "end" });
+  if (!location.hash) toEnd();
+  let atEnd = false;
+  document.addEventListener("htmx:before:swap", () => {
+    const end = document.getElementById("end");
+    atEnd = end !== null && end.getBoundingClientRect().top <= innerHeight;
+  });
+  document.addEventListener("htmx:after:swap", () => { if (atEnd) toEnd(); });
 })();
