@@ -33,11 +33,15 @@ def status(desk: Desk) -> None:
     Counted are the jobs of the attempts that count in active processings, as the database knows them.
     """
     with desk.workplace.database.read() as db:
-        loads = loop.workloads(db)
+        loads, incidents = loop.workloads(db), loop.open_incidents(db)
     objections = asked(desk.settings, desk.workplace.database)
-    for name in loads.keys() - objections.keys():
+    for name in (loads.keys() | {it.centre for it in incidents}) - objections.keys():
         objections[name] = _not_described(desk.settings, name)
-    found = [_told(desk.settings, name, objections[name], loads) for name in sorted(objections)]
+    found = [
+        _told(desk.settings, name, objections[name], loads)
+        | {"incidents": [_incident(it) for it in incidents if it.centre == name]}
+        for name in sorted(objections)
+    ]
     desk.show(found, lambda: _tell(desk, found))
 
 
@@ -76,6 +80,19 @@ def _told(settings: Settings, name: str, objection: B2calError | None, loads: Ma
     }
 
 
+def _incident(it: loop.OpenIncident) -> dict[str, Any]:
+    times = {"since": it.since.isoformat(), "next_probe": it.next_probe.isoformat() if it.next_probe else None}
+    return asdict(it) | times
+
+
+def _probes(it: Mapping[str, Any]) -> str:
+    """How the probes of an incident stand, in a sentence."""
+    if it["next_probe"] is None:
+        return f"Probe {it['probes']} is under way."
+    before = f"{it['probes']} in vain so far; the next probe" if it["probes"] else "The first probe"
+    return f"{before} goes at {local(datetime.fromisoformat(it['next_probe']))}."
+
+
 def _tell(desk: Desk, found: Sequence[Mapping[str, Any]]) -> None:
     for it in found:
         mark, colour = ("✓", "green") if it["answers"] else ("✗", "red")
@@ -85,6 +102,8 @@ def _tell(desk: Desk, found: Sequence[Mapping[str, Any]]) -> None:
             desk.console.print(f"    {it['do']}")
         counts = ", ".join(f"{number:,} {state}" for state, number in it["jobs"].items() if number)
         desk.console.print(f"    jobs: {counts or 'none'}")
+        for incident in it["incidents"]:
+            desk.marked("!", "yellow", f"  {sentence(incident['reason'])} {_probes(incident)}")
         oldest = it["oldest_waiting"]
         if oldest:
             n_jobs = f"{oldest['n_jobs']:,} job{'' if oldest['n_jobs'] == 1 else 's'}"

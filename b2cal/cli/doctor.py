@@ -209,6 +209,16 @@ def _centres(settings: Settings, database: Database) -> Iterator[Finding]:
             yield Finding(f"centre {name}", Health.ILL, str(objection), objection.hint)
 
 
+def _incidents(_settings: Settings, database: Database) -> Finding:
+    with database.read() as db:
+        incidents = loop.open_incidents(db)
+    if not incidents:
+        return Finding("incidents", Health.WELL, "no storm of failed jobs, no host in trouble")
+    says = f"{len(incidents)} not over; the oldest: {incidents[0].reason}"
+    do = "Remove the cause; a probe then ends it by itself. `b2cal centre status` shows all."
+    return Finding("incidents", Health.WARNING, says, do)
+
+
 _LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (
     _schema,
     _clock,
@@ -217,6 +227,7 @@ _LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (
     _agent,
     _presence,
     _outbox,
+    _incidents,
 )
 _SIGNS = {Health.WELL: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.ILL: ("✗", "red")}
 

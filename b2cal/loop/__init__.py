@@ -9,7 +9,7 @@ from .asking import asks_somebody
 from .buttons import Button, buttons, processing_buttons
 from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, brought_by_hand, fitting_tags
 from .calendar import spoken_days
-from .centres import NOTHING_TO_DO, WaitingGroup, Workload, workloads
+from .centres import NOTHING_TO_DO, OpenIncident, WaitingGroup, Workload, open_incidents, workloads
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
@@ -103,6 +103,7 @@ __all__ = [
     "NextTry",
     "NotAllowed",
     "NotFound",
+    "OpenIncident",
     "PayloadFiles",
     "Preview",
     "ProcessingRule",
@@ -166,6 +167,7 @@ __all__ = [
     "name_deputy",
     "next_try",
     "nothing_changes",
+    "open_incidents",
     "open_workplace",
     "other_tries",
     "person_named",

@@ -8,11 +8,24 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from b2cal.agent import incidents
 from b2cal.cli.main import group
-from b2cal.model import Attempt, GroupState, Job, JobGroup, JobState, Lease, Processing, ProcessingState, now
+from b2cal.model import (
+    Attempt,
+    GroupState,
+    Incident,
+    IncidentKind,
+    Job,
+    JobGroup,
+    JobState,
+    Lease,
+    Processing,
+    ProcessingState,
+    now,
+)
 from tests import factories
 from tests.loop.world import World
 
@@ -144,3 +157,24 @@ def test_a_centre_that_is_not_described_any_more_is_named(world: World) -> None:
     assert (it["kind"], it["answers"], it["jobs"]["queued"]) == ("unknown", False, 1)
     assert "✗ bnl (not described): There is no centre 'bnl'; known: local." in told()
     assert "[centres.bnl]" in told()
+
+
+def test_an_incident_is_told_with_its_probes_until_it_is_over(world: World) -> None:
+    def begin(db: Session) -> None:
+        group = db.scalars(select(JobGroup)).one()
+        incidents.begin(db, IncidentKind.HOST, "node7", "node7 has failed 5 jobs", group.jobs[0], now(db), 1800.0)
+
+    world.database.write(begin)
+    (incident,) = status()["local"]["incidents"]
+    assert (incident["kind"], incident["about"], incident["probes"]) == ("host", "node7", 0)
+    assert "! node7 has failed 5 jobs. The first probe goes at" in " ".join(told().split())
+
+    def change(**columns: Any) -> None:
+        world.database.write(lambda db: db.execute(update(Incident).values(columns)))
+
+    change(probes=2)
+    assert "node7 has failed 5 jobs. 2 in vain so far; the next probe goes at" in " ".join(told().split())
+    change(probes=3, probe_token="under-way")
+    assert "node7 has failed 5 jobs. Probe 3 is under way." in " ".join(told().split())
+    change(live=None)
+    assert status()["local"]["incidents"] == []
