@@ -1,0 +1,70 @@
+"""A real XRootD server of the tests' own."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Door:
+    """A server whose state lies in a folder; stopped and started again it listens on the same port."""
+
+    folder: Path
+
+    @property
+    def files(self) -> Path:
+        """What it exports, on the disk."""
+        return self.folder / "data"
+
+    @property
+    def port(self) -> int:
+        return int((self.folder / "port").read_text())
+
+    def url(self, path: str = "") -> str:
+        """Where something that it exports is, as clients name it."""
+        return f"root://127.0.0.1:{self.port}//{path.lstrip('/')}"
+
+    def start(self) -> None:
+        self._xrootd_sh("up")
+
+    def stop(self) -> None:
+        self._xrootd_sh("down")
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Meanwhile it takes connections, as the kernel does that for it, and answers nothing."""
+        self._xrootd_sh("freeze")
+        try:
+            yield
+        finally:
+            self._xrootd_sh("thaw")
+
+    def _xrootd_sh(self, command: str) -> None:
+        call = ["bash", HERE / "xrootd.sh", command, self.folder]
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def installed() -> None:
+    """The test is skipped, with one line, where there is no XRootD server."""
+    if shutil.which("xrootd") is None:
+        pytest.skip("no xrootd on this machine: apt-get install xrootd-server xrootd-client")
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Door]:
+    """A server that exports `folder/data`; it is gone at the end."""
+    installed()
+    door = Door(folder)
+    door.start()
+    try:
+        yield door
+    finally:
+        door.stop()
