@@ -3,10 +3,11 @@
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -66,8 +67,40 @@ RetryRules = tuple[RetryRule, ...]
 OWN_RULES = "what is done about jobs that fail here; they come before the rules that ship with b2cal"
 
 
-class BatchSettings(Section):
-    """The local batch system and what the agent does about failed jobs."""
+def _address(door: str) -> str:
+    if not re.fullmatch(r"root://[^/\s]+//\S*", door):
+        raise ValueError(f"must be an address such as root://host:1094//store, not {door!r}")
+    return door
+
+
+Door = Annotated[str, AfterValidator(_address)]
+"""An XRootD server and a folder of it: `root://se.example.org:1094//store`."""
+
+XRD_ENVIRONMENT: Mapping[str, Mapping[str, int]] = {
+    # Tries are made at the beginnings of windows, so these 480 last as long as the 24 below: 4 hours. What is refused
+    # for good is asked again, because another door may be open meanwhile.
+    "watchful": {"XRD_CONNECTIONWINDOW": 30, "XRD_CONNECTIONRETRY": 481, "XRD_STREAMERRORWINDOW": 0},
+    "2021": {"XRD_CONNECTIONWINDOW": 600, "XRD_CONNECTIONRETRY": 25},
+}
+"""By the name of a patience: what it is for the XRootD client, which has 120 s and 5 tries by itself."""
+
+
+class StorageSettings(Section):
+    """How the jobs of a centre reach the files that lie behind XRootD doors."""
+
+    doors: tuple[Door, ...] = Field((), description="addresses of its storage, `root://host:1094//store`, in order")
+    xrootd: Literal["watchful", "2021"] = Field(
+        "watchful", description="how jobs wait for an XRootD server: for 4 hours, asking every 30 s or, `2021`, 600 s"
+    )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the jobs must have in their environment before they load the XRootD client."""
+        return {name: str(value) for name, value in XRD_ENVIRONMENT[self.xrootd].items()}
+
+
+class BatchSettings(StorageSettings):
+    """This machine: its batch system and storage, and what the agent does about failed jobs."""
 
     slots: Annotated[int, Field(ge=0)] = Field(0, description="jobs at a time; 0 = one per core of this machine")
     retry_delay_s: Seconds = Field(1800.0, description="pause before failed jobs are tried again")
@@ -83,7 +116,7 @@ class BatchSettings(Section):
     rules: RetryRules = Field((), description=OWN_RULES)
 
 
-class CentreSettings(Section):
+class CentreSettings(StorageSettings):
     """What every centre says of its jobs."""
 
     memory_mb: Annotated[int, Field(ge=1)] = Field(2000, description="memory that a job asks for at first")
@@ -222,6 +255,10 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """SQLAlchemy URL of the calibration database."""
         return self.database_url or f"sqlite:///{self.folder('b2cal.db')}"
+
+    def storage(self, centre: str) -> StorageSettings:
+        """The storage of a centre; this machine is the one that is not among `centres`."""
+        return self.centres.get(centre, self.batch)
 
     def folder(self, name: str) -> Path:
         """Absolute path of something below `home`."""

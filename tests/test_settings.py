@@ -37,7 +37,11 @@ def test_a_broken_file_is_named(folder: Path, broken: bytes, command: list[str])
     [
         ("homme = 'x'", "homme is not known; did you mean 'home'?"),
         ("[site]\nprot = 1", "site.prot is not known; did you mean 'port'?"),
-        ("[batch]\nfoo = 1", "batch.foo is not known; known are slots, retry_delay_s, "),
+        ("[batch]\nfoo = 1", "batch.foo is not known; known are doors, xrootd, slots, retry_delay_s, "),
+        (
+            "[batch]\ndoors = ['root://a/store']",
+            "batch.doors.1 must be an address such as root://host:1094//store, not ",
+        ),
         ("[site]\nport = 'x'", "site.port must be a whole number, not 'x'."),
         ("[loop]\nreminders = [nan]", "loop.reminders.1 must be at most 1.0, not nan."),
         ("[loop]\nreminders = [0.5, 1.5]", "loop.reminders.2 must be at most 1.0, not 1.5."),

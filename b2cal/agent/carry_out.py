@@ -99,6 +99,7 @@ def _plan(desk: Desk, order: Order) -> PlannedGroup:
     with desk.database.read() as db:
         group = db.get_one(JobGroup, order.group_id)
         calibration = group.attempt.calibration
+        storage = desk.settings.storage(order.centre)
         return PlannedGroup(
             name=f"{calibration.processing.name}/{calibration.name}/{group.stage}-{group.iteration}",
             attempt_id=group.attempt_id,
@@ -109,6 +110,8 @@ def _plan(desk: Desk, order: Order) -> PlannedGroup:
             spec=group.spec,
             parts={job.number: job.spec for job in group.jobs},
             memory_mb={job.number: job.memory_mb for job in group.jobs if job.memory_mb is not None},
+            doors=storage.doors,
+            environment=storage.environment,
         )
 
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class PlannedGroup:
         spec: what the jobs share of job.json.
         parts: what each has of its own, by number.
         memory_mb: what each asks for, by number, where that is not the usual.
+        doors: of the storage at the centre where they run, in order.
+        environment: what they must find set.
     """
 
     name: str
@@ -56,6 +58,8 @@ class PlannedGroup:
     spec: Mapping[str, Any]
     parts: Mapping[int, Mapping[str, Any]]
     memory_mb: Mapping[int, int] = field(default_factory=dict)
+    doors: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def folder(self, epoch: int) -> str:
         """Where the jobs of this epoch live, below the attempts folder."""
@@ -83,7 +87,7 @@ def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:
         lay_out(half / SHARED, places)
         wrapper = {
             "command": [group.interpreter or sys.executable, "-P", "-m", _STAGE],
-            "env": {"PYTHONPATH": f"{SHARED}/code"},
+            "env": {**group.environment, "PYTHONPATH": f"{SHARED}/code"},
         }
         alike = half / "wrapper.json"
         alike.write_text(json.dumps(wrapper))
@@ -91,7 +95,7 @@ def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:
             folder = half / Path(group.job_folder(epoch, number)).relative_to(group.folder(epoch))
             folder.mkdir(parents=True)
             (folder / SHARED).symlink_to(target / SHARED)  # whole, so that a copy of the folder finds it too
-            (folder / "job.json").write_text(json.dumps({**spec, **part}, allow_nan=False))
+            (folder / "job.json").write_text(json.dumps({**spec, **part, "doors": group.doors}, allow_nan=False))
             (folder / "wrapper.json").hardlink_to(alike)  # one file under ten thousand names
             (folder / "job.py").hardlink_to(code / "b2cal/calibration/job.py")
         alike.unlink()

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from b2cal.calibration.inputs import check_unchanged, open_root
+from b2cal.calibration.inputs import Place, check_unchanged, open_root, place
 from b2cal.calibration.payload import Array
 from b2cal.core.checksums import digest
 from b2cal.core.errors import B2calError
@@ -31,20 +30,21 @@ class InputFile:
     Attributes:
         data_name: the one of the script's `input_data_names` under which it reads the file.
         stream: what the detector or a production calls it.
+        sha256: its checksum; of a file behind a door an adler32.
     """
 
-    path: Path
+    path: Place
     data_name: str
     stream: str
     run: ExpRun
     sha256: str
 
     @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+    def from_json(cls, entry: Mapping[str, Any], doors: Sequence[str] = ()) -> Self:
         run = ExpRun(int(entry["exp"]), int(entry["run"]))
         name = str(entry["data_name"])
         stream = str(entry.get("stream", name))  # job.json of an attempt that began before there was a difference
-        return cls(Path(entry["path"]), name, stream, run, str(entry["sha256"]))
+        return cls(place(entry["path"], doors), name, stream, run, str(entry["sha256"]))
 
 
 class Events(Mapping[str, Array]):
@@ -98,8 +98,8 @@ def chunks(file: InputFile, tree: str, branches: Branches, seed: str) -> Iterato
             columns = events.arrays(names, entry_start=start, entry_stop=stop, library="np")
             _check_flat(columns, file)
             # The seed stands for the contents already; a file produced again has other bytes, not other contents.
-            place = [seed, file.run.number, file.data_name, file.path.name, number]
-            rng = np.random.default_rng(int(digest(place), 16))
+            source = [seed, file.run.number, file.data_name, file.path.name, number]
+            rng = np.random.default_rng(int(digest(source), 16))
             yield Events(columns, file.run, file.data_name, stop - start, rng)
 
 

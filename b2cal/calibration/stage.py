@@ -77,13 +77,14 @@ class Job:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
+        doors = [str(door) for door in document.get("doors", [])]
         return cls(
             stage=Stage(document["stage"]),
             release=Path(document["release"]),
             module=str(document["module"]),
             config=dict(document["config"]),
             seed=str(document["seed"]),
-            inputs=tuple(InputFile.from_json(entry) for entry in document.get("inputs", [])),
+            inputs=tuple(InputFile.from_json(entry, doors) for entry in document.get("inputs", [])),
             conditions=tuple(Constants.from_json(entry) for entry in document.get("conditions", [])),
             collected=tuple(Path(path) for path in document.get("collected", [])),
             iovs=tuple(IoV.from_json(value) for value in document.get("iovs", [])),

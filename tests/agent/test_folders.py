@@ -13,6 +13,7 @@ import b2cal
 from b2cal.agent.folders import CannotPrepare, PlannedGroup, prepare, ship_code, shipped_code
 from b2cal.core import files
 from b2cal.core.files import flush_file_system
+from b2cal.settings import BatchSettings
 
 
 def planned(**changes) -> PlannedGroup:
@@ -42,6 +43,15 @@ def test_every_job_has_its_own_whole_folder(tmp_path):
     folders = sorted(tmp_path.glob("5/collect-0/r0e2/*/1"))
     assert len(folders) == 3
     assert all({path.name for path in f.iterdir()} == {"job.json", "wrapper.json", "job.py", "shared"} for f in folders)
+
+
+def test_jobs_know_the_doors_of_their_centre_and_how_patient_they_are(tmp_path):
+    storage = BatchSettings(doors=("root://a//store", "root://b//store"), xrootd="2021")
+    prepare(tmp_path, planned(doors=storage.doors, environment=storage.environment), 1)
+    folder = tmp_path / "5/collect-0/r0e1/0/1"
+    assert json.loads((folder / "job.json").read_text())["doors"] == ["root://a//store", "root://b//store"]
+    environment = json.loads((folder / "wrapper.json").read_text())["env"]
+    assert environment.items() >= {"XRD_CONNECTIONWINDOW": "600", "XRD_CONNECTIONRETRY": "25"}.items()
 
 
 @pytest.mark.parametrize(("named", "runs"), [("", "/new/venv/bin/python"), ("/cvmfs/python", "/cvmfs/python")])

@@ -1,0 +1,177 @@
+"""Files behind XRootD doors: one storage under several addresses, of which the first that answers is used.
+
+How long one is waited for the environment says (XRD_*, see `b2cal.settings`), to this module as to the client library,
+which waits alike when a server goes away in the middle of a file.
+"""
+
+import os
+import sys
+import time
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple, Self
+
+from b2cal.core.errors import B2calError
+
+SCHEME = "root://"
+ADLER32 = "adler32:"
+"""How the checksums of files behind doors begin, as storage keeps them. All others are SHA-256."""
+
+_REFUSALS = (204, 400)  # of the client: errAuthFailed, errErrorResponse
+_NEVER_ASKED_LONGER_S = 30
+
+_BLOCK_BYTES = 8 << 20
+
+_silent: set[str] = set()
+"""Servers that did not answer when they were asked last: they are asked after the others."""
+
+
+class DoorTrouble(B2calError):
+    """A server behind a door does not answer, or does not give what it is asked for."""
+
+
+class Address(NamedTuple):
+    """The parts of `root://host:1094//raw/cosmics_e0026_r00180.root`."""
+
+    server: str
+    path: str
+
+    @classmethod
+    def of(cls, url: str) -> Self:
+        server, _, path = url.removeprefix(SCHEME).partition("/")
+        return cls(f"{SCHEME}{server}/", path)
+
+
+@dataclass(frozen=True)
+class BehindDoors:
+    """A file that can be had at several addresses; the first is its name."""
+
+    ways: tuple[str, ...]
+
+    @classmethod
+    def of(cls, url: str, doors: Sequence[str]) -> Self:
+        """The file `url` as it can be had through each of the doors, in their order, if it lies behind one of them."""
+        below = next((rest for door in doors if (rest := below_door(url, door)) is not None), None)
+        return cls((url,) if below is None else tuple(f"{stem(door)}{below}" for door in doors))
+
+    def __str__(self) -> str:
+        return self.ways[0]
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(Address.of(self.ways[0]).path).name
+
+    def open_way(self) -> str:
+        """The address at which to read it: the first whose server says now that the file is there.
+
+        Where there is only one, it is that: the client library waits for its server by itself.
+
+        Raises:
+            DoorTrouble: each server says that it cannot be had, or in all the patience none answers.
+        """
+        return self.ways[0] if len(self.ways) == 1 else _first_open(self.ways)
+
+
+def stem(door: str) -> str:
+    """What the address of everything behind a door begins with."""
+    return door if door.endswith("/") else f"{door}/"
+
+
+def below_door(url: str, door: str) -> str | None:
+    """The path of something below a door; None if it lies elsewhere."""
+    return url.removeprefix(stem(door)) if url.startswith(stem(door)) else None
+
+
+def server_of(url: str) -> Any:
+    """The client of the server that an address names."""
+    return client().FileSystem(Address.of(url).server)
+
+
+def client() -> Any:
+    """The client library. It starts threads, and not every machine has it: only who goes through a door loads it.
+
+    Raises:
+        DoorTrouble: there is none in this Python.
+    """
+    try:
+        import XRootD.client
+    except ImportError as error:
+        raise DoorTrouble(
+            f"{sys.executable} has no XRootD client.", hint="Install xrootd and fsspec-xrootd into it."
+        ) from error
+    return XRootD.client
+
+
+def adler32_of(url: str) -> str:
+    """The checksum of a file, from its bytes: what a server remembers of it may be older than they are.
+
+    Raises:
+        DoorTrouble: it cannot be read.
+    """
+    file, position, checksum = client().File(), 0, zlib.adler32(b"")
+    status, _ = file.open(url)
+    check(url, status)
+    try:
+        while True:
+            status, block = file.read(position, _BLOCK_BYTES)
+            check(url, status)
+            if not block:
+                return adler32_text(checksum)
+            position, checksum = position + len(block), zlib.adler32(block, checksum)
+    finally:
+        file.close()
+
+
+def adler32_text(checksum: int) -> str:
+    """How an adler32 is written down."""
+    return f"{ADLER32}{checksum:08x}"
+
+
+def check(url: str, status: Any) -> None:
+    """Make sure that the client was given what it asked for.
+
+    Raises:
+        DoorTrouble: it was not; says why.
+    """
+    if not status.ok:
+        raise DoorTrouble(f"{url}: {reason(status)}.", hint="Look whether its server runs and the address is right.")
+
+
+def reason(status: Any) -> str:
+    """Why the client was not given what it asked for, in the words of the server as far as it has said any."""
+    words = str(status.message).strip().splitlines() or ["no message"]
+    return words[0].removeprefix("[ERROR] ").removeprefix("[FATAL] ").rstrip(".")
+
+
+def has_refused(status: Any) -> bool:
+    """Whether a server has answered that there is no such thing, or that it may not be had."""
+    return bool(status.code in _REFUSALS)
+
+
+def _first_open(ways: Iterable[str]) -> str:
+    window_s, tries = _patience()
+    ends = time.monotonic() + window_s * (tries - 1)
+    while True:
+        round_ends = time.monotonic() + window_s
+        refused = []
+        for way in sorted(ways, key=lambda way: Address.of(way).server in _silent):
+            server, path = Address.of(way)
+            status, _ = server_of(way).stat(path, timeout=min(window_s, _NEVER_ASKED_LONGER_S))
+            if status.ok or has_refused(status):
+                _silent.discard(server)
+            else:
+                _silent.add(server)
+            if status.ok:
+                return way
+            refused.append((way, status))
+        if all(has_refused(status) for _, status in refused) or time.monotonic() > ends:
+            told = "; ".join(f"{way}: {reason(status)}" for way, status in refused)
+            raise DoorTrouble(f"No door leads to it: {told}.", hint="Look whether its servers run and have the file.")
+        time.sleep(max(0.0, round_ends - time.monotonic()))
+
+
+def _patience() -> tuple[int, int]:
+    """Seconds between two tries to reach a server, and how many there are; else those of the client library."""
+    return int(os.environ.get("XRD_CONNECTIONWINDOW", "120")), int(os.environ.get("XRD_CONNECTIONRETRY", "5"))

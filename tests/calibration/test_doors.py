@@ -1,0 +1,170 @@
+"""Input behind XRootD doors: real servers, real jobs."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from b2cal.calibration.collected import read, total
+from b2cal.calibration.doors import BehindDoors, adler32_of
+from b2cal.calibration.events import InputFile
+from b2cal.calibration.inputs import place
+from b2cal.core.iov import ExpRun
+from tests.calibration.node import Ended, Node, write_raw
+from tests.services.xrootd import Door, running
+
+pytestmark = pytest.mark.service
+
+RUN = ExpRun(26, 1)
+WATCHFUL = {
+    "XRD_CONNECTIONWINDOW": "2",
+    "XRD_CONNECTIONRETRY": "20",
+    "XRD_STREAMERRORWINDOW": "0",
+    "XRD_TIMEOUTRESOLUTION": "1",
+}
+SUM = """
+from b2cal.calibration import Calibration, CalibrationSettings
+
+settings = CalibrationSettings("Sum", "calorimeter", "", ["raw"], ["cosmic"])
+
+
+class Sum(Calibration):
+    branches = ["hits"]
+
+    def collect(self, events, conditions, config):
+        return {"sum": events["hits"].sum(), "noise": events.rng.normal()}
+
+    def fit(self, collected, conditions, config, iov):
+        raise NotImplementedError
+"""
+
+
+@pytest.fixture
+def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, Door]]:
+    """Two servers of one storage."""
+    first, second = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("second")
+    (first / "data" / "raw").mkdir(parents=True)
+    (second / "data").symlink_to(first / "data")
+    with running(first) as one, running(second) as other:
+        yield one, other
+
+
+@pytest.fixture
+def on_disk(doors: tuple[Door, Door]) -> InputFile:
+    """A file of that storage as its servers see it."""
+    return write_raw(doors[0].files / "raw", RUN, {"hits": np.arange(1000, dtype="i4")})
+
+
+@pytest.fixture
+def site(node: Node, monkeypatch: pytest.MonkeyPatch) -> Node:
+    """A worker node with a script and the patience of these tests."""
+    node.script(SUM)
+    for name, value in WATCHFUL.items():
+        monkeypatch.setenv(name, value)
+    return node
+
+
+def through(door: Door, file: InputFile, checksum: str = "") -> InputFile:
+    """The same file, as the catalogue names it."""
+    url = door.url(f"raw/{file.path.name}")
+    return replace(file, path=BehindDoors((url,)), sha256=checksum or adler32_of(url))
+
+
+def addresses(doors: tuple[Door, Door]) -> list[str]:
+    return [door.url() for door in doors]
+
+
+def sums(ended: Ended) -> dict[str, float]:
+    assert ended.exit_code == 0, ended.stderr
+    return {name: array.tolist() for name, array in total(read([Path(ended.collected)])).items()}
+
+
+def test_what_is_collected_behind_a_door_is_what_is_collected_from_the_disk(site, doors, on_disk):
+    there = through(doors[0], on_disk)
+    assert there.sha256.startswith("adler32:")
+    assert sums(site.run("collect", [there])) == sums(site.run("collect", [on_disk]))
+
+
+@pytest.mark.parametrize("trouble", ["down", "hanging"])
+def test_the_second_door_is_taken_when_the_first_does_not_answer(site, doors, on_disk, trouble):
+    first, _ = doors
+    there = through(first, on_disk)
+    began = time.monotonic()
+    if trouble == "down":
+        first.stop()
+        sums(site.run("collect", [there], doors=addresses(doors)))
+    else:
+        with first.hanging():
+            sums(site.run("collect", [there], doors=addresses(doors)))
+    assert time.monotonic() - began < 20  # 38 s is the patience with the first
+
+
+@pytest.mark.parametrize("n_doors", [1, 2])
+def test_a_server_that_comes_back_within_the_patience_is_noticed_at_once(site, doors, on_disk, n_doors, tmp_path):
+    there = through(doors[0], on_disk)
+    for door in doors:
+        door.stop()
+    log = tmp_path / "client.log"
+    folder = site.job("collect", [there], doors=addresses(doors)[:n_doors])
+    job = subprocess.Popen(
+        [sys.executable, "-m", "b2cal.calibration.stage"],
+        cwd=folder,
+        env=os.environ | {"XRD_LOGLEVEL": "Error", "XRD_LOGFILE": str(log), "PYTHONPATH": str(site._shipped)},
+    )
+    while not (log.exists() and "connection refused" in log.read_text()):
+        assert job.poll() is None
+        time.sleep(0.05)
+    doors[0].start()
+    assert job.wait(timeout=15) == 0
+
+
+def test_a_file_that_changed_behind_its_door_is_refused(site, doors, on_disk):
+    there = through(doors[0], on_disk)
+    write_raw(doors[0].files / "raw", RUN, {"hits": np.ones(1000, dtype="i4")})
+    ended = site.run("collect", [there])
+    assert ended.exit_code == os.EX_IOERR
+    assert f"The input {there.path} cannot be read: its adler32 is" in ended.stderr
+    assert f"but {there.sha256.removeprefix('adler32:')} was frozen for this attempt" in ended.stderr
+
+
+@pytest.mark.parametrize("n_doors", [0, 1, 2])
+def test_a_file_that_is_behind_no_door_is_refused_at_once_in_the_words_of_the_servers(site, doors, on_disk, n_doors):
+    there = through(doors[0], on_disk)
+    on_disk.path.unlink()
+    ended = site.run("collect", [there], doors=addresses(doors)[:n_doors])
+    assert ended.exit_code == os.EX_IOERR
+    assert f"The input {there.path} cannot be read: " in ended.stderr
+    assert ended.stderr.count("no such file or directory") == max(n_doors, 1)
+
+
+def test_a_file_that_is_damaged_behind_its_door_is_refused(site, doors, on_disk):
+    content = on_disk.path.read_bytes()
+    on_disk.path.write_bytes(content[: len(content) // 2])
+    ended = site.run("collect", [through(doors[0], on_disk)])
+    assert ended.exit_code == os.EX_IOERR, ended.stderr
+    assert "cannot be read" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "ways"),
+    [
+        ("root://a//store/raw/x.root", ["root://a//store/raw/x.root", "root://b:1095//raw/x.root"]),
+        ("root://b:1095//raw/x.root", ["root://a//store/raw/x.root", "root://b:1095//raw/x.root"]),
+        ("root://a//storehouse/x.root", ["root://a//storehouse/x.root"]),
+        ("root://c//x.root", ["root://c//x.root"]),
+    ],
+)
+def test_a_file_can_be_had_through_every_door_of_its_storage(url, ways):
+    assert place(url, ["root://a//store", "root://b:1095//"]) == BehindDoors(tuple(ways))
+
+
+def test_a_path_is_no_door(tmp_path: Path) -> None:
+    assert place(str(tmp_path), ["root://a//"]) == tmp_path
+    assert json.dumps(str(place("root://a//x", []))) == '"root://a//x"'
