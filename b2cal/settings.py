@@ -88,7 +88,7 @@ XRD_ENVIRONMENT: Mapping[str, Mapping[str, int]] = {
 class StorageSettings(Section):
     """How the jobs of a centre reach the files that lie behind XRootD doors."""
 
-    doors: tuple[Door, ...] = Field((), description="addresses of its storage, `root://host:1094//store`, in order")
+    doors: tuple[Door, ...] = Field((), description="ways to its storage, in the order in which they are tried")
     xrootd: Literal["watchful", "2021"] = Field(
         "watchful", description="how jobs wait for an XRootD server: for 4 hours, asking every 30 s or, `2021`, 600 s"
     )
@@ -256,9 +256,10 @@ class Settings(BaseSettings):
         """SQLAlchemy URL of the calibration database."""
         return self.database_url or f"sqlite:///{self.folder('b2cal.db')}"
 
-    def storage(self, centre: str) -> StorageSettings:
-        """The storage of a centre; this machine is the one that is not among `centres`."""
-        return self.centres.get(centre, self.batch)
+    @property
+    def storages(self) -> dict[str, StorageSettings]:
+        """By the name of the centre, this machine before all others."""
+        return {"local": self.batch, **self.centres}
 
     def folder(self, name: str) -> Path:
         """Absolute path of something below `home`."""

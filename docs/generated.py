@@ -37,7 +37,7 @@ from b2cal.loop import (
 )
 from b2cal.loop.rules import ProcessingRule, Rule
 from b2cal.model import Kind, ProcessingState, Role, State
-from b2cal.settings import LONGEST_S, RetryRules, Settings
+from b2cal.settings import LONGEST_S, Door, RetryRules, Settings
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "b2cal"
@@ -255,6 +255,7 @@ KINDS = {
     Path: "path",
     dict[str, str]: "texts by name",
     tuple[str, ...]: "texts",
+    tuple[Door, ...]: "addresses `root://host:1094//folder`",
     RetryRules: "tables, see [failed jobs](#failed-jobs)",
 }
 
@@ -275,7 +276,7 @@ def _allowed(field: FieldInfo) -> str:
 def _of_each(field: FieldInfo) -> Iterator[object]:
     """The limits of the numbers of a list."""
     for part in get_args(field.annotation):
-        yield from (limit for told in getattr(part, "__metadata__", ()) for limit in told.metadata)
+        yield from (limit for told in getattr(part, "__metadata__", ()) for limit in getattr(told, "metadata", ()))
 
 
 def _command(command: click.Command, name: str, depth: int) -> Iterator[str]:

@@ -99,7 +99,7 @@ def _plan(desk: Desk, order: Order) -> PlannedGroup:
     with desk.database.read() as db:
         group = db.get_one(JobGroup, order.group_id)
         calibration = group.attempt.calibration
-        storage = desk.settings.storage(order.centre)
+        storage = desk.settings.storages[order.centre]
         return PlannedGroup(
             name=f"{calibration.processing.name}/{calibration.name}/{group.stage}-{group.iteration}",
             attempt_id=group.attempt_id,

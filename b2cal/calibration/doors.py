@@ -8,7 +8,8 @@ import os
 import sys
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple, Self
@@ -80,7 +81,9 @@ def stem(door: str) -> str:
 
 
 def below_door(url: str, door: str) -> str | None:
-    """The path of something below a door; None if it lies elsewhere."""
+    """The path of something below a door, empty for the door itself; None if it lies elsewhere."""
+    if f"{url}/" == stem(door):
+        return ""
     return url.removeprefix(stem(door)) if url.startswith(stem(door)) else None
 
 
@@ -110,23 +113,57 @@ def adler32_of(url: str) -> str:
     Raises:
         DoorTrouble: it cannot be read.
     """
-    file, position, checksum = client().File(), 0, zlib.adler32(b"")
-    status, _ = file.open(url)
-    check(url, status)
-    try:
+    position, checksum = 0, zlib.adler32(b"")
+    with _opened(url) as file:
         while True:
             status, block = file.read(position, _BLOCK_BYTES)
             check(url, status)
             if not block:
-                return adler32_text(checksum)
+                return f"{ADLER32}{checksum:08x}"
             position, checksum = position + len(block), zlib.adler32(block, checksum)
+
+
+def checksum_at(url: str) -> str:
+    """The checksum of a file that its server tells, as it remembers or finds it.
+
+    Raises:
+        DoorTrouble: the server does not answer, or knows no such file or no adler32.
+    """
+    address = Address.of(url)
+    status, told = server_of(url).query(client().flags.QueryCode.CHECKSUM, f"{address.path}?cks.type=adler32")
+    check(url, status)
+    kind, _, digits = told.rstrip(b"\0").decode(errors="replace").partition(" ")
+    if kind != "adler32":
+        raise DoorTrouble(
+            f"Its server tells the checksum {kind or 'nothing'}, not adler32.",
+            hint="Let the server tell it: `xrootd.chksum adler32` in its configuration.",
+        )
+    return f"{ADLER32}{digits.strip().lower().zfill(8)}"
+
+
+def first_bytes(url: str, n_bytes: int) -> tuple[bytes, int]:
+    """What a file begins with, and its size.
+
+    Raises:
+        DoorTrouble: it cannot be read.
+    """
+    with _opened(url) as file:
+        status, header = file.read(0, n_bytes)
+        check(url, status)
+        status, told = file.stat()
+        check(url, status)
+        return header, int(told.size)
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[Any]:
+    file = client().File()
+    status, _ = file.open(url)
+    check(url, status)
+    try:
+        yield file
     finally:
         file.close()
-
-
-def adler32_text(checksum: int) -> str:
-    """How an adler32 is written down."""
-    return f"{ADLER32}{checksum:08x}"
 
 
 def check(url: str, status: Any) -> None:

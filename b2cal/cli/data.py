@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from b2cal import data as catalogue
 from b2cal import loop, shipped
+from b2cal.calibration.doors import SCHEME
 from b2cal.core.errors import B2calError
 
 from .desk import Desk, pass_desk
@@ -35,18 +37,28 @@ def data() -> None:
     """Runs and files."""
 
 
+class Place(click.Path):
+    """A folder, or the address of one behind an XRootD door."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if str(value).startswith(SCHEME) else super().convert(value, param, ctx)
+
+
 @data.command()
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", type=Place(file_okay=False, path_type=Path))
 @pass_desk
-def scan(desk: Desk, folder: Path) -> None:
+def scan(desk: Desk, folder: Path | str) -> None:
     """Register the runs and files below FOLDER; what waits for them looks again.
+
+    FOLDER may lie behind an XRootD door that b2cal.toml names: root://host:1094//store/raw.
 
     Files that were moved to FOLDER stay the same files. Where FOLDER is gone, its files are not used any more.
 
     Exit code 1 if there are files and none of them can be used.
     """
     desk.check_operator()
-    report = catalogue.scan(desk.workplace.database, folder)
+    place = folder if isinstance(folder, Path) else catalogue.FolderBehindDoors.find(folder, desk.settings)
+    report = catalogue.scan(desk.workplace.database, place)
     # Also when nothing is new: the scan before may have been killed here, and a surplus file that is gone helps, too.
     desk.write(loop.data_arrived)
     desk.done(str(report), **report.to_json())

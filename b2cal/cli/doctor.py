@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -14,7 +14,7 @@ import click
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from b2cal import loop
+from b2cal import data, loop
 from b2cal.conditions import PayloadStore, tag_entries
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import overlaps
@@ -82,6 +82,8 @@ def examine(desk: Desk) -> Iterator[Finding]:
         told = trouble(error, settings) if isinstance(error, DBAPIError) else error
         yield Finding("database", Health.ILL, str(told), told.hint)
     yield from looked
+    for name, storage in settings.storages.items():
+        yield from _doors(name, storage.doors)
 
 
 def _disk(settings: Settings) -> Finding:
@@ -217,6 +219,19 @@ def _incidents(_settings: Settings, database: Database) -> Finding:
     says = f"{len(incidents)} not over; the oldest: {incidents[0].reason}"
     do = "Remove the cause; a probe then ends it by itself. `b2cal centre status` shows all."
     return Finding("incidents", Health.WARNING, says, do)
+
+
+def _doors(centre: str, doors: Sequence[str]) -> Iterator[Finding]:
+    """Whether each door of a storage is open; a shut one is no harm to jobs while another is open."""
+    shut = {door: said for door in doors if (said := data.trouble_at(door))}
+    for door in doors:
+        what = f"door {door}"
+        if door not in shut:
+            yield Finding(what, Health.WELL, f"open, for jobs at {centre}")
+            continue
+        health = Health.ILL if len(shut) == len(doors) else Health.WARNING
+        do = "Look whether the server runs and lets this account in, and whether `doors` in b2cal.toml names it."
+        yield Finding(what, health, f"shut: {shut[door]}", do)
 
 
 _LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (

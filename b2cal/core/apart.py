@@ -10,10 +10,10 @@ import resource
 import runpy
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from b2cal.core import confined
@@ -47,7 +47,11 @@ class CannotWorkApart(B2calError):
 
 
 def work_apart(
-    module: Path, items: Sequence[Any], allowance: Allowance, more_seconds: Sequence[int] = ()
+    module: Path,
+    items: Sequence[Any],
+    allowance: Allowance,
+    more_seconds: Sequence[int] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Answer]:
     """Let `handle` of a module work on each item; an item whose handling kills the process does not stop the rest.
 
@@ -56,6 +60,7 @@ def work_apart(
         items: values that JSON knows.
         allowance: for each item.
         more_seconds: what each item may take beyond it, for instance because it is large; none if empty.
+        environment: what the process finds set, beyond the little that it always does.
 
     Returns:
         One answer for each item, in their order.
@@ -67,7 +72,7 @@ def work_apart(
     waiting = list(zip(items, times, strict=True))
     answers: list[Answer] = []
     while waiting:
-        ended = _one_process(module, waiting, allowance)
+        ended = _one_process(module, waiting, allowance, environment)
         ready, *lines = ended.output.decode(errors="replace").split("\n")[:-1] or [""]
         if ready != _READY:
             raise CannotWorkApart(
@@ -82,9 +87,11 @@ def work_apart(
     return answers
 
 
-def _one_process(module: Path, items: Sequence[tuple[Any, int]], allowance: Allowance) -> confined.Ended:
+def _one_process(
+    module: Path, items: Sequence[tuple[Any, int]], allowance: Allowance, more: Mapping[str, str]
+) -> confined.Ended:
     """A process that works until it is through or dies."""
-    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | dict(more)
     environment |= {"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     seconds = _START_S + sum(seconds for _, seconds in items)
     return confined.run(

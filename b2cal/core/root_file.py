@@ -4,7 +4,7 @@ import os
 import struct
 from pathlib import Path
 
-_HEADER_BYTES = 64
+HEADER_BYTES = 64
 _BIG_FILES_FROM = 1_000_000  # ROOT's version number of a file that needs 64-bit positions is raised by this
 
 
@@ -15,13 +15,16 @@ def root_file_problem(path: str | Path) -> str:
         OSError: it is not there, or cannot be read now.
     """
     with open(path, "rb") as file:
-        header = file.read(_HEADER_BYTES)
-        size = os.fstat(file.fileno()).st_size
+        return header_problem(file.read(HEADER_BYTES), os.fstat(file.fileno()).st_size)
+
+
+def header_problem(header: bytes, size: int) -> str:
+    """The same of the first HEADER_BYTES of a file, or what there is of them, and its size."""
     if not header:
         return "it is empty"
     if not header.startswith(b"root"):
         return "it is not a ROOT file"
-    if len(header) < _HEADER_BYTES:
+    if len(header) < HEADER_BYTES:
         return f"it is truncated: only {size} bytes are there"
     # "root", version, position of the first record, position of the end.
     version, begin, end = struct.unpack(">iii", header[4:16])

@@ -1,5 +1,6 @@
 """Data: the run registry, the catalogue of files, and the way from a selection to the inputs of a calibration."""
 
+from .behind_doors import FolderBehindDoors, NoDoor, trouble_at
 from .catalogue import GONE, ScanReport, scan
 from .inputs import ChosenFile, Completeness, Inputs, RunChoice, Shortfall, select
 from .produced import NewFile, UnusableFile, late_files, register_produced
@@ -10,9 +11,11 @@ __all__ = [
     "GONE",
     "ChosenFile",
     "Completeness",
+    "FolderBehindDoors",
     "Inputs",
     "InvalidSelection",
     "NewFile",
+    "NoDoor",
     "RegistryRefused",
     "RunChoice",
     "ScanReport",
@@ -25,4 +28,5 @@ __all__ = [
     "scan",
     "select",
     "selection_problems",
+    "trouble_at",
 ]

@@ -1,11 +1,10 @@
 """The catalogue over a folder of ROOT files: which files there are, of which run, with how many events."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, select
@@ -14,8 +13,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from b2cal.core.iov import ExpRun
 from b2cal.model import Base, Database, DataFile, DataFormat, Run, UnreadableFile, now
 
-from .opening import Opened, open_files
+from .opening import Opened
 from .registry import RunEntry, read_registry
+from .shelf import Folder, Lying, Shelf
 
 _NAME = re.compile(r"(?P<stream>[A-Za-z0-9][\w.+-]{0,63}?)_e(?P<exp>\d{4,9})_r(?P<run>\d{5,9})(_f\d+)?\.root", re.ASCII)
 
@@ -77,21 +77,14 @@ class ScanReport:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A file as it lies on the disk."""
+class _Seen(Lying):
+    """A file that may hold events."""
 
-    path: str
-    stream: str
-    exprun: int
-    size_bytes: int
-    mtime_ns: int
-
-    def is_as_seen(self) -> bool:
-        """Whether it has not changed on the disk since."""
-        return _lies_there(self.path, self.size_bytes, self.mtime_ns)
+    stream: str = ""
+    exprun: int = 0
 
 
-def scan(database: Database, folder: Path) -> ScanReport:
+def scan(database: Database, place: Path | Shelf) -> ScanReport:
     """Bring the catalogue up to date with a folder: its `runs.json` and all ROOT files below.
 
     A file is opened and its checksum taken when it is new or its size or age has changed. A changed file keeps its
@@ -103,19 +96,20 @@ def scan(database: Database, folder: Path) -> ScanReport:
     Raises:
         RegistryRefused: `runs.json` is missing or wrong; nothing was kept.
         CannotWorkApart: files cannot be opened at all; nothing was kept.
+        DoorTrouble: the folder lies behind a door that does not answer any more; nothing was kept.
     """
-    folder = folder.resolve()
+    folder = Folder(place.resolve()) if isinstance(place, Path) else place
     with database.read() as db:
         rows = db.scalars(_files_below(folder)).all()
         ages = {row.path: (row.size_bytes, row.mtime_ns) for row in rows if row.attempt_id is None}
         produced = {row.path for row in rows if row.attempt_id is not None}
         is_known = bool(ages) or db.scalar(_unreadable_below(folder).limit(1)) is not None
     registry = [] if is_known and not folder.exists() else read_registry(folder)
-    seen, reasons = _look_around(folder, {entry.exprun for entry in registry}, leave_out=produced)
+    seen, reasons = _look_around(folder.files(), {entry.exprun for entry in registry}, leave_out=produced)
     changed = [file for file in seen if ages.get(file.path) != (file.size_bytes, file.mtime_ns)]
     usable: dict[_Seen, Opened] = {}
-    for file, found in zip(changed, open_files([Path(file.path) for file in changed]), strict=True):
-        if found.reason or not file.is_as_seen():
+    for file, found in zip(changed, folder.open(changed), strict=True):
+        if found.reason or not folder.lies_there(file.path, file.size_bytes, file.mtime_ns):
             reasons[file.path] = found.reason or "it changed while it was read"
         else:
             usable[file] = found
@@ -136,27 +130,26 @@ def scan(database: Database, folder: Path) -> ScanReport:
     return database.write(register)
 
 
-def _look_around(folder: Path, runs: Collection[int], leave_out: Collection[str]) -> tuple[list[_Seen], dict[str, str]]:
-    """The files below a folder that may hold events, in the order of names, and why others do not."""
+def _look_around(
+    files: Iterable[Lying], runs: Collection[int], leave_out: Collection[str]
+) -> tuple[list[_Seen], dict[str, str]]:
+    """The files that may hold events, and why others do not."""
     seen, reasons = [], {}
-    for path in sorted(folder.rglob("*.root")):
-        if path.name.startswith(".") or str(path) in leave_out:
-            continue  # the first is what somebody is still writing
-        name = _NAME.fullmatch(path.name)
-        try:
-            status = path.stat()
-            if name is None:
-                reasons[str(path)] = "its name is not of the form bhabha_e0026_r00180.root"
-                continue
-            exprun = ExpRun(int(name["exp"]), int(name["run"]))
-            if not S_ISREG(status.st_mode):
-                reasons[str(path)] = "it is no ordinary file"
-            elif exprun.number not in runs:
-                reasons[str(path)] = f"its run {exprun} is not in runs.json"
-            else:
-                seen.append(_Seen(str(path), name["stream"], exprun.number, status.st_size, status.st_mtime_ns))
-        except OSError as error:
-            reasons[str(path)] = str(error.strerror)
+    for file in files:
+        if file.path in leave_out:
+            continue
+        if file.problem:
+            reasons[file.path] = file.problem
+            continue
+        name = _NAME.fullmatch(file.name)
+        if name is None:
+            reasons[file.path] = "its name is not of the form bhabha_e0026_r00180.root"
+            continue
+        exprun = ExpRun(int(name["exp"]), int(name["run"]))
+        if exprun.number not in runs:
+            reasons[file.path] = f"its run {exprun} is not in runs.json"
+            continue
+        seen.append(_Seen(file.path, file.size_bytes, file.mtime_ns, stream=name["stream"], exprun=exprun.number))
     return seen, reasons
 
 
@@ -182,7 +175,7 @@ def _register_runs(db: Session, registry: Sequence[RunEntry], report: ScanReport
             report.runs_changed += 1
 
 
-def _register_files(db: Session, folder: Path, usable: Mapping[_Seen, Opened], report: ScanReport) -> None:
+def _register_files(db: Session, folder: Shelf, usable: Mapping[_Seen, Opened], report: ScanReport) -> None:
     known = {row.path: row for row in db.scalars(_files_below(folder))}
     twins = _by_content(db, [file for file in usable if file.path not in known])
     for file, found in usable.items():
@@ -200,7 +193,7 @@ def _register_files(db: Session, folder: Path, usable: Mapping[_Seen, Opened], r
             db.add(row)
             twins[file.stream, file.exprun, found.sha256] = row
             report.files_added += 1
-        elif _lies_there(twin.path, twin.size_bytes, twin.mtime_ns):
+        elif folder.lies_there(twin.path, twin.size_bytes, twin.mtime_ns):
             report.unreadable[file.path] = f"it is the same as {twin.path}"
             continue
         else:
@@ -227,7 +220,7 @@ def _move(db: Session, row: DataFile, to: _Seen, report: ScanReport) -> None:
     report.files_moved += 1
 
 
-def _register_unreadable(db: Session, folder: Path, report: ScanReport) -> None:
+def _register_unreadable(db: Session, folder: Shelf, report: ScanReport) -> None:
     known = {row.path: row for row in db.scalars(_unreadable_below(folder))}
     for path in known.keys() - report.unreadable.keys():
         db.delete(known[path])
@@ -253,15 +246,6 @@ def _with_surplus(db: Session, registry: Sequence[RunEntry]) -> list[str]:
     return [str(ExpRun.from_number(exprun)) for exprun in sorted(over)]
 
 
-def _lies_there(path: str, size_bytes: int, mtime_ns: int) -> bool:
-    """Whether a file of this size and age is there."""
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (size_bytes, mtime_ns)
-
-
 def _update(row: Base, columns: Mapping[str, Any]) -> bool:
     """Set columns to what they should be; whether any was something else."""
     changed = {name: value for name, value in columns.items() if getattr(row, name) != value}
@@ -270,15 +254,15 @@ def _update(row: Base, columns: Mapping[str, Any]) -> bool:
     return bool(changed)
 
 
-def _files_below(folder: Path) -> Select[Any]:
+def _files_below(folder: Shelf) -> Select[Any]:
     return select(DataFile).where(_below(DataFile.path, folder))
 
 
-def _unreadable_below(folder: Path) -> Select[Any]:
+def _unreadable_below(folder: Shelf) -> Select[Any]:
     return select(UnreadableFile).where(_below(UnreadableFile.path, folder))
 
 
-def _below(path: InstrumentedAttribute[str], folder: Path) -> ColumnElement[bool]:
+def _below(path: InstrumentedAttribute[str], folder: Shelf) -> ColumnElement[bool]:
     # As a range, because LIKE of SQLite takes raw and Raw for the same; "0" is the character after "/".
-    outside = str(folder).rstrip("/")
+    outside = folder.name.rstrip("/")
     return and_(path >= f"{outside}/", path < f"{outside}0")

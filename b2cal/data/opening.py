@@ -32,11 +32,12 @@ def open_files(paths: Sequence[Path], opener: Path = _OPENER) -> list[Opened]:
     waiting = [path for path in paths if path not in found]
     more_seconds = [_size(path) // _SLOWEST_BYTES_PER_S for path in waiting]
     answers = work_apart(opener, [str(path) for path in waiting], Allowance(), more_seconds)
-    found |= {path: _opened(answer) for path, answer in zip(waiting, answers, strict=True)}
+    found |= {path: opened(answer) for path, answer in zip(waiting, answers, strict=True)}
     return [found[path] for path in paths]
 
 
-def _opened(answer: Answer) -> Opened:
+def opened(answer: Answer) -> Opened:
+    """What the process apart has answered about a file."""
     return Opened(reason=answer.failure) if answer.failure else Opened(**answer.value)
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -10,6 +9,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 from b2cal.core.errors import B2calError, sentence
 from b2cal.core.iov import END_OF_EXPERIMENT, ExpRun
 from b2cal.refusal import explained, spelled
+
+from .shelf import Shelf
 
 FILE = "runs.json"
 
@@ -39,15 +40,15 @@ class RunEntry(BaseModel):
         return ExpRun(self.exp, self.run).number
 
 
-def read_registry(folder: Path) -> list[RunEntry]:
+def read_registry(folder: Shelf) -> list[RunEntry]:
     """Read the `runs.json` of a folder.
 
     Raises:
         RegistryRefused: it is missing, or an entry of it is wrong; names the entry.
     """
-    path = folder / FILE
+    path = f"{folder.name.rstrip('/')}/{FILE}"
     try:
-        text = path.read_bytes()
+        text = folder.read(FILE)
     except FileNotFoundError as error:
         raise RegistryRefused(
             f"There is no run registry {path}.", hint="Give the folder that holds runs.json beside the data files."
@@ -64,7 +65,7 @@ def read_registry(folder: Path) -> list[RunEntry]:
     return entries
 
 
-def _check_consistent(path: Path, entries: list[RunEntry]) -> None:
+def _check_consistent(path: str, entries: list[RunEntry]) -> None:
     for exprun, count in Counter(entry.exprun for entry in entries).items():
         if count > 1:
             raise RegistryRefused(

@@ -65,7 +65,7 @@ def test_a_job_gets_what_the_group_shares_with_its_own_part_on_top_and_the_code_
     folder = site.settings.attempts / done["jobs"][0]["folder"]
     assert done["jobs"][0]["folder"] == f"{done['attempt_id']}/collect-0/r0e1/0/1"
     job = json.loads((folder / "job.json").read_text())
-    assert job == {"stage": "collect", "release": "shared/release", "seed": "own", "inputs": ["a"]}
+    assert job == {"stage": "collect", "release": "shared/release", "seed": "own", "inputs": ["a"], "doors": []}
     assert (folder / job["release"]).readlink() == site.settings.releases
     code = folder / json.loads((folder / "wrapper.json").read_text())["env"]["PYTHONPATH"]
     assert {path.name for path in (code / "b2cal").iterdir()} == {"__init__.py", "core", "calibration"}

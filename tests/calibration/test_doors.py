@@ -18,7 +18,7 @@ from b2cal.calibration.events import InputFile
 from b2cal.calibration.inputs import place
 from b2cal.core.iov import ExpRun
 from tests.calibration.node import Ended, Node, write_raw
-from tests.services.xrootd import Door, running
+from tests.services.xrootd import Door, two_running
 
 pytestmark = pytest.mark.service
 
@@ -49,11 +49,9 @@ class Sum(Calibration):
 @pytest.fixture
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, Door]]:
     """Two servers of one storage."""
-    first, second = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("second")
-    (first / "data" / "raw").mkdir(parents=True)
-    (second / "data").symlink_to(first / "data")
-    with running(first) as one, running(second) as other:
-        yield one, other
+    with two_running(tmp_path_factory.mktemp("doors")) as servers:
+        (servers[0].files / "raw").mkdir()
+        yield servers
 
 
 @pytest.fixture

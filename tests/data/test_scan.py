@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from b2cal import data
 from b2cal.core.checksums import sha256_file
 from b2cal.core.iov import ExpRun
-from b2cal.data import catalogue
+from b2cal.data import shelf
 from b2cal.data.catalogue import ScanReport
 from b2cal.data.opening import open_files
 from b2cal.model import Base, DataFile, Run, UnreadableFile, now
@@ -204,7 +204,7 @@ def test_a_file_that_is_still_being_written_waits_for_the_next_scan(database, fo
         return found
 
     with monkeypatch.context() as patched:
-        patched.setattr(catalogue, "open_files", open_while_somebody_writes)
+        patched.setattr(shelf, "open_files", open_while_somebody_writes)
         assert data.scan(database, folder).files_added == 2
     assert unreadable(database) == {path.name: "it changed while it was read"}
     assert data.scan(database, folder).files_added == 1

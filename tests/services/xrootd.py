@@ -68,3 +68,13 @@ def running(folder: Path) -> Iterator[Door]:
         yield door
     finally:
         door.stop()
+
+
+@contextmanager
+def two_running(folder: Path) -> Iterator[tuple[Door, Door]]:
+    """Two servers that export the same files."""
+    (folder / "first" / "data").mkdir(parents=True)
+    (folder / "second").mkdir()
+    (folder / "second" / "data").symlink_to(folder / "first" / "data")
+    with running(folder / "first") as first, running(folder / "second") as second:
+        yield first, second

@@ -53,7 +53,10 @@ down)
     fi
     case "$(cat "$dir/adminpath" 2>/dev/null)" in /tmp/xrd.*) rm -rf "$(cat "$dir/adminpath")";; esac
     rm -f "$pidf" "$dir/adminpath";;
-freeze) alive && kill -STOP "$(cat "$pidf")";;
+freeze)
+    alive; p=$(cat "$pidf"); kill -STOP "$p"
+    # The signal reaches one thread after the other: until all have stopped it still answers.
+    while grep -qv '^[0-9]* ([^)]*) T' /proc/"$p"/task/*/stat; do sleep 0.01; done;;
 thaw) alive && kill -CONT "$(cat "$pidf")";;
 status) alive;;
 *) echo "$usage" >&2; exit 2;;

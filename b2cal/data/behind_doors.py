@@ -1,0 +1,180 @@
+"""Folders behind XRootD doors."""
+
+import errno
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from b2cal.calibration.doors import (
+    Address,
+    BehindDoors,
+    DoorTrouble,
+    below_door,
+    check,
+    client,
+    first_bytes,
+    has_refused,
+    reason,
+    server_of,
+    stem,
+)
+from b2cal.core.apart import Allowance, work_apart
+from b2cal.core.errors import B2calError
+from b2cal.settings import Settings
+
+from .opening import Opened, opened
+from .shelf import Lying
+
+_OPENER = Path(__file__).with_name("opener_behind_doors.py")
+_PATIENCE_S = 10
+_LISTING_S = 600
+_LARGEST_REGISTRY = 1 << 30
+_CREDENTIALS = ("BEARER_TOKEN", "KRB5CCNAME", "X509_", "XDG_RUNTIME_DIR", "XRD_", "XrdSec")
+"""What the names of variables begin with by which the client proves who it is."""
+
+_HASTE = {"ConnectionWindow": _PATIENCE_S, "ConnectionRetry": 1, "StreamErrorWindow": 0, "TimeoutResolution": 1}
+"""Somebody waits for the answer. What the environment says (XRD_*) goes before."""
+
+
+class NoDoor(B2calError):
+    """The settings know no door behind which a folder lies."""
+
+
+@dataclass(frozen=True)
+class FolderBehindDoors:
+    """A folder of a storage.
+
+    Attributes:
+        name: its address through the first door of its storage, whichever is used.
+        way: its address through the first door that answers.
+    """
+
+    name: str
+    way: str
+    is_there: bool
+
+    @classmethod
+    def find(cls, url: str, settings: Settings) -> Self:
+        """The folder at an address.
+
+        Raises:
+            NoDoor: the settings have no door that leads there.
+            DoorTrouble: no server answers, or none has the folder while not all answer.
+        """
+        folder = _trimmed(url)
+        ways = [_trimmed(way) for way in BehindDoors.of(folder, _doors_to(folder, settings)).ways]
+        silent: list[tuple[str, Any]] = []
+        without: list[tuple[str, Any]] = []
+        for way in ways:
+            status = _ask(way)
+            if status.ok:
+                return cls(ways[0], way, is_there=True)
+            (without if has_refused(status) else silent).append((way, status))
+        if silent:
+            told = "; ".join(f"{way}: {reason(status)}" for way, status in (*silent, *without))
+            raise DoorTrouble(
+                f"{folder} cannot be looked at: {told}.",
+                hint="Look whether the servers run and let this account in, and whether `doors` in b2cal.toml names"
+                " them. Nothing was changed.",
+            )
+        return cls(ways[0], ways[0], is_there=False)
+
+    def exists(self) -> bool:
+        return self.is_there
+
+    def read(self, name: str) -> bytes:
+        url = f"{stem(self.way)}{name}"
+        status = _ask(url)
+        if has_refused(status):
+            raise FileNotFoundError(errno.ENOENT, reason(status))
+        check(url, status)
+        return first_bytes(url, _LARGEST_REGISTRY)[0]
+
+    def files(self) -> list[Lying]:
+        if not self.is_there:
+            return []
+        flags = client().flags.DirListFlags
+        wanted = flags.STAT | flags.RECURSIVE | flags.LOCATE | flags.MERGE
+        status, listing = server_of(self.way).dirlist(Address.of(self.way).path, wanted, timeout=_LISTING_S)
+        check(self.way, status)
+        if status.code:
+            raise DoorTrouble(
+                f"{self.way} is only listed in part.", hint="Look which of its servers is away, then scan again."
+            )
+        names = {entry.name: entry for entry in listing if entry.name.endswith(".root")}
+        lying = [_lying(f"{stem(self.name)}{name}", names[name].statinfo) for name in sorted(names)]
+        return [file for file in lying if file is not None and not file.name.startswith(".")]
+
+    def open(self, files: Sequence[Lying]) -> list[Opened]:
+        urls = [self._through_the_door(file.path) for file in files]
+        environment = {name: value for name, value in os.environ.items() if name.startswith(_CREDENTIALS)}
+        environment = {f"XRD_{name.upper()}": str(value) for name, value in _HASTE.items()} | environment
+        found = [opened(answer) for answer in work_apart(_OPENER, urls, Allowance(), environment=environment)]
+        if any(one.reason for one in found):
+            check(self.way, _ask(self.way))  # is it the files, or has the door been shut?
+        return found
+
+    def lies_there(self, path: str, size_bytes: int, mtime_ns: int) -> bool:
+        url = self._through_the_door(path)
+        status, told = server_of(url).stat(Address.of(url).path, timeout=_PATIENCE_S)
+        if has_refused(status):
+            return False
+        check(url, status)
+        return (told.size, told.modtime * 10**9) == (size_bytes, mtime_ns)
+
+    def _through_the_door(self, path: str) -> str:
+        below = below_door(path, self.name)
+        return path if below is None else f"{stem(self.way)}{below}"
+
+
+def trouble_at(door: str) -> str:
+    """Why a door cannot be gone through, as half a sentence; empty if it can."""
+    try:
+        status = _ask(door)
+    except DoorTrouble as error:
+        return f"{str(error).rstrip('.')}; {error.hint.rstrip('.')}"
+    return "" if status.ok else reason(status)
+
+
+def _ask(url: str) -> Any:
+    """The status with which the server of an address answers whether something is there; soon, in any case."""
+    for name, value in _HASTE.items():
+        client().EnvPutInt(name, value)
+    status, _ = server_of(url).stat(Address.of(url).path, timeout=_PATIENCE_S)
+    return status
+
+
+def _trimmed(url: str) -> str:
+    """Without a slash at the end, but for the one that is the path."""
+    server, path = Address.of(url)
+    return f"{server}/{path.strip('/')}"
+
+
+def _doors_to(url: str, settings: Settings) -> Sequence[str]:
+    """The doors of the first centre of which one leads there, this machine before all others."""
+    storages = settings.storages.values()
+    for storage in storages:
+        if any(below_door(url, door) is not None for door in storage.doors):
+            return storage.doors
+    known = dict.fromkeys(door for storage in storages for door in storage.doors)
+    raise NoDoor(
+        f"No door leads to {url}; known are {', '.join(known) or 'none'}.",
+        hint='Write the doors of its storage into b2cal.toml, `doors = ["root://host:1094//store"]` under [batch] if'
+        " jobs on this machine read it, or under the centre whose jobs do.",
+    )
+
+
+def _lying(path: str, status: Any) -> Lying | None:
+    """A file as its server tells it; None while it is being written."""
+    if status is None:
+        return Lying(path, problem="its server does not tell its size")
+    flags = client().flags.StatInfoFlags
+    if status.flags & flags.POSC_PENDING:
+        return None
+    if status.flags & (flags.IS_DIR | flags.OTHER):
+        return Lying(path, problem="it is no ordinary file")
+    if status.flags & flags.OFFLINE:
+        return Lying(path, problem="it is on tape: bring it to the disk")
+    return Lying(path, status.size, status.modtime * 10**9)

@@ -1,0 +1,72 @@
+"""Storage behind XRootD doors from the command line: a real server."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from b2cal.calibration.doors import DoorTrouble
+from b2cal.cli.main import group
+from b2cal.data import NoDoor, RegistryRefused
+from tests import factories
+from tests.data.catalogues import registry_entry, root_file, write_registry
+from tests.services.xrootd import Door, two_running
+
+pytestmark = pytest.mark.service
+
+
+@pytest.fixture
+def doors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Door, Door]]:
+    """Two doors of this machine's storage, in the settings of a new home."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("B2CAL_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    factories.database(tmp_path / "home").dispose()
+    with two_running(tmp_path) as servers:
+        raw = servers[0].files / "raw"
+        raw.mkdir()
+        root_file(raw, "bhabha_e0026_r00001.root", 100)
+        write_registry(raw, [registry_entry(1)])
+        addresses = json.dumps([server.url() for server in servers])
+        (tmp_path / "b2cal.toml").write_text(f"[batch]\ndoors = {addresses}\n")
+        yield servers
+
+
+def scan(url: str) -> Result:
+    return CliRunner().invoke(group, ["data", "scan", url])
+
+
+def health(door: Door) -> tuple[str, str]:
+    """What the doctor says of a door."""
+    told = {it["what"]: it for it in json.loads(CliRunner().invoke(group, ["--json", "doctor"]).output)}
+    found = told[f"door {door.url()}"]
+    assert bool(found["do"]) == (found["health"] != "well")
+    return found["health"], found["says"]
+
+
+def test_a_folder_behind_a_door_is_scanned_by_its_address(doors: tuple[Door, Door]) -> None:
+    ended = scan(doors[0].url("raw"))
+    assert ended.exit_code == 0, ended.output
+    assert "Files: 1 new" in ended.output
+    assert "1 as before" in scan(doors[1].url("raw")).output
+
+
+def test_what_cannot_be_scanned_is_refused_with_what_to_do(doors: tuple[Door, Door]) -> None:
+    unknown, wrong = scan("root://nowhere.example.org//raw"), scan(doors[0].url("rwa"))
+    for door in doors:
+        door.stop()
+    shut = scan(doors[0].url("raw"))
+    assert [type(ended.exception) for ended in (unknown, wrong, shut)] == [NoDoor, RegistryRefused, DoorTrouble]
+    assert all(ended.exception.hint for ended in (unknown, wrong, shut))
+
+
+def test_the_doctor_asks_every_door(doors: tuple[Door, Door]) -> None:
+    first, second = doors
+    assert health(first) == health(second) == ("well", "open, for jobs at local")
+    first.stop()
+    assert health(first) == ("warning", "shut: Connection error")
+    assert health(second)[0] == "well"
+    second.stop()
+    assert health(first)[0] == health(second)[0] == "ill"

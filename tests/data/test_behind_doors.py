@@ -1,0 +1,169 @@
+"""The catalogue over a folder behind XRootD doors: a real server."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from b2cal import data
+from b2cal.calibration.doors import DoorTrouble, adler32_of
+from b2cal.data import FolderBehindDoors, NoDoor, RegistryRefused
+from b2cal.data.behind_doors import _HASTE
+from b2cal.model import Database, DataFile
+from b2cal.settings import BatchSettings, LsfSettings, Settings
+from tests import factories
+from tests.data.catalogues import registry_entry, root_file, write_registry
+from tests.services.xrootd import Door, two_running
+
+pytestmark = pytest.mark.service
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = factories.database(tmp_path)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, Door]]:
+    """Two servers of one storage."""
+    with two_running(tmp_path_factory.mktemp("doors")) as both:
+        yield both
+
+
+@pytest.fixture
+def doors(servers: tuple[Door, Door], monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Door, Door]]:
+    """The same, with files in a folder of theirs."""
+    monkeypatch.setitem(_HASTE, "ConnectionWindow", 2)
+    folder = servers[0].files / "store" / "raw"
+    folder.mkdir(parents=True)
+    root_file(folder, "bhabha_e0026_r00001.root", 100)
+    (folder / "more").mkdir()
+    root_file(folder / "more", "cosmic_e0026_r00001_f01.root", 30)
+    write_registry(folder, [registry_entry(1)])
+    yield servers
+    shutil.rmtree(servers[0].files / "store")
+    for server in servers:
+        server.start()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, doors: tuple[Door, Door]) -> Settings:
+    return Settings(home=tmp_path, batch=BatchSettings(doors=tuple(door.url("store") for door in doors)))
+
+
+def rows(database: Database) -> dict[str, DataFile]:
+    with database.read() as db:
+        return {row.path: row for row in db.scalars(select(DataFile))}
+
+
+def test_files_behind_a_door_are_registered_with_counts_sizes_and_the_checksums_of_their_server(
+    database, settings, doors
+):
+    raw = doors[0].url("store/raw")
+    report = data.scan(database, FolderBehindDoors.find(f"{raw}/", settings))
+    assert (report.files_added, report.unreadable) == (2, {})
+    found = rows(database)
+    assert {path: row.n_events for path, row in found.items()} == {
+        f"{raw}/bhabha_e0026_r00001.root": 100,
+        f"{raw}/more/cosmic_e0026_r00001_f01.root": 30,
+    }
+    for path, row in found.items():
+        on_disk = (doors[0].files / path.removeprefix(doors[0].url())).stat()
+        assert row.sha256 == adler32_of(path)
+        assert (row.size_bytes, row.mtime_ns // 10**9) == (on_disk.st_size, on_disk.st_mtime_ns // 10**9)
+
+
+@pytest.mark.parametrize("trouble", ["none", "down", "hanging"])
+def test_a_folder_is_the_same_through_every_door_and_is_named_after_the_first(database, settings, doors, trouble):
+    first, second = doors
+    data.scan(database, FolderBehindDoors.find(first.url("store/raw"), settings))
+    if trouble == "hanging":
+        with first.hanging():
+            report = data.scan(database, FolderBehindDoors.find(first.url("store/raw"), settings))
+    else:
+        if trouble == "down":
+            first.stop()
+        report = data.scan(database, FolderBehindDoors.find(second.url("store/raw"), settings))
+    assert (report.files_unchanged, report.files_added) == (2, 0)
+    assert all(path.startswith(first.url()) for path in rows(database))
+
+
+def test_what_changed_moved_and_went_behind_a_door_is_seen(database, settings, doors):
+    folder, raw = doors[0].files / "store" / "raw", doors[0].url("store/raw")
+    data.scan(database, FolderBehindDoors.find(raw, settings))
+    root_file(folder, "bhabha_e0026_r00001.root", 120)
+    os.utime(folder / "bhabha_e0026_r00001.root", (1, 1))  # servers tell times in whole seconds
+    (folder / "more").rename(folder / "other")
+    report = data.scan(database, FolderBehindDoors.find(raw, settings))
+    assert (report.files_changed, report.files_moved, report.files_added) == (1, 1, 0)
+    shutil.rmtree(folder / "other")
+    report = data.scan(database, FolderBehindDoors.find(raw, settings))
+    assert report.unreadable == {f"{raw}/other/cosmic_e0026_r00001_f01.root": data.GONE}
+    shutil.rmtree(folder)
+    assert len(data.scan(database, FolderBehindDoors.find(raw, settings)).unreadable) == 2
+
+
+def test_files_that_cannot_be_used_are_named_with_the_reason(database, settings, doors):
+    folder, raw = doors[0].files / "store" / "raw", doors[0].url("store/raw")
+    whole = (folder / "bhabha_e0026_r00001.root").read_bytes()
+    (folder / "bhabha_e0026_r00001.root").write_bytes(whole[: len(whole) // 2])
+    (folder / "hadron_e0026_r00001.root").write_bytes(b"")
+    (folder / "hadron_e0026_r00009.root").write_bytes(b"")
+    (folder / "notes.root").mkdir()
+    (folder / ".cosmic_e0026_r00001_f02.root").write_bytes(b"")
+    report = data.scan(database, FolderBehindDoors.find(raw, settings))
+    assert report.files_added == 1
+    assert report.unreadable == {
+        f"{raw}/bhabha_e0026_r00001.root": f"it is truncated: {len(whole) // 2:,} of {len(whole):,} bytes are there",
+        f"{raw}/hadron_e0026_r00001.root": "it is empty",
+        f"{raw}/hadron_e0026_r00009.root": "its run e26r9 is not in runs.json",
+        f"{raw}/notes.root": "it is no ordinary file",
+    }
+
+
+def test_a_door_that_nobody_described_is_refused_with_those_that_are_known(settings, doors):
+    with pytest.raises(NoDoor) as refused:
+        FolderBehindDoors.find("root://nowhere.example.org//raw", settings)
+    known = ", ".join(settings.batch.doors)
+    assert str(refused.value) == f"No door leads to root://nowhere.example.org//raw; known are {known}."
+    assert 'doors = ["root://host:1094//store"]' in refused.value.hint
+
+
+def test_doors_of_any_centre_lead_there(tmp_path, doors):
+    lsf = LsfSettings(backend="lsf", doors=(doors[1].url(), doors[0].url()))
+    folder = FolderBehindDoors.find(doors[0].url("store/raw"), Settings(home=tmp_path, centres={"kekcc": lsf}))
+    assert folder == FolderBehindDoors(doors[1].url("store/raw"), doors[1].url("store/raw"), is_there=True)
+
+
+def test_when_no_door_answers_the_scan_is_refused_and_nothing_is_taken_for_gone(database, settings, doors):
+    raw = doors[0].url("store/raw")
+    data.scan(database, FolderBehindDoors.find(raw, settings))
+    before = {path: row.registered_at for path, row in rows(database).items()}
+    for door in doors:
+        door.stop()
+    with pytest.raises(DoorTrouble) as refused:
+        FolderBehindDoors.find(raw, settings)
+    for door in doors:
+        assert f"{door.url('store/raw')}: Connection error" in str(refused.value)
+    assert "Look whether the servers run" in refused.value.hint
+    assert {path: row.registered_at for path, row in rows(database).items()} == before
+
+
+def test_a_door_that_shuts_while_files_are_opened_spoils_no_file(database, settings, doors):
+    folder = FolderBehindDoors.find(doors[0].url("store/raw"), settings)
+    files = folder.files()
+    doors[0].stop()
+    with pytest.raises(DoorTrouble, match="Connection error"):
+        folder.open(files)
+
+
+def test_a_wrong_path_behind_a_door_is_refused(database, settings, doors):
+    with pytest.raises(RegistryRefused) as refused:
+        data.scan(database, FolderBehindDoors.find(doors[0].url("store/rawe"), settings))
+    assert str(refused.value) == f"There is no run registry {doors[0].url('store/rawe')}/runs.json."
+    assert "Give the folder that holds runs.json" in refused.value.hint
