@@ -76,6 +76,8 @@ def _address(door: str) -> str:
 Door = Annotated[str, AfterValidator(_address)]
 """An XRootD server and a folder of it: `root://se.example.org:1094//store`."""
 
+Output = Annotated[str, AfterValidator(lambda folder: _address(folder) if folder else "")]
+
 XRD_ENVIRONMENT: Mapping[str, Mapping[str, int]] = {
     # Tries are made at the beginnings of windows, so these 480 last as long as the 24 below: 4 hours. What is refused
     # for good is asked again, because another door may be open meanwhile.
@@ -89,9 +91,16 @@ class StorageSettings(Section):
     """How the jobs of a centre reach the files that lie behind XRootD doors."""
 
     doors: tuple[Door, ...] = Field((), description="ways to its storage, in the order in which they are tried")
+    output: Output = Field("", description="folder behind a door into which productions write; empty = the home folder")
     xrootd: Literal["watchful", "2021"] = Field(
         "watchful", description="how jobs wait for an XRootD server: for 4 hours, asking every 30 s or, `2021`, 600 s"
     )
+
+    @model_validator(mode="after")
+    def _output_is_behind_a_door(self) -> Self:
+        if self.output and not any(f"{self.output}/".startswith(f"{door.rstrip('/')}/") for door in self.doors):
+            raise ValueError(f"the output {self.output} is behind none of the doors {list(self.doors)}")
+        return self
 
     @property
     def environment(self) -> dict[str, str]:

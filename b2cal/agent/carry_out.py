@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from b2cal.batch import Backend, BatchError, BatchGroup, BatchJob, Handle, UnknownCentre, crashpoint
-from b2cal.model import Attempt, Calibration, GroupEpoch, GroupState, Job, JobGroup, JobState, Processing, now
+from b2cal.model import Attempt, Calibration, GroupEpoch, GroupState, Job, JobGroup, JobState, Processing, Stage, now
 
 from .desk import Desk
 from .folders import Code, PlannedGroup, prepare, shipped_code
@@ -111,6 +111,7 @@ def _plan(desk: Desk, order: Order) -> PlannedGroup:
             parts={job.number: job.spec for job in group.jobs},
             memory_mb={job.number: job.memory_mb for job in group.jobs if job.memory_mb is not None},
             doors=storage.doors,
+            output=storage.output if group.stage is Stage.PRODUCE else "",
             environment=storage.environment,
         )
 

@@ -46,6 +46,7 @@ class PlannedGroup:
         parts: what each has of its own, by number.
         memory_mb: what each asks for, by number, where that is not the usual.
         doors: of the storage at the centre where they run, in order.
+        output: where productions bring their files, behind one of the doors; empty: they leave them in their folders.
         environment: what they must find set.
     """
 
@@ -59,6 +60,7 @@ class PlannedGroup:
     parts: Mapping[int, Mapping[str, Any]]
     memory_mb: Mapping[int, int] = field(default_factory=dict)
     doors: Sequence[str] = ()
+    output: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def folder(self, epoch: int) -> str:
@@ -68,6 +70,11 @@ class PlannedGroup:
     def job_folder(self, epoch: int, number: int) -> str:
         """Where one job lives: its first try. A batch system that tries again by itself counts on."""
         return f"{self.folder(epoch)}/{number}/1"
+
+    def storage(self, number: int) -> dict[str, Any]:
+        """What a job's part of job.json says of the storage; its place in the output is the same in all rounds."""
+        output = [self.output, f"{self.attempt_id}/{self.stage}-{self.iteration}/{number}"]
+        return {"doors": self.doors, **({"output": output} if self.output else {})}
 
 
 def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:
@@ -95,7 +102,8 @@ def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:
             folder = half / Path(group.job_folder(epoch, number)).relative_to(group.folder(epoch))
             folder.mkdir(parents=True)
             (folder / SHARED).symlink_to(target / SHARED)  # whole, so that a copy of the folder finds it too
-            (folder / "job.json").write_text(json.dumps({**spec, **part, "doors": group.doors}, allow_nan=False))
+            storage = group.storage(number)
+            (folder / "job.json").write_text(json.dumps({**spec, **part, **storage}, allow_nan=False))
             (folder / "wrapper.json").hardlink_to(alike)  # one file under ten thousand names
             (folder / "job.py").hardlink_to(code / "b2cal/calibration/job.py")
         alike.unlink()

@@ -141,6 +141,17 @@ def checksum_at(url: str) -> str:
     return f"{ADLER32}{digits.strip().lower().zfill(8)}"
 
 
+def size_at(url: str) -> int:
+    """The size of a file that its server tells.
+
+    Raises:
+        DoorTrouble: the server does not answer, or knows no such file.
+    """
+    status, told = server_of(url).stat(Address.of(url).path)
+    check(url, status)
+    return int(told.size)
+
+
 def first_bytes(url: str, n_bytes: int) -> tuple[bytes, int]:
     """What a file begins with, and its size.
 
@@ -150,9 +161,7 @@ def first_bytes(url: str, n_bytes: int) -> tuple[bytes, int]:
     with _opened(url) as file:
         status, header = file.read(0, n_bytes)
         check(url, status)
-        status, told = file.stat()
-        check(url, status)
-        return header, int(told.size)
+        return header, size_at(url)
 
 
 @contextmanager

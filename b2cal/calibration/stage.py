@@ -26,6 +26,7 @@ from b2cal.calibration.measurement import as_measurements
 from b2cal.calibration.payload import Array, Payload
 from b2cal.calibration.production import write_events
 from b2cal.calibration.script import Script, load
+from b2cal.calibration.uploads import Destination
 from b2cal.core.errors import B2calError
 from b2cal.core.files import CannotWrite, write_atomically
 from b2cal.core.iov import IoV
@@ -62,6 +63,8 @@ class Job:
         collected: results of the collect jobs.
         iovs: intervals to fit one by one.
         payloads: new constants to measure.
+        doors: of the storage at the centre where it runs.
+        output: a folder behind them, and a path below that is this job's own, for produced files; None: they stay here.
     """
 
     stage: Stage
@@ -74,10 +77,13 @@ class Job:
     collected: tuple[Path, ...]
     iovs: tuple[IoV, ...]
     payloads: tuple[Constants, ...]
+    doors: tuple[str, ...]
+    output: tuple[str, str] | None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        doors = [str(door) for door in document.get("doors", [])]
+        doors = tuple(str(door) for door in document.get("doors", []))
+        output = document.get("output")
         return cls(
             stage=Stage(document["stage"]),
             release=Path(document["release"]),
@@ -89,6 +95,8 @@ class Job:
             collected=tuple(Path(path) for path in document.get("collected", [])),
             iovs=tuple(IoV.from_json(value) for value in document.get("iovs", [])),
             payloads=tuple(Constants.from_json(entry) for entry in document.get("payloads", [])),
+            doors=doors,
+            output=(str(output[0]), str(output[1])) if output else None,
         )
 
     @classmethod
@@ -167,23 +175,30 @@ def measure(job: Job, script: Script) -> None:
 
 
 def produce(job: Job, script: Script) -> None:
-    """Make a file of new events from each input file: `files/*.root` and `result.json`."""
+    """Make a file of new events from each input file: `files/*.root`, or files behind a door, and `result.json`."""
     conditions = Conditions(job.conditions)
     (OUTPUTS / "files").mkdir(exist_ok=True)
+    destination = Destination.open(*job.output, job.doors) if job.output else None
     entries = []
     for file in job.inputs:
         target = Path("files", file.path.name)
         n_events = write_events(OUTPUTS / target, _produced(file, job, script, conditions))
         entries.append(
             {
-                "file": str(target),
                 "data_name": file.stream,
                 "exp": file.run.exp,
                 "run": file.run.run,
                 "n_events": n_events,
+                **(_brought(OUTPUTS / target, destination) if destination else {"file": str(target)}),
             }
         )
     _write("result.json", {"outcome": "ok", "files": entries, "names_read": sorted(conditions.names_read)})
+
+
+def _brought(path: Path, destination: Destination) -> dict[str, Any]:
+    brought = destination.bring(path)
+    path.unlink()
+    return {"file": brought.url, "size_bytes": brought.size_bytes, "checksum": brought.checksum}
 
 
 def _produced(file: InputFile, job: Job, script: Script, conditions: Conditions) -> Iterator[dict[str, Array]]:

@@ -13,6 +13,7 @@ from b2cal.calibration.doors import (
     DoorTrouble,
     below_door,
     check,
+    checksum_at,
     client,
     first_bytes,
     has_refused,
@@ -127,6 +128,21 @@ class FolderBehindDoors:
     def _through_the_door(self, path: str) -> str:
         below = below_door(path, self.name)
         return path if below is None else f"{stem(self.way)}{below}"
+
+
+def look_behind_doors(url: str, settings: Settings) -> tuple[Lying, str]:
+    """A file as its server tells it, and the checksum; the problem says if it is not there.
+
+    Raises:
+        NoDoor: the settings have no door that leads there.
+        DoorTrouble: no server answers.
+    """
+    file = FolderBehindDoors.find(url, settings)
+    if not file.is_there:
+        return Lying(url, problem="it is not there"), ""
+    status, told = server_of(file.way).stat(Address.of(file.way).path, timeout=_PATIENCE_S)
+    check(file.way, status)
+    return _lying(url, told) or Lying(url, problem="it is still being written"), checksum_at(file.way)
 
 
 def trouble_at(door: str) -> str:

@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 from b2cal.core.checksums import sha256_file
 from b2cal.core.errors import B2calError
 from b2cal.model import Attempt, DataFile, DataFormat, Kind, now
+from b2cal.settings import Settings
 
+from .behind_doors import look_behind_doors
 from .inputs import select
 from .opening import header_problem
 
@@ -21,16 +23,18 @@ class UnusableFile(B2calError):
 
 
 class Written(Protocol):
-    """What a production tells about a file. `exprun` is the number of the run."""
+    """What a production tells about a file. `exprun` is the number of the run; a checksum has a file behind a door."""
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path | str: ...
     @property
     def data_name(self) -> str: ...
     @property
     def exprun(self) -> int: ...
     @property
     def n_events(self) -> int: ...
+    @property
+    def checksum(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,15 @@ class NewFile:
     format: DataFormat = DataFormat.CDST
 
     @classmethod
-    def of(cls, file: Written) -> Self:
-        """Look at a file on the disk and take its checksum.
+    def of(cls, file: Written, settings: Settings) -> Self:
+        """Look at a file: on a disk take its checksum, behind a door compare it with the one that was reported.
 
         Raises:
-            UnusableFile: it is not there, or it is truncated.
+            UnusableFile: it is not there, is truncated, or another.
+            DoorTrouble, NoDoor: nobody can say that now.
         """
+        if isinstance(file.path, str):
+            return cls._behind_doors(file, file.path, settings)
         path = file.path.absolute()
         if problem := header_problem(path):
             raise UnusableFile(f"The produced file {path} cannot be used: {problem}.", hint="Restart its production.")
@@ -65,6 +72,22 @@ class NewFile:
             size_bytes=status.st_size,
             mtime_ns=status.st_mtime_ns,
             sha256=sha256_file(path),
+        )
+
+    @classmethod
+    def _behind_doors(cls, file: Written, url: str, settings: Settings) -> Self:
+        lying, checksum = look_behind_doors(url, settings)
+        if lying.problem or checksum != file.checksum:
+            problem = lying.problem or f"it has {checksum}, but its job wrote {file.checksum}"
+            raise UnusableFile(f"The produced file {url} cannot be used: {problem}.", hint="Restart its production.")
+        return cls(
+            path=url,
+            data_name=file.data_name,
+            exprun=file.exprun,
+            n_events=file.n_events,
+            size_bytes=lying.size_bytes,
+            mtime_ns=lying.mtime_ns,
+            sha256=checksum,
         )
 
 

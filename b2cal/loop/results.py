@@ -7,6 +7,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from b2cal.batch import crashpoint
+from b2cal.calibration.doors import DoorTrouble
 from b2cal.conditions import (
     Entry,
     StoredFile,
@@ -72,7 +73,7 @@ def _next_step(workplace: Workplace, work: Work, owned: set[str]) -> WantGroup |
     try:
         step = next_step(work)
         return _harvest(workplace, step, owned, work.requested) if isinstance(step, Ended) else step
-    except (CannotWrite, CannotWorkApart):
+    except (CannotWrite, CannotWorkApart, DoorTrouble):
         raise
     except B2calError as error:
         return Harvest(Ended(Outcome.FAILED, message=f"{error} {error.hint}"))
@@ -111,9 +112,10 @@ def _harvest(workplace: Workplace, ended: Ended, owned: set[str], requested: IoV
         UnusableFile, PayloadChanged: a file is not what its job wrote.
         CannotWrite: the store cannot be written to.
         CannotWorkApart: the process that checks does not begin.
+        DoorTrouble: a file lies behind a door that is shut.
     """
     if ended.outcome is Outcome.FILES:
-        return Harvest(ended, files=[NewFile.of(file) for file in ended.files])
+        return Harvest(ended, files=[NewFile.of(file, workplace.settings) for file in ended.files])
     if ended.outcome is not Outcome.CONSTANTS:
         return Harvest(ended)
     checks = check_files([payload.path for payload in ended.payloads], names=sorted(owned))

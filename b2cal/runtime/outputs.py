@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from b2cal.calibration.doors import SCHEME
 from b2cal.core.errors import B2calError
 from b2cal.core.fit_outcome import FitOutcome
 from b2cal.core.iov import ExpRun, IoV
@@ -122,10 +123,11 @@ def _files(path: Path) -> list[ProducedFile]:
     try:
         return [
             ProducedFile(
-                _existing(path.parent / entry["file"]),
+                file if (file := str(entry["file"])).startswith(SCHEME) else _existing(path.parent / file),
                 entry["data_name"],
                 ExpRun(int(entry["exp"]), int(entry["run"])).number,
                 int(entry["n_events"]),
+                str(entry.get("checksum", "")),
             )
             for entry in content["files"]
         ]

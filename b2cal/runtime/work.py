@@ -141,12 +141,18 @@ class ProducedPayload:
 
 @dataclass(frozen=True)
 class ProducedFile:
-    """A data file that a production wrote. `exprun` as a number."""
+    """A data file that a production wrote. `exprun` as a number.
 
-    path: Path
+    Attributes:
+        path: where it lies on a disk, or its address behind a door.
+        checksum: behind a door, what its job found when it had brought it there.
+    """
+
+    path: Path | str
     data_name: str
     exprun: int
     n_events: int
+    checksum: str = ""
 
 
 @dataclass(frozen=True)

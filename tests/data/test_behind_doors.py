@@ -10,9 +10,11 @@ from sqlalchemy import select
 
 from b2cal import data
 from b2cal.calibration.doors import DoorTrouble, adler32_of
-from b2cal.data import FolderBehindDoors, NoDoor, RegistryRefused
+from b2cal.core.iov import ExpRun
+from b2cal.data import FolderBehindDoors, NewFile, NoDoor, RegistryRefused, UnusableFile
 from b2cal.data.behind_doors import _HASTE
 from b2cal.model import Database, DataFile
+from b2cal.runtime import ProducedFile
 from b2cal.settings import BatchSettings, LsfSettings, Settings
 from tests import factories
 from tests.data.catalogues import registry_entry, root_file, write_registry
@@ -39,6 +41,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, Do
 def doors(servers: tuple[Door, Door], monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Door, Door]]:
     """The same, with files in a folder of theirs."""
     monkeypatch.setitem(_HASTE, "ConnectionWindow", 2)
+    assert data.trouble_at(servers[0].url()) == ""  # from here on this process has little patience
     folder = servers[0].files / "store" / "raw"
     folder.mkdir(parents=True)
     root_file(folder, "bhabha_e0026_r00001.root", 100)
@@ -167,3 +170,39 @@ def test_a_wrong_path_behind_a_door_is_refused(database, settings, doors):
         data.scan(database, FolderBehindDoors.find(doors[0].url("store/rawe"), settings))
     assert str(refused.value) == f"There is no run registry {doors[0].url('store/rawe')}/runs.json."
     assert "Give the folder that holds runs.json" in refused.value.hint
+
+
+@pytest.fixture
+def produced(doors: tuple[Door, Door]) -> ProducedFile:
+    """A file behind a door as a production reports it."""
+    url = doors[0].url("store/raw/bhabha_e0026_r00001.root")
+    return ProducedFile(url, "bhabha", ExpRun(26, 1).number, 100, adler32_of(url))
+
+
+@pytest.mark.parametrize("first_is_down", [False, True])
+def test_a_produced_file_is_registered_by_its_address_after_a_look_through_any_door(
+    settings, doors, produced, first_is_down
+):
+    if first_is_down:
+        doors[0].stop()
+    new = NewFile.of(produced, settings)
+    on_disk = doors[0].files / "store" / "raw" / "bhabha_e0026_r00001.root"
+    assert (new.path, new.sha256, new.size_bytes) == (produced.path, produced.checksum, on_disk.stat().st_size)
+
+
+def test_a_produced_file_that_is_another_or_gone_is_refused(settings, doors, produced):
+    on_disk = doors[0].files / "store" / "raw" / "bhabha_e0026_r00001.root"
+    on_disk.write_bytes(on_disk.read_bytes()[:-1])
+    os.utime(on_disk, (1, 1))
+    with pytest.raises(UnusableFile, match=f"it has adler32:.{{8}}, but its job wrote {produced.checksum}"):
+        NewFile.of(produced, settings)
+    on_disk.unlink()
+    with pytest.raises(UnusableFile, match="it is not there"):
+        NewFile.of(produced, settings)
+
+
+def test_nobody_takes_a_produced_file_for_gone_while_its_doors_are_shut(settings, doors, produced):
+    for door in doors:
+        door.stop()
+    with pytest.raises(DoorTrouble, match="Connection error"):
+        NewFile.of(produced, settings)

@@ -10,6 +10,7 @@ from b2cal.core.checksums import sha256_file
 from b2cal.core.iov import ExpRun
 from b2cal.data import NewFile, UnusableFile, late_files, register_produced
 from b2cal.model import AttemptFile, DataFile, DataFormat, Kind
+from b2cal.settings import Settings
 from tests import factories
 from tests.data.catalogues import VOCABULARY, file, root_file, run
 
@@ -22,6 +23,7 @@ class Written:
     data_name: str = "bhabha"
     exprun: int = ExpRun(26, 150).number
     n_events: int = 10
+    checksum: str = ""
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def attempt(db):
 
 def test_a_produced_file_is_registered_once_however_often(db, attempt, tmp_path):
     path = root_file(tmp_path, "bhabha_e0026_r00150.root", 10)
-    new = NewFile.of(Written(path))
+    new = NewFile.of(Written(path), Settings())
     for _ in range(2):
         register_produced(db, attempt.id, [new])
     row = db.scalars(select(DataFile).where(DataFile.attempt_id == attempt.id)).one()
@@ -61,9 +63,9 @@ def test_a_produced_file_that_is_not_whole_is_refused(tmp_path):
     path = root_file(tmp_path, "bhabha_e0026_r00150.root", 10)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UnusableFile, match="truncated"):
-        NewFile.of(Written(path))
+        NewFile.of(Written(path), Settings())
     with pytest.raises(UnusableFile, match="No such file"):
-        NewFile.of(Written(tmp_path / "nowhere.root"))
+        NewFile.of(Written(tmp_path / "nowhere.root"), Settings())
 
 
 def test_nothing_is_late_for_an_attempt_that_has_everything(db, attempt):

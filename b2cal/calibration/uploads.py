@@ -1,0 +1,130 @@
+"""Bringing produced files into a storage behind XRootD doors: whole, compared, and only then under their names."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from b2cal.calibration.doors import (
+    ADLER32,
+    Address,
+    BehindDoors,
+    DoorTrouble,
+    check,
+    checksum_at,
+    client,
+    has_refused,
+    server_of,
+    size_at,
+    stem,
+)
+from b2cal.core.files import CannotWrite
+from b2cal.core.ids import new_token
+
+_HALF = ".part"
+_BLOCK_BYTES = 8 << 20
+_LAST_WORD_S = 30
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A file where it was brought, named by the first door of its storage."""
+
+    url: str
+    size_bytes: int
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A folder for the files of one execution of a job. No other writes there, so nothing is ever replaced.
+
+    Attributes:
+        name: its address through the first door of the storage.
+        way: its address through the door that is used.
+    """
+
+    name: str
+    way: str
+
+    @classmethod
+    def open(cls, folder: str, below: str, doors: Sequence[str]) -> Self:
+        """A new folder in `folder/below`; `below` is the job's own in all its tries.
+
+        What one of them left half-written, because the server went away under it, is removed.
+
+        Raises:
+            CannotWrite: no door leads to `folder`, or its server refuses.
+        """
+        ways, token = BehindDoors.of(folder, doors), new_token()
+        with _delivering(folder):
+            way = f"{stem(ways.open_way())}{below}"
+            _remove_halves(way)
+        return cls(f"{stem(str(ways))}{below}/{token}", f"{way}/{token}")
+
+    def bring(self, path: Path) -> Brought:
+        """Copy a file here, compare size and checksum with what has arrived, and give it its name.
+
+        Raises:
+            CannotWrite: it could not be copied, or is not the same there; nothing is left of it, unless the server is
+                away: then the next try removes that.
+        """
+        half, whole = f"{self.way}/.{path.name}{_HALF}", f"{self.way}/{path.name}"
+        size_bytes, checksum = path.stat().st_size, _adler32(path)
+        with _delivering(whole):
+            try:
+                _copy(path, half)
+                _compare(half, size_bytes, checksum)
+                status, _ = server_of(half).mv(Address.of(half).path, Address.of(whole).path)
+                check(whole, status)
+            except BaseException:
+                for url in (half, whole):
+                    server_of(url).rm(Address.of(url).path, timeout=_LAST_WORD_S)
+                raise
+        return Brought(f"{self.name}/{path.name}", size_bytes, checksum)
+
+
+def _copy(path: Path, url: str) -> None:
+    copying = client().CopyProcess()
+    copying.add_job(str(path.absolute()), url, mkdir=True)
+    check(url, copying.prepare())
+    status, _ = copying.run()
+    check(url, status)
+
+
+def _compare(url: str, size_bytes: int, checksum: str) -> None:
+    arrived, told = size_at(url), checksum_at(url)
+    if (arrived, told) != (size_bytes, checksum):
+        raise DoorTrouble(
+            f"{arrived:,} bytes with {told} arrived of {size_bytes:,} with {checksum}",
+            hint="Look whether the network or the storage is damaged.",
+        )
+
+
+def _remove_halves(folder: str) -> None:
+    server, flags = server_of(folder), client().flags.DirListFlags
+    status, listing = server.dirlist(Address.of(folder).path, flags.STAT | flags.RECURSIVE)
+    if has_refused(status):
+        return  # the first try of this job
+    check(folder, status)
+    for entry in listing:
+        if entry.name.endswith(_HALF):
+            server.rm(f"{Address.of(folder).path}/{entry.name}")
+
+
+def _adler32(path: Path) -> str:
+    checksum = zlib.adler32(b"")
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            checksum = zlib.adler32(block, checksum)
+    return f"{ADLER32}{checksum:08x}"
+
+
+@contextmanager
+def _delivering(url: str) -> Iterator[None]:
+    try:
+        yield
+    except DoorTrouble as error:
+        raise CannotWrite(f"{url} cannot be written: {str(error).rstrip('.')}.", error.hint) from error
