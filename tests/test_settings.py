@@ -37,10 +37,14 @@ def test_a_broken_file_is_named(folder: Path, broken: bytes, command: list[str])
     [
         ("homme = 'x'", "homme is not known; did you mean 'home'?"),
         ("[site]\nprot = 1", "site.prot is not known; did you mean 'port'?"),
-        ("[batch]\nfoo = 1", "batch.foo is not known; known are doors, xrootd, slots, retry_delay_s, "),
+        ("[batch]\nfoo = 1", "batch.foo is not known; known are doors, output, xrootd, slots, "),
         (
             "[batch]\ndoors = ['root://a/store']",
             "batch.doors.1 must be an address such as root://host:1094//store, not ",
+        ),
+        (
+            "[batch]\ndoors = ['root://a//store']\noutput = 'root://a//storehouse/cdst'",
+            "batch the output root://a//storehouse/cdst is behind none of the doors ['root://a//store'].",
         ),
         ("[site]\nport = 'x'", "site.port must be a whole number, not 'x'."),
         ("[loop]\nreminders = [nan]", "loop.reminders.1 must be at most 1.0, not nan."),

@@ -5,6 +5,7 @@ which waits alike when a server goes away in the middle of a file.
 """
 
 import os
+import socket
 import sys
 import time
 import zlib
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from b2cal.core.errors import B2calError
 
@@ -22,6 +24,7 @@ ADLER32 = "adler32:"
 
 _REFUSALS = (204, 400)  # of the client: errAuthFailed, errErrorResponse
 _NEVER_ASKED_LONGER_S = 30
+_PORT = 1094
 
 _BLOCK_BYTES = 8 << 20
 
@@ -93,7 +96,9 @@ def server_of(url: str) -> Any:
 
 
 def client() -> Any:
-    """The client library. It starts threads, and not every machine has it: only who goes through a door loads it.
+    """The client library, for who goes through a door: not every machine has it, and it starts threads.
+
+    A process that has used it needs up to 15 s (XRD_TIMEOUTRESOLUTION) for each fork.
 
     Raises:
         DoorTrouble: there is none in this Python.
@@ -201,21 +206,36 @@ def _first_open(ways: Iterable[str]) -> str:
     ends = time.monotonic() + window_s * (tries - 1)
     while True:
         round_ends = time.monotonic() + window_s
-        refused = []
+        closed: list[_Closed] = []
         for way in sorted(ways, key=lambda way: Address.of(way).server in _silent):
-            server, path = Address.of(way)
-            status, _ = server_of(way).stat(path, timeout=min(window_s, _NEVER_ASKED_LONGER_S))
-            if status.ok or has_refused(status):
-                _silent.discard(server)
-            else:
-                _silent.add(server)
-            if status.ok:
+            found = _look(way, min(window_s, _NEVER_ASKED_LONGER_S))
+            (_silent.add if found and not found.for_good else _silent.discard)(Address.of(way).server)
+            if found is None:
                 return way
-            refused.append((way, status))
-        if all(has_refused(status) for _, status in refused) or time.monotonic() > ends:
-            told = "; ".join(f"{way}: {reason(status)}" for way, status in refused)
+            closed.append(found)
+        if all(way.for_good for way in closed) or time.monotonic() > ends:
+            told = "; ".join(f"{it.way}: {it.why}" for it in closed)
             raise DoorTrouble(f"No door leads to it: {told}.", hint="Look whether its servers run and have the file.")
         time.sleep(max(0.0, round_ends - time.monotonic()))
+
+
+class _Closed(NamedTuple):
+    """An address at which a file cannot be read now; for good, if its server says so."""
+
+    way: str
+    why: str
+    for_good: bool
+
+
+def _look(way: str, patience_s: int) -> _Closed | None:
+    server, path = Address.of(way)
+    at = urlsplit(server)
+    try:  # The client takes all its time to say that nobody listens.
+        socket.create_connection((at.hostname, at.port or _PORT), timeout=patience_s).close()
+    except OSError as error:
+        return _Closed(way, str(error), for_good=False)
+    status, _ = server_of(way).stat(path, timeout=patience_s)
+    return None if status.ok else _Closed(way, reason(status), has_refused(status))
 
 
 def _patience() -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Runtime, agent, local backend, wrapper and stages together: from ROOT files to constants with real jobs."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import uproot
 from b2cal.batch import LocalBackend
 from b2cal.batch.condor import CondorBackend
 from b2cal.calibration import Payload
+from b2cal.calibration.doors import adler32_of
 from b2cal.core.checksums import sha256_file
 from b2cal.core.iov import ExpRun, IoV
+from b2cal.data import NewFile
 from b2cal.model import GroupState, Job, JobGroup, JobState, Kind, Outcome, State
 from b2cal.runtime import (
     Constants,
@@ -25,7 +28,9 @@ from b2cal.runtime import (
     measurements,
     next_step,
 )
+from b2cal.settings import BatchSettings
 from tests import factories
+from tests.services.xrootd import Door, two_running
 
 pytestmark = pytest.mark.contract
 
@@ -56,6 +61,20 @@ class TimeOffset(Calibration):
 
     def measure(self, payloads, collected, conditions, config):
         return [Measurement("offset", payloads[0].values["offset"], previous=conditions["TimeOffset"]["offset"])]
+'''
+
+SKIM = '''
+"""The same events."""
+from b2cal.calibration import *
+
+settings = CalibrationSettings("Skim", "ecl", __doc__, ["raw"], ["bhabha"])
+
+
+class Skim(Production):
+    branches = ["time"]
+
+    def produce(self, events, conditions, config):
+        return {"time": events["time"]}
 '''
 
 
@@ -164,6 +183,46 @@ def test_on_an_htcondor_pool_the_same_inputs_give_the_same_constants(site, input
     there = Attempt(site, inputs, "pool", pool=pool).run()
     assert there.outcome is Outcome.CONSTANTS
     assert [payload.identity for payload in there.payloads] == [payload.identity for payload in here.payloads]
+
+
+@pytest.fixture
+def doors(site, inputs, tmp_path):
+    """Two doors of a storage with the input files and a folder for output, in the settings of this machine."""
+    with two_running(tmp_path / "doors") as servers:
+        for file in inputs.files:
+            shutil.copy(file.path, servers[0].files)
+        (servers[0].files / "cdst").mkdir()
+        addresses = tuple(server.url() for server in servers)
+        storage = BatchSettings(slots=2, doors=addresses, output=f"{addresses[0]}cdst")
+        site.settings = site.settings.model_copy(update={"batch": storage})
+        yield servers
+
+
+def _behind(door: Door, file: InputFile) -> InputFile:
+    url = door.url(Path(file.path).name)
+    return replace(file, path=url, sha256=adler32_of(url))
+
+
+def test_from_behind_doors_the_same_inputs_give_the_same_constants_also_when_the_first_is_shut(site, inputs, doors):
+    there = replace(inputs, files=tuple(_behind(doors[0], file) for file in inputs.files), bytes_per_job=10**9)
+    here = Attempt(site, inputs).run()
+    doors[0].stop()
+    ended = Attempt(site, replace(there, bytes_per_job=10**9)).run()
+    assert ended.outcome is Outcome.CONSTANTS
+    assert [payload.identity for payload in ended.payloads] == [payload.identity for payload in here.payloads]
+
+
+def test_what_a_production_brings_behind_a_door_is_registered_and_read_from_there(site, inputs, doors, tmp_path):
+    release = tmp_path / "release"
+    release.mkdir()
+    (release / "time_offset.py").write_text(SKIM)
+    skim = replace(inputs, kind=Kind.PRODUCE, release=release, files=(_behind(doors[0], inputs.files[0]),))
+    (produced,) = Attempt(site, skim).run().files
+    new = NewFile.of(produced, site.settings)
+    assert new.path.startswith(site.settings.batch.output)
+    cdst = InputFile(new.path, "bhabha", "bhabha", new.exprun, new.sha256, new.size_bytes, new.n_events)
+    from_cdst, from_raw = (Attempt(site, replace(inputs, files=(file,))).run() for file in (cdst, inputs.files[0]))
+    assert [payload.identity for payload in from_cdst.payloads] == [payload.identity for payload in from_raw.payloads]
 
 
 def test_too_little_data_is_nothing_to_publish(site, inputs, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -104,21 +105,33 @@ def test_the_second_door_is_taken_when_the_first_does_not_answer(site, doors, on
     assert time.monotonic() - began < 20  # 38 s is the patience with the first
 
 
-@pytest.mark.parametrize("n_doors", [1, 2])
-def test_a_server_that_comes_back_within_the_patience_is_noticed_at_once(site, doors, on_disk, n_doors, tmp_path):
-    there = through(doors[0], on_disk)
-    for door in doors:
-        door.stop()
-    log = tmp_path / "client.log"
-    folder = site.job("collect", [there], doors=addresses(doors)[:n_doors])
-    job = subprocess.Popen(
+def started(site: Node, file: InputFile, doors: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """A job on a file that goes on while the test does; its client writes a log."""
+    return subprocess.Popen(
         [sys.executable, "-m", "b2cal.calibration.stage"],
-        cwd=folder,
+        cwd=site.job("collect", [file], doors=doors),
         env=os.environ | {"XRD_LOGLEVEL": "Error", "XRD_LOGFILE": str(log), "PYTHONPATH": str(site._shipped)},
     )
+
+
+def test_a_server_that_comes_back_within_the_patience_is_noticed_at_once(site, doors, on_disk, tmp_path):
+    there, log = through(doors[0], on_disk), tmp_path / "client.log"
+    doors[0].stop()
+    job = started(site, there, addresses(doors)[:1], log)
     while not (log.exists() and "connection refused" in log.read_text()):
         assert job.poll() is None
         time.sleep(0.05)
+    doors[0].start()
+    assert job.wait(timeout=15) == 0
+
+
+def test_when_all_doors_are_shut_the_one_that_opens_first_is_taken(site, doors, on_disk, tmp_path):
+    there = through(doors[0], on_disk)
+    for door in doors:
+        door.stop()
+    with socket.create_server(("127.0.0.1", doors[1].port)) as asked:
+        job = started(site, there, addresses(doors), tmp_path / "client.log")
+        asked.accept()[0].close()  # the first has been asked before
     doors[0].start()
     assert job.wait(timeout=15) == 0
 

@@ -1,5 +1,6 @@
 """A real XRootD server of the tests' own."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+
+# How often the client looks at its clock: it gives up, and lets its process fork, only then. Read when it is loaded.
+os.environ.setdefault("XRD_TIMEOUTRESOLUTION", "1")
 
 
 @dataclass(frozen=True)
