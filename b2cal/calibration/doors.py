@@ -98,8 +98,6 @@ def server_of(url: str) -> Any:
 def client() -> Any:
     """The client library, for who goes through a door: not every machine has it, and it starts threads.
 
-    A process that has used it needs up to 15 s (XRD_TIMEOUTRESOLUTION) for each fork.
-
     Raises:
         DoorTrouble: there is none in this Python.
     """

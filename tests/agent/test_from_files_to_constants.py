@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import uproot
 
+from b2cal.agent import Agent
 from b2cal.batch import LocalBackend
 from b2cal.batch.condor import CondorBackend
 from b2cal.calibration import Payload
@@ -113,10 +114,10 @@ def _raw_file(folder: Path, run: ExpRun, times) -> InputFile:
 class Attempt:
     """Does with an attempt what the loop does: asks the runtime, wants groups, waits for the agent."""
 
-    def __init__(self, site, work: Work, centre: str = "local", **backends) -> None:
+    def __init__(self, site, work: Work, centre: str = "local", agent: Agent | None = None, **backends) -> None:
         self.site = site
         self.work = work
-        self.agent = site.agent(**backends)
+        self.agent = agent or site.agent(**backends)
         site.backend = LocalBackend(site.database, 2)
         self.id = site.database.write(lambda db: self._begin(db, centre))
 
@@ -205,9 +206,10 @@ def _behind(door: Door, file: InputFile) -> InputFile:
 
 def test_from_behind_doors_the_same_inputs_give_the_same_constants_also_when_the_first_is_shut(site, inputs, doors):
     there = replace(inputs, files=tuple(_behind(doors[0], file) for file in inputs.files), bytes_per_job=10**9)
-    here = Attempt(site, inputs).run()
+    agent = site.agent()
+    here = Attempt(site, inputs, agent=agent).run()
     doors[0].stop()
-    ended = Attempt(site, replace(there, bytes_per_job=10**9)).run()
+    ended = Attempt(site, there, agent=agent).run()
     assert ended.outcome is Outcome.CONSTANTS
     assert [payload.identity for payload in ended.payloads] == [payload.identity for payload in here.payloads]
 
@@ -217,11 +219,13 @@ def test_what_a_production_brings_behind_a_door_is_registered_and_read_from_ther
     release.mkdir()
     (release / "time_offset.py").write_text(SKIM)
     skim = replace(inputs, kind=Kind.PRODUCE, release=release, files=(_behind(doors[0], inputs.files[0]),))
-    (produced,) = Attempt(site, skim).run().files
+    agent = site.agent()
+    (produced,) = Attempt(site, skim, agent=agent).run().files
     new = NewFile.of(produced, site.settings)
     assert new.path.startswith(site.settings.batch.output)
     cdst = InputFile(new.path, "bhabha", "bhabha", new.exprun, new.sha256, new.size_bytes, new.n_events)
-    from_cdst, from_raw = (Attempt(site, replace(inputs, files=(file,))).run() for file in (cdst, inputs.files[0]))
+    works = [replace(inputs, files=(file,)) for file in (cdst, inputs.files[0])]
+    from_cdst, from_raw = (Attempt(site, work, agent=agent).run() for work in works)
     assert [payload.identity for payload in from_cdst.payloads] == [payload.identity for payload in from_raw.payloads]
 
 

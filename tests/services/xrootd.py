@@ -12,7 +12,7 @@ import pytest
 
 HERE = Path(__file__).parent
 
-# How often the client looks at its clock: it gives up, and lets its process fork, only then. Read when it is loaded.
+# How often the client looks at its clock, which it does every 15 s by itself. Read when it is loaded.
 os.environ.setdefault("XRD_TIMEOUTRESOLUTION", "1")
 
 
