@@ -15,6 +15,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from b2cal import data, loop
+from b2cal.calibration.doors import DoorTrouble
 from b2cal.conditions import PayloadStore, tag_entries
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import overlaps
@@ -84,6 +85,8 @@ def examine(desk: Desk) -> Iterator[Finding]:
     yield from looked
     for name, storage in settings.storages.items():
         yield from _doors(name, storage.doors)
+        if storage.output:
+            yield _output(storage.output, settings)
 
 
 def _disk(settings: Settings) -> Finding:
@@ -232,6 +235,17 @@ def _doors(centre: str, doors: Sequence[str]) -> Iterator[Finding]:
         health = Health.ILL if len(shut) == len(doors) else Health.WARNING
         do = "Look whether the server runs and lets this account in, and whether `doors` in b2cal.toml names it."
         yield Finding(what, health, f"shut: {shut[door]}", do)
+
+
+def _output(folder: str, settings: Settings) -> Finding:
+    what, make = f"output {folder}", f"Make the folder {folder}, or name another as `output` in b2cal.toml."
+    try:
+        found = data.FolderBehindDoors.find(folder, settings)
+    except DoorTrouble as error:
+        return Finding(what, Health.ILL, str(error), error.hint)
+    if not found.exists():
+        return Finding(what, Health.ILL, "is not there", make)
+    return Finding(what, Health.WELL, f"is there, through {found.way}")
 
 
 _LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (

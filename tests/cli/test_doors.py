@@ -38,10 +38,10 @@ def scan(url: str) -> Result:
     return CliRunner().invoke(group, ["data", "scan", url])
 
 
-def health(door: Door) -> tuple[str, str]:
-    """What the doctor says of a door."""
+def health(door: Door, what: str = "door", folder: str = "") -> tuple[str, str]:
+    """What the doctor says of a door, or of a folder behind it."""
     told = {it["what"]: it for it in json.loads(CliRunner().invoke(group, ["--json", "doctor"]).output)}
-    found = told[f"door {door.url()}"]
+    found = told[f"{what} {door.url(folder)}"]
     assert bool(found["do"]) == (found["health"] != "well")
     return found["health"], found["says"]
 
@@ -70,3 +70,13 @@ def test_the_doctor_asks_every_door(doors: tuple[Door, Door]) -> None:
     assert health(second)[0] == "well"
     second.stop()
     assert health(first)[0] == health(second)[0] == "ill"
+
+
+def test_the_doctor_looks_whether_the_folder_for_output_is_there(doors: tuple[Door, Door], tmp_path: Path) -> None:
+    with (tmp_path / "b2cal.toml").open("a") as settings:
+        settings.write(f'output = "{doors[0].url("cdst")}"')
+    assert health(doors[0], "output", "cdst") == ("ill", "is not there")
+    (doors[0].files / "cdst").mkdir()
+    assert health(doors[0], "output", "cdst") == ("well", f"is there, through {doors[0].url('cdst')}")
+    doors[0].stop()
+    assert health(doors[0], "output", "cdst") == ("well", f"is there, through {doors[1].url('cdst')}")
