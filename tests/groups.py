@@ -33,6 +33,7 @@ GROUPS: dict[str, list[Command]] = {
     **{group: pytest(f"{group} and not proof") for group in SLOW if group != "proof"},
     "pages": pytest("pages and not processes and not browser and not proof", "-n", "2", "--dist", "worksteal"),
     "processes": pytest("processes and not proof", "-n", "2"),
+    "end_to_end": pytest("end_to_end and not proof", "-n", "2"),
     "physics": pytest("physics and not proof", "-n", "2", "--dist", "loadfile"),
 }
 
