@@ -58,15 +58,19 @@ def _is_to_blame(job: Job, centre: str, settings: Settings) -> bool:
 
 
 def _goes_well_elsewhere(db: Session, host: str, centre: str, since: datetime) -> bool:
-    """Whether the last job of at least half of the other hosts has ended well since then, or work goes on there."""
-    others = Job.host.not_in([host, "", *avoided(db, centre)])
+    """Whether the last job of at least half of the other hosts has ended well since then.
+
+    Where none has ended one: whether there are others, and work goes on; on which host a job runs is not known.
+    """
+    on_others = _ended(select(Job.host, Job.state), centre).where(Job.host.not_in([host, "", *avoided(db, centre)]))
     last: dict[str, JobState] = {}
-    for other, state in db.execute(_ended(select(Job.host, Job.state), centre).where(others, Job.ended_at >= since)):
+    for other, state in db.execute(on_others.where(Job.ended_at >= since)):
         last.setdefault(other, state)
     if last:
         return 2 * list(last.values()).count(JobState.DONE) >= len(last)
     works = _with_centre(select(Job.id)).where(Processing.centre == centre, Job.state == JobState.RUNNING)
-    return db.scalar(works.where(Job.started_at < since).limit(1)) is not None
+    questions = on_others, works.where(Job.started_at < since)
+    return all(db.execute(question.limit(1)).first() is not None for question in questions)
 
 
 def _begin(db: Session, host: str, example: Job, settings: Settings) -> None:

@@ -124,3 +124,12 @@ def test_an_agent_that_begins_anew_sends_nothing_to_a_host_that_is_in_trouble(
     after = site.want(*[work(broken)] * 10, centre="centre")
     site.run(successor, lambda: site.group(after)["state"] is GroupState.DONE, "all have ended well")
     assert len(ended_on(site, "h2")) == n_failed
+
+
+def test_the_only_host_of_a_centre_is_never_to_blame(site: Site) -> None:
+    agent = site.agent()
+    long = site.want({"do": "time.sleep(600)"})
+    site.run(agent, lambda: site.group(long)["jobs"][0]["state"] is JobState.RUNNING, "it runs")
+    group_id = site.want(*[{"do": "sys.exit(75)"}] * 8)
+    site.run(agent, lambda: site.group(group_id)["state"].ended, "all have failed")
+    assert incidents(site) == []
