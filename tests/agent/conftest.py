@@ -14,7 +14,7 @@ from b2cal.agent import Agent, Handler
 from b2cal.batch import START, LocalBackend
 from b2cal.core.clock import Clock, SystemClock
 from b2cal.model import Calibration, GroupState, Job, JobGroup, Stage
-from b2cal.settings import BatchSettings, Settings
+from b2cal.settings import BatchSettings, CondorSettings, Settings
 from tests import factories
 
 PATIENCE_S = 60.0
@@ -53,7 +53,10 @@ class Site:
         self.settings.releases.mkdir()
 
     def agent(self, handlers: Mapping[str, Handler] | None = None, holder: str = "", **backends: Any) -> Agent:
-        """A new agent; what an earlier one remembered is lost."""
+        """A new agent; what an earlier one knew is lost. A centre that the settings do not describe is as usual."""
+        usual = CondorSettings(backend="htcondor")
+        centres = dict.fromkeys(backends, usual) | self.settings.centres
+        self.settings = self.settings.model_copy(update={"centres": centres})
         return Agent(
             self.settings, self.database, {"local": self.backend} | backends, handlers or {}, holder or "this test"
         )

@@ -195,7 +195,13 @@ def test_after_a_cursor_only_what_happened_since_is_told(centre):
     centre.wait_until_ended(group)
     assert list(centre.backend.events(centre.cursor)) == []
     later = centre.submitted("pass")
-    told = list(centre.backend.events(centre.cursor))
+    told = []
+
+    def something_is_told():
+        told.extend(centre.backend.events(centre.cursor))
+        return told
+
+    wait_for(something_is_told)
     assert {event.handle.token for event in told} == {later.token}
     assert len(list(centre.backend.events(START))) >= 2
 
