@@ -1,6 +1,7 @@
 # Each command does all its own set-up; the second time that costs nothing. `make` alone, or `make help`, prints these lines:
 #
 #   make demo [ARGS="--exit --small"]   the whole loop on simulated data, with the site; Ctrl-C ends it
+#        [CENTRE=condor|lsf]            its jobs on HTCondor or a stand-in for LSF, its files behind an XRootD server
 #   make test                           lint, then every group of tests
 #   make lint | docs                    one part of it
 #   make proof [ARGS=kill]              the long tests; `kill` alone kills at every named moment and writes docs/proof.md
@@ -20,7 +21,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: setup
-	$(BIN)/b2cal demo $(ARGS)
+	$(if $(CENTRE),$(BIN)/python -m tests.services.centre $(CENTRE)) $(BIN)/b2cal demo $(if $(CENTRE),--centre $(CENTRE)) $(ARGS)
 
 test: setup
 	$(BIN)/python tests/groups.py $(ARGS)
@@ -38,8 +39,9 @@ docs: setup
 lock: setup
 	$(BIN)/uv pip compile --quiet --upgrade --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-header --output-file requirements.lock pyproject.toml
-	cd tests/services/clients && $(CURDIR)/$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-header --output-file requirements.lock requirements.in
+	for environment in clients jobs_python; do (cd tests/services/$$environment && \
+	    $(CURDIR)/$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header --output-file requirements.lock requirements.in) || exit 1; done
 
 assets: setup $(NPM_READY)
 	$(BIN)/python assets/vendor.py

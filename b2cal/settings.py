@@ -128,6 +128,9 @@ class BatchSettings(StorageSettings):
 class CentreSettings(StorageSettings):
     """What every centre says of its jobs."""
 
+    interpreter: str = Field(
+        "", description="Python for the scripts of every release at this centre; empty = the one that a release names"
+    )
     memory_mb: Annotated[int, Field(ge=1)] = Field(2000, description="memory that a job asks for at first")
     max_memory_mb: Annotated[int, Field(ge=1)] = Field(
         8000, description="one that needs more gets the double, up to this"
@@ -269,6 +272,11 @@ class Settings(BaseSettings):
     def storages(self) -> dict[str, StorageSettings]:
         """By the name of the centre, this machine before all others."""
         return {"local": self.batch, **self.centres}
+
+    def interpreter(self, centre: str) -> str:
+        """The Python that a centre has for the scripts of releases; empty: the one that a release names."""
+        described = self.centres.get(centre)
+        return described.interpreter if described else ""
 
     def folder(self, name: str) -> Path:
         """Absolute path of something below `home`."""

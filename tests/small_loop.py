@@ -21,7 +21,7 @@ from b2cal import conditions, loop
 from b2cal.airflow.__main__ import environment as environment_of_airflow
 from b2cal.airflow.__main__ import prepare as prepare_airflow
 from b2cal.batch.crashpoints import HOLD, VARIABLE
-from b2cal.cli import demo
+from b2cal.cli import furnishing
 from b2cal.core.clock import SystemClock
 from b2cal.loop import Act, ProcessingView, Workplace
 from b2cal.model import (
@@ -41,8 +41,8 @@ from b2cal.model import (
 )
 from b2cal.settings import Settings
 
-BUCKET = demo.PROCESSING
-MANAGER = loop.Actor(demo.MANAGER, Role.MANAGER)
+BUCKET = furnishing.PROCESSING
+MANAGER = loop.Actor(furnishing.MANAGER, Role.MANAGER)
 PUBLISHED_WITHIN_S = 420.0
 
 Identities = list[tuple[str, int, int, str]]
@@ -75,7 +75,7 @@ def furnish(home: Path, simulated: Path) -> Path:
     settings = Settings(home=home)
     migrate(settings.url)
     workplace = Workplace(settings, Database(settings.url, SystemClock()))
-    demo.furnish(workplace, simulated)
+    furnishing.furnish(workplace, simulated)
     workplace.database.dispose()
     return home
 
@@ -101,7 +101,7 @@ class SmallLoop:
             "B2CAL_AIRFLOW__PORT": str(airflow),
             "B2CAL_BATCH__SLOTS": "2",
             "B2CAL_BATCH__RETRY_DELAY_S": "2",
-            "B2CAL_BATCH__BYTES_PER_JOB": str(demo.SMALL.bytes_per_job),
+            "B2CAL_BATCH__BYTES_PER_JOB": str(furnishing.SMALL.bytes_per_job),
         }
         self.site = f"http://127.0.0.1:{site}"
         settings = Settings(home=home)
@@ -110,7 +110,7 @@ class SmallLoop:
 
     def begin(self) -> None:
         """Activate the processing: its windows are open from now."""
-        self.workplace.database.write(lambda db: demo.open_bucket(db, demo.SMALL))
+        self.workplace.database.write(lambda db: furnishing.open_bucket(db, furnishing.SMALL))
 
     def up(self) -> None:
         """Give the command `b2cal up`."""
@@ -188,7 +188,7 @@ class SmallLoop:
 
         wait_for("the publication", published, within_s)
 
-    def identities(self, tag: str = demo.TAG) -> Identities:
+    def identities(self, tag: str = furnishing.TAG) -> Identities:
         """What the tag holds."""
         return constants_of(self.workplace.database, tag)
 

@@ -106,7 +106,7 @@ def _plan(desk: Desk, order: Order) -> PlannedGroup:
             stage=group.stage.value,
             iteration=group.iteration,
             round=group.round,
-            interpreter=calibration.definition.release.interpreter,
+            interpreter=desk.settings.interpreter(order.centre) or calibration.definition.release.interpreter,
             spec=group.spec,
             parts={job.number: job.spec for job in group.jobs},
             memory_mb={job.number: job.memory_mb for job in group.jobs if job.memory_mb is not None},

@@ -71,19 +71,31 @@ class Destination:
             CannotWrite: it could not be copied, or is not the same there; nothing is left of it, unless the server is
                 away: then the next try removes that.
         """
-        half, whole = f"{self.way}/.{path.name}{_HALF}", f"{self.way}/{path.name}"
-        size_bytes, checksum = path.stat().st_size, _adler32(path)
+        whole = f"{self.way}/{path.name}"
         with _delivering(whole):
-            try:
-                _copy(path, half)
-                _compare(half, size_bytes, checksum)
-                status, _ = server_of(half).mv(Address.of(half).path, Address.of(whole).path)
-                check(whole, status)
-            except BaseException:
-                for url in (half, whole):
-                    server_of(url).rm(Address.of(url).path, timeout=_LAST_WORD_S)
-                raise
+            size_bytes, checksum = deliver(path, whole)
         return Brought(f"{self.name}/{path.name}", size_bytes, checksum)
+
+
+def deliver(path: Path, url: str) -> tuple[int, str]:
+    """Copy a file to an address: there whole, with the same size and checksum, which are returned, or not at all.
+
+    Raises:
+        DoorTrouble: it could not be copied, or is not the same there.
+    """
+    folder, _, name = url.rpartition("/")
+    half = f"{folder}/.{name}{_HALF}"
+    size_bytes, checksum = path.stat().st_size, _adler32(path)
+    try:
+        _copy(path, half)
+        _compare(half, size_bytes, checksum)
+        status, _ = server_of(half).mv(Address.of(half).path, Address.of(url).path)
+        check(url, status)
+    except BaseException:
+        for one in (half, url):
+            server_of(one).rm(Address.of(one).path, timeout=_LAST_WORD_S)
+        raise
+    return size_bytes, checksum
 
 
 def _copy(path: Path, url: str) -> None:

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from b2cal.settings import Settings
+from pydantic import BaseModel
+
+from b2cal.settings import Section, Settings
 
 
 @dataclass(frozen=True)
@@ -133,13 +134,15 @@ def _environment(settings: Settings) -> dict[str, str]:
     # All settings, not only the home: a component that is restarted must not meet a b2cal.toml edited meanwhile. And
     # nothing that would let another Python's packages in.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    tree = settings.model_dump(mode="json") | {"home": str(settings.home.absolute())}
-    return inherited | dict(_variables("B2CAL_", tree)) | {"B2CAL_DAGS": str(settings.dags), "PYTHONUNBUFFERED": "1"}
+    placed = settings.model_copy(update={"home": settings.home.absolute()})
+    return inherited | dict(_variables("B2CAL_", placed)) | {"B2CAL_DAGS": str(settings.dags), "PYTHONUNBUFFERED": "1"}
 
 
-def _variables(prefix: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
+def _variables(prefix: str, section: BaseModel) -> Iterator[tuple[str, str]]:
+    tree = section.model_dump(mode="json")
+    for name, value in section:
+        if isinstance(value, Section):
             yield from _variables(f"{prefix}{name.upper()}__", value)
         else:
-            yield f"{prefix}{name.upper()}", value if isinstance(value, str) else json.dumps(value)
+            said = tree[name]
+            yield f"{prefix}{name.upper()}", said if isinstance(said, str) else json.dumps(said)

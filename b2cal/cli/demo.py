@@ -2,82 +2,48 @@
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
-from werkzeug.security import generate_password_hash
 
-from b2cal import conditions, data, loop, releases
+from b2cal import conditions, loop
+from b2cal.batch import known_centre
 from b2cal.conditions import Entry
-from b2cal.core.errors import B2calError
 from b2cal.core.files import write_atomically
-from b2cal.core.iov import IoV
-from b2cal.loop import Act, Actor, NewProcessing, ProcessingView, Workplace, open_workplace
-from b2cal.model import (
-    Calibration,
-    Definition,
-    GlobalTag,
-    Grade,
-    Person,
-    Processing,
-    ProcessingState,
-    Role,
-    Run,
-    State,
-    Verdict,
-    migrate,
-    now,
-)
+from b2cal.loop import Act, ProcessingView, open_workplace
+from b2cal.model import Calibration, Grade, ProcessingState, State, Verdict, migrate, now
 from b2cal.settings import Settings
 
-from .data import TOYDETECTOR, HoldsAnother, run_simulation
+from .data import TOYDETECTOR
 from .desk import INTERRUPTED, Desk, pass_desk
 from .foreground import make_home, using
+from .furnishing import (
+    MANAGER,
+    PROCESSING,
+    SMALL,
+    TAG,
+    Asked,
+    DemoFailed,
+    NotTheDemo,
+    Profile,
+    Story,
+    elsewhere,
+    prepare,
+)
 from .processing import overview, picture
 from .supervisor import Supervisor
 from .up import addresses, running, troubles
-
-PROCESSING, TAG, SUBSYSTEM_TAG, MANAGER = "bucket1", "main", "calorimeter_local", "manager"
-
-
-class NotTheDemo(B2calError):
-    """The home holds something else than a demo."""
-
-
-class DemoFailed(B2calError):
-    """The loop of the demo cannot come to its end."""
-
-
-@dataclass(frozen=True)
-class Profile:
-    """How large a demo is, and how long people have."""
-
-    name: str
-    window_s: float
-    notice_s: float
-    retry_delay_s: float
-    bytes_per_job: int
-
-
-DEMO = Profile("demo", window_s=30.0, notice_s=15.0, retry_delay_s=5.0, bytes_per_job=60_000_000)
-SMALL = Profile("small", window_s=5.0, notice_s=3.0, retry_delay_s=2.0, bytes_per_job=20_000_000)
-SEED = 1
-PROFILES = {profile.name: profile for profile in (DEMO, SMALL)}
 
 
 @click.command()
@@ -90,30 +56,30 @@ PROFILES = {profile.name: profile for profile in (DEMO, SMALL)}
     help="Fewer and smaller runs, only to look at: windows of 5 s, about a minute on two cores once all has started.",
 )
 @click.option("--exit", "and_exit", is_flag=True, help="End when the table is shown, instead of keeping the site up.")
-@click.option("--seed", type=int, show_default=str(SEED), help="Of the simulated detector.")
+@click.option("--seed", type=int, show_default="1", help="Of the simulated detector.")
+@click.option("--centre", show_default="local", help="Where jobs run; behind its doors, if it has any, the data lie.")
 @pass_desk
-def demo(desk: Desk, *, profile: Profile | None, and_exit: bool, seed: int | None) -> None:
+def demo(desk: Desk, *, profile: Profile | None, and_exit: bool, seed: int | None, centre: str | None) -> None:
     """Run a complete calibration loop on simulated data and show it.
 
     Exit code 1 if a type of constants is further from the truth than statistics allow (p <= 0.001), 130 if the demo is
     interrupted before that is known.
     """
-    asked = profile
-    profile, seed = _begin(desk.settings, asked, seed)
-    settings = _settings(profile)
-    small_by_itself = profile is SMALL and asked is None
-    notice = f"This is the small demo, which this home holds. The full one: {_elsewhere(settings)}"
-    desk.console.print(f"b2cal demo ({profile.name} profile, seed {seed}) in {settings.folder('')}")
+    story = _begin(desk.settings, Asked(profile, seed, centre))
+    settings = _settings(story.profile)
+    small_by_itself = story.profile is SMALL and profile is None
+    notice = f"This is the small demo, which this home holds. The full one: {elsewhere(settings)}"
+    desk.console.print(f"b2cal demo ({story}) in {settings.folder('')}")
     if small_by_itself:
         desk.console.print(notice, style="yellow", soft_wrap=True)
     exit_code = INTERRUPTED
     try:
         with running(settings) as supervisor:
             desk.console.print(addresses(settings))
-            desk.console.print(f"  log in as {', '.join(prepare(open_workplace(settings), profile, seed))}")
+            desk.console.print(f"  log in as {', '.join(prepare(open_workplace(settings), story))}")
             desk.console.print("  (each with its name as password)\n")
             try:
-                _follow(Desk(MANAGER, as_json=False), profile, supervisor)
+                _follow(Desk(MANAGER, as_json=False), story.profile, supervisor)
                 exit_code = _show_result(desk, settings)
             except DemoFailed as error:
                 if and_exit:
@@ -145,12 +111,13 @@ def _settings(profile: Profile) -> Settings:
     return Settings()
 
 
-def _begin(settings: Settings, profile: Profile | None, seed: int | None) -> tuple[Profile, int]:
-    """Profile and seed of the demo in this home: those of the first time. None is what nobody has asked for.
+def _begin(settings: Settings, asked: Asked) -> Story:
+    """The demo in this home: that of the first time.
 
     Raises:
         NotTheDemo: there is a calibration database that no demo has made, or the settings name one; or the home holds
             another demo than the one that is asked for.
+        UnknownCentre: the settings describe none of that name.
         CannotUseHome: the folder cannot be made or written.
     """
     named = {"database_url": settings.database_url, "airflow.database_url": settings.airflow.database_url}
@@ -163,118 +130,28 @@ def _begin(settings: Settings, profile: Profile | None, seed: int | None) -> tup
     marker = settings.folder("demo.json")
     with using(settings.folder("")):
         if marker.exists():
-            begun = json.loads(marker.read_text())
-            return _as_begun(settings, PROFILES[begun["profile"]], begun["seed"], profile, seed)
+            return _as_begun(settings, Story.from_json(json.loads(marker.read_text())), asked)
         if settings.folder("b2cal.db").exists():
             raise NotTheDemo(
                 f"{settings.folder('')} holds a calibration database that is no demo.",
                 "Set B2CAL_HOME to another folder: the demo has accounts whose passwords everybody knows.",
             )
+        story = asked.story()
+        known_centre(settings, story.centre)
         make_home(settings.folder(""))
-    profile, seed = profile or DEMO, SEED if seed is None else seed
-    write_atomically(marker, json.dumps({"profile": profile.name, "seed": seed}))
+    write_atomically(marker, json.dumps(story.to_json()))
     migrate(settings.url)
-    return profile, seed
+    return story
 
 
-def _as_begun(
-    settings: Settings, profile: Profile, seed: int, asked_profile: Profile | None, asked_seed: int | None
-) -> tuple[Profile, int]:
-    if asked_profile not in (None, profile) or asked_seed not in (None, seed):
+def _as_begun(settings: Settings, begun: Story, asked: Asked) -> Story:
+    if not asked.fits(begun):
         raise NotTheDemo(
-            f"{settings.folder('')} holds the demo with the {profile.name} profile and seed {seed} already.",
-            f"Without --small and --seed it goes on. Another one: {_elsewhere(settings)}",
+            f"{settings.folder('')} holds the demo with the {begun} already.",
+            f"Without --small, --seed and --centre it goes on. Another one: {elsewhere(settings)}",
         )
-    return profile, seed
-
-
-def _elsewhere(settings: Settings) -> str:
-    return f"set B2CAL_HOME to a new folder, or begin anew with `rm -r {shlex.quote(str(settings.folder('')))}`."
-
-
-def prepare(workplace: Workplace, profile: Profile, seed: int) -> list[str]:
-    """Data, release, tags, people and the processing; each step only where it was not done before. Gives the logins.
-
-    Raises:
-        NotTheDemo: the home holds data of another simulation.
-        SimulationFailed: the simulation ended with an error.
-    """
-    simulated = workplace.settings.folder("data")
-    if not (simulated / "complete").exists():
-        try:
-            run_simulation(simulated, profile.name, seed)
-        except HoldsAnother as refused:
-            raise NotTheDemo(str(refused), f"The demo makes its own: {_elsewhere(workplace.settings)}") from refused
-        (simulated / "complete").touch()
-    logins = furnish(workplace, simulated)
-    workplace.database.write(lambda db: open_bucket(db, profile))
-    return logins
-
-
-def furnish(workplace: Workplace, simulated: Path) -> list[str]:
-    """All that a processing of simulated data needs: runs and files, release, tags and people. Gives the logins."""
-    data.scan(workplace.database, simulated / "raw")
-    release = releases.add(workplace.database, workplace.settings, TOYDETECTOR / "release")
-    seed_tag(workplace, TAG, simulated / "nominal")
-    seed_tag(workplace, SUBSYSTEM_TAG, simulated / "subsystem")
-    return workplace.database.write(lambda db: _add_people(db, release.release_id))
-
-
-def seed_tag(workplace: Workplace, name: str, folder: Path) -> None:
-    """Make a tag from the payload files that `constants.json` of a folder lists; an existing tag stays as it is."""
-    with workplace.database.read() as db:
-        if db.scalar(select(GlobalTag.id).where(GlobalTag.name == name)) is not None:
-            return
-    listed = json.loads((folder / "constants.json").read_text())
-    checks = conditions.check_files([folder / entry["path"] for entry in listed])
-    problems = [problem for check in checks for problem in check.problems]
-    if problems:
-        raise DemoFailed(
-            f"The tag {name} cannot be made: {'; '.join(problems)}.", f"Remove {folder.parent} and try again."
-        )
-    stored = [workplace.store.put(check.path, check.identity, check.checksum) for check in checks]
-
-    by = Actor(MANAGER, Role.MANAGER)
-
-    def unit(db: Session) -> None:
-        entries = []
-        for entry, check, file in zip(listed, checks, stored, strict=True):
-            iov = IoV.from_json([entry["first"], entry["last"]])
-            payload_id = conditions.store_payload(db, check.name, check.identity, file.checksum, file.size_bytes)
-            entries.append(Entry(check.name, iov.first.number, iov.last_number, payload_id, check.identity))
-        tag = loop.create_tag(db, name, Act(by, seen=0))
-        loop.add_to_tag(db, tag, entries, Act(by, tag.version))
-
-    workplace.database.write(unit)
-
-
-def _add_people(db: Session, release_id: int) -> list[str]:
-    experts = sorted(set(db.scalars(select(Definition.expert).where(Definition.release_id == release_id))))
-    for username, role in [(MANAGER, Role.MANAGER), *((expert, Role.EXPERT) for expert in experts)]:
-        if db.get(Person, username) is None:
-            hashed = generate_password_hash(username)
-            db.add(Person(username=username, full_name=username.title(), role=role, password_hash=hashed))
-    db.flush()
-    return [MANAGER, *experts]
-
-
-def open_bucket(db: Session, profile: Profile) -> None:
-    """Create and activate the processing over all runs, if it is not there yet: its windows are open from now."""
-    if db.scalar(select(Processing.id).where(Processing.name == PROCESSING)) is not None:
-        return
-    first, last = db.execute(select(func.min(Run.exprun), func.max(Run.exprun))).one()
-    wanted = NewProcessing(
-        name=PROCESSING,
-        runs=IoV.from_numbers(first, last),
-        release="toydetector",
-        manager=MANAGER,
-        base_tag=TAG,
-        target_tag=TAG,
-        window_s=profile.window_s,
-        reject_window_s=profile.window_s,
-    )
-    planned = loop.create_processing(db, wanted)
-    loop.activate(db, planned.id, Act(loop.manager(db, MANAGER), planned.version))
+    known_centre(settings, begun.centre)
+    return begun
 
 
 def _follow(desk: Desk, profile: Profile, supervisor: Supervisor) -> None:
@@ -292,7 +169,7 @@ def _follow(desk: Desk, profile: Profile, supervisor: Supervisor) -> None:
             if facts["state"] == ProcessingState.PUBLISHED:
                 return
             if facts["state"] == ProcessingState.CANCELLED:
-                raise DemoFailed("Its processing was cancelled.", f"Another demo: {_elsewhere(desk.settings)}")
+                raise DemoFailed("Its processing was cancelled.", f"Another demo: {elsewhere(desk.settings)}")
             notice = _decide(desk, profile)
             time.sleep(0.5)
 

@@ -1,6 +1,6 @@
 """Data: the run registry, the catalogue of files, and the way from a selection to the inputs of a calibration."""
 
-from .behind_doors import FolderBehindDoors, NoDoor, trouble_at
+from .behind_doors import FolderBehindDoors, NoDoor, bring, trouble_at
 from .catalogue import GONE, ScanReport, scan
 from .inputs import ChosenFile, Completeness, Inputs, RunChoice, Shortfall, select
 from .produced import NewFile, UnusableFile, late_files, register_produced
@@ -22,6 +22,7 @@ __all__ = [
     "Selection",
     "Shortfall",
     "UnusableFile",
+    "bring",
     "default_selection",
     "late_files",
     "register_produced",

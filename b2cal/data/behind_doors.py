@@ -21,11 +21,13 @@ from b2cal.calibration.doors import (
     server_of,
     stem,
 )
+from b2cal.calibration.uploads import deliver
 from b2cal.core.apart import Allowance, work_apart
 from b2cal.core.errors import B2calError
 from b2cal.settings import Settings
 
 from .opening import Opened, opened
+from .registry import FILE as REGISTRY
 from .shelf import Lying
 
 _OPENER = Path(__file__).with_name("opener_behind_doors.py")
@@ -128,6 +130,23 @@ class FolderBehindDoors:
     def _through_the_door(self, path: str) -> str:
         below = below_door(path, self.name)
         return path if below is None else f"{stem(self.way)}{below}"
+
+
+def bring(folder: Path, door: str, settings: Settings) -> FolderBehindDoors:
+    """Copy a folder of data files and its registry behind a door, under its own name, but for what is there already.
+
+    Raises:
+        NoDoor: the settings do not know the door.
+        DoorTrouble: it does not answer, or a file did not arrive whole.
+    """
+    there = FolderBehindDoors.find(f"{stem(door)}{folder.name}", settings)
+    lying = {file.path: file.size_bytes for file in there.files()}
+    for path in sorted(folder.rglob("*.root")):
+        below = path.relative_to(folder).as_posix()
+        if lying.get(f"{stem(there.name)}{below}") != path.stat().st_size:
+            deliver(path, f"{stem(there.way)}{below}")
+    deliver(folder / REGISTRY, f"{stem(there.way)}{REGISTRY}")  # last: what has one is complete
+    return FolderBehindDoors.find(there.name, settings)
 
 
 def look_behind_doors(url: str, settings: Settings) -> tuple[Lying, str]:

@@ -1,10 +1,24 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from b2cal.cli.components import Address, components
-from b2cal.settings import AirflowSettings, BatchSettings, LoopSettings, Settings, SiteSettings
+from b2cal.core.failures import Remedy, Source
+from b2cal.settings import (
+    AirflowSettings,
+    BatchSettings,
+    CondorSettings,
+    LoopSettings,
+    RetryRule,
+    Settings,
+    SiteSettings,
+)
 
+DOOR = "root://se.example.org:1094//store"
+RULE = RetryRule(
+    source=Source.EXIT, code=3, pattern=re.compile("no licence"), remedy=Remedy.NEVER, because="it is in use"
+)
 NAMES = {"site", "agent", "api-server", "scheduler", "dag-processor", "triggerer"}
 
 
@@ -16,10 +30,12 @@ def test_every_component_has_exactly_the_settings_of_who_started_it(
         database_url="sqlite:////tmp/a%20b.db",
         site=SiteSettings(port=18401),
         airflow=AirflowSettings(port=18481, parallelism=2),
-        batch=BatchSettings(slots=3, retry_delay_s=2.5),
+        batch=BatchSettings(slots=3, retry_delay_s=2.5, rules=(RULE,)),
         loop=LoopSettings(window_s=5.0, reminders=(0.25, 0.5)),
+        centres={"bnl": CondorSettings(backend="htcondor", doors=(DOOR,), submit={"+Project": '"belle"'})},
     )
-    (tmp_path / "b2cal.toml").write_text("[site]\nport = 1\n")  # edited after the start
+    edited = f'[site]\nport = 1\n[centres.bnl]\nbackend = "htcondor"\ndoors = ["{DOOR}/2"]\n'  # after the start
+    (tmp_path / "b2cal.toml").write_text(edited)
     monkeypatch.chdir(tmp_path)
     for component in components(settings):
         with pytest.MonkeyPatch.context() as theirs:

@@ -6,8 +6,9 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy.orm import Session
 
-from b2cal.cli.demo import PROCESSING, SMALL, DemoFailed, _follow
+from b2cal.cli.demo import _follow
 from b2cal.cli.desk import Desk
+from b2cal.cli.furnishing import PROCESSING, SMALL, DemoFailed
 from b2cal.cli.main import group, main
 from b2cal.cli.supervisor import Supervisor
 from b2cal.loop import NotFound

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from b2cal import batch
-from b2cal.cli.demo import DEMO, SMALL
+from b2cal.cli.furnishing import DEMO, SMALL
 from b2cal.cli.main import group
 from b2cal.loop import PROCESSING_RULES, RULES, Reason, Verb
 from b2cal.model import ProcessingState, Role, State

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from b2cal.cli import demo
+from b2cal.cli import furnishing
 from b2cal.core.clock import SystemClock
 from b2cal.model import Database
 from b2cal.settings import Settings
@@ -41,7 +41,7 @@ class DemoRun:
         """What it published."""
         database = Database(Settings(home=self.home).url, SystemClock())
         try:
-            return constants_of(database, demo.TAG)
+            return constants_of(database, furnishing.TAG)
         finally:
             database.dispose()
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from b2cal import loop, releases
-from b2cal.cli import demo
+from b2cal.cli import furnishing
 from b2cal.cli.data import TOYDETECTOR
 from b2cal.core.iov import IoV
 from b2cal.loop import Act, NewProcessing, ProcessingView
@@ -42,7 +42,7 @@ def test_of_two_processings_at_once_one_fails_and_the_other_publishes_what_it_do
 ) -> None:
     """Other tag, overlapping runs, modules of the same names with other code in them."""
     releases.add(small.workplace.database, small.workplace.settings, tuned_release(tmp_path / "release"))
-    demo.seed_tag(small.workplace, TUNED, simulated / "nominal")
+    furnishing.seed_tag(small.workplace, TUNED, simulated / "nominal")
     begin_tuned(small)
     before = small.identities(TUNED)
     small.begin()
@@ -91,10 +91,10 @@ def begin_tuned(small: SmallLoop) -> None:
             name=TUNED,
             runs=IoV.from_numbers(runs[1], runs[-1]),
             release=TUNED,
-            manager=demo.MANAGER,
+            manager=furnishing.MANAGER,
             base_tag=TUNED,
             target_tag=TUNED,
-            window_s=demo.SMALL.window_s,
+            window_s=furnishing.SMALL.window_s,
         )
         planned = loop.create_processing(db, wanted)
         loop.activate(db, planned.id, Act(MANAGER, planned.version))

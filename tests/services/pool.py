@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,24 @@ def unpacked() -> Path:
     if done.returncode:
         pytest.skip(f"no HTCondor: {done.stderr.strip().splitlines()[-1]}")
     return PREFIX
+
+
+@contextmanager
+def worker(pool: Path, name: str, slots: int, covered: Sequence[Path]) -> Iterator[None]:
+    """A machine of a pool that has none of its own; it does not see what lies in the folders `covered`."""
+    environment = {**os.environ, "CONDOR_PREFIX": str(PREFIX), "WORKER_SLOTS": str(slots)}
+    environment["WORKER_COVER"] = ":".join(map(str, covered))
+
+    def worker_sh(command: str) -> None:
+        call = ["bash", HERE / "worker.sh", command, pool, name]
+        done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    worker_sh("up")
+    try:
+        yield
+    finally:
+        worker_sh("down")
 
 
 @contextmanager

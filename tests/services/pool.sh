@@ -10,7 +10,7 @@
 #   pool.sh status DIR   exit 0 if the master lives
 #   pool.sh env DIR      print the export lines a client needs (CONDOR_CONFIG, PATH)
 #
-# Settings (environment): CONDOR_PREFIX, CONDOR_SLOTS (16), CONDOR_PORT (0: any free one),
+# Settings (environment): CONDOR_PREFIX, CONDOR_SLOTS (16; 0: its machines are started by worker.sh), CONDOR_PORT (0: any free one),
 #   CONDOR_EXTRA (a file with further configuration), CONDOR_OWNER (prod: the name that the
 #   clients' token gives, so the Owner of their jobs), CONDOR_USER (daemon: see the next lines),
 #   CONDOR_PIDS (own: a pid namespace; shared: jobs have the process numbers that this machine shows)
@@ -62,7 +62,7 @@ COLLECTOR_ADDRESS_FILE = \$(LOG)/.collector_address
 # no second address for root's clients: with it they talk to the schedd on a port that changes at each restart
 SCHEDD_SUPER_ADDRESS_FILE =
 COLLECTOR_SUPER_ADDRESS_FILE =
-DAEMON_LIST = MASTER SHARED_PORT COLLECTOR NEGOTIATOR SCHEDD STARTD
+DAEMON_LIST = MASTER SHARED_PORT COLLECTOR NEGOTIATOR SCHEDD$([ "$CONDOR_SLOTS" = 0 ] || echo " STARTD")
 # the procd (on by default) makes a killed daemon take its children with it: without it a killed schedd
 # leaves its shadows behind, which fight the new ones for the jobs, and jobs run twice
 USE_PROCD = True

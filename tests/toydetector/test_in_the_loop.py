@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from b2cal import loop
 from b2cal.agent import Agent
 from b2cal.batch import LocalBackend
-from b2cal.cli import demo
+from b2cal.cli import furnishing
 from b2cal.core.clock import SystemClock
 from b2cal.loop import Act, Actor, Choice, ProcessingView, Workplace
 from b2cal.model import Grade, Role, State
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
 RUNS = range(7, 9)
 EVENTS = {"random": 200}
-MANAGER = Actor(demo.MANAGER, Role.MANAGER)
+MANAGER = Actor(furnishing.MANAGER, Role.MANAGER)
 AT_WORK = (State.SUBMITTED, State.RUNNING, State.VALIDATING)
 
 
@@ -36,11 +36,11 @@ class ToyLoop:
         self.database = factories.database(home, SystemClock())
         self.workplace = Workplace(settings, self.database)
         self.agent = Agent(settings, self.database, {"local": LocalBackend(self.database, 2)}, {})
-        demo.prepare(self.workplace, demo.SMALL, seed=5)
+        furnishing.prepare(self.workplace, furnishing.Story(furnishing.SMALL, 5))
 
     def act(self, name: str, verb: Callable[[Session, int, Act], object]) -> None:
         def unit(db: Session) -> None:
-            it = ProcessingView.of(db, demo.PROCESSING).calibration(name)
+            it = ProcessingView.of(db, furnishing.PROCESSING).calibration(name)
             verb(db, it.id, Act(MANAGER, it.version, "to see what it does"))
 
         self.database.write(unit)
@@ -51,21 +51,21 @@ class ToyLoop:
 
         def rests() -> bool:
             self.agent.round()
-            return State(loop.advance(self.workplace, demo.PROCESSING, name).state) not in AT_WORK
+            return State(loop.advance(self.workplace, furnishing.PROCESSING, name).state) not in AT_WORK
 
         wait_for(f"the end of {name}", rests, 100)
-        return State(loop.advance(self.workplace, demo.PROCESSING, name).state)
+        return State(loop.advance(self.workplace, furnishing.PROCESSING, name).state)
 
     def bad_checks(self, name: str) -> set[str]:
         with self.database.read() as db:
-            verdict = ProcessingView.of(db, demo.PROCESSING).attempts[name].verdict
+            verdict = ProcessingView.of(db, furnishing.PROCESSING).attempts[name].verdict
             assert verdict is not None
             return {check["name"] for check in verdict.checks if check["grade"] != Grade.PASS}
 
     def identity(self, name: str) -> str:
         """Of the constants that its attempt made."""
         with self.database.read() as db:
-            (made,) = ProcessingView.of(db, demo.PROCESSING).attempts[name].payloads
+            (made,) = ProcessingView.of(db, furnishing.PROCESSING).attempts[name].payloads
             return made.payload.identity
 
 

@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,19 +46,28 @@ class Cluster:
 
 
 @contextmanager
-def running_lsf(folder: Path, slots: int = 2) -> Iterator[Cluster]:
-    """A cluster of two hosts, as it says."""
+def running_lsf(folder: Path, slots: int = 2, apart: Sequence[str | Path] = ()) -> Iterator[Cluster]:
+    """A cluster of two hosts, as it says; one that was in the folder goes on.
+
+    Args:
+        folder: where it keeps everything.
+        slots: jobs at a time.
+        apart: the call under which its daemon and its jobs run: see apart.sh.
+    """
     cluster = Cluster(folder)
-    cluster.commands.mkdir(parents=True)
+    cluster.commands.mkdir(parents=True, exist_ok=True)
+    (folder / "stop").unlink(missing_ok=True)
+    (folder / "up").unlink(missing_ok=True)
     (folder / "config.json").write_text(json.dumps({"slots": slots}))
     for name in COMMANDS:
         command = cluster.commands / name
         command.write_text(f'#!/bin/sh\nexec {sys.executable} -S {STAND_IN} {name} {folder} "$@"\n')
         command.chmod(0o755)
-    daemon = subprocess.Popen([sys.executable, "-S", str(STAND_IN), "daemon", str(folder)])
+    python = Path(sys.executable).resolve()
+    daemon = subprocess.Popen([*apart, python, "-S", STAND_IN, "daemon", folder], start_new_session=True)
     try:
         give_up_at = time.monotonic() + 30
-        while not (folder / "lsf.db").exists():
+        while not (folder / "up").exists():
             assert daemon.poll() is None, "the stand-in for LSF does not start"
             assert time.monotonic() < give_up_at
             time.sleep(0.01)

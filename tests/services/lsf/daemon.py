@@ -15,6 +15,7 @@ from typing import Any
 from state import config, job_name, keep, state
 
 OWNER = "TERM_OWNER: job killed by owner"
+UNKNOWN = "TERM_UNKNOWN: unknown reason"  # what ran when the machines were switched off
 KILL_AFTER_S = 10.0  # JOB_TERMINATE_INTERVAL
 
 
@@ -27,6 +28,10 @@ class Daemon:
         self._hard: dict[tuple[int, int], float] = {}
 
     def run(self) -> None:
+        with state(self._folder) as db:
+            for row in db.execute("SELECT * FROM job WHERE stat = 'RUN'").fetchall():
+                self._end(db, row, "EXIT", None, UNKNOWN, f"Exited; {UNKNOWN};")
+        (self._folder / "up").touch()
         while not (self._folder / "stop").exists():
             with state(self._folder) as db:
                 self._kill(db)

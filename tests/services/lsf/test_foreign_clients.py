@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.clients import clients_python
+from tests.services.environment import interpreter
 from tests.services.lsf.cluster import Cluster, running_lsf
 from tests.services.pool import unpacked
 
@@ -37,7 +37,7 @@ def run_script(cluster: Cluster, folder: Path, code: str, *arguments: str) -> st
     script = folder / "work.py"
     script.write_text(code)
     done = subprocess.run(
-        [clients_python(), script, *arguments],
+        [interpreter("clients"), script, *arguments],
         cwd=folder,
         env=with_lsf(cluster),
         stdout=subprocess.PIPE,
