@@ -92,7 +92,11 @@ class Schedd:
             schedd = htcondor2.Schedd(self._location())
             ads = schedd.query(constraint, ["ClusterId", "ProcId"], opts=htcondor2.QueryOpt.IncludeClusterAd)
             if any("ProcId" in ad for ad in ads):
-                schedd.edit(constraint, attribute, value)
+                try:
+                    schedd.edit(constraint, attribute, value)
+                except htcondor2.HTCondorException:
+                    if schedd.query(constraint, ["ProcId"]):  # else the last of them has just ended
+                        raise
         for cluster in {ad["ClusterId"] for ad in ads if "ProcId" not in ad}:
             self._edit_cluster(cluster, attribute, value)
 

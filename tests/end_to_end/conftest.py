@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,8 +47,8 @@ class DemoRun:
             database.dispose()
 
 
-def run_demo(folder: Path, *options: str) -> DemoRun:
-    """Run the demo in a home of its own and watch it."""
+def run_demo(folder: Path, *options: str, where: Sequence[str] = ()) -> DemoRun:
+    """Run the demo in a home of its own and watch it; `where` is a command that runs another."""
     home = folder / "home"
     site, airflow = free_ports(2)
     environment = {
@@ -56,7 +57,7 @@ def run_demo(folder: Path, *options: str) -> DemoRun:
         "B2CAL_SITE__PORT": str(site),
         "B2CAL_AIRFLOW__PORT": str(airflow),
     }
-    command = (sys.executable, "-m", "b2cal", "demo", "--exit", *options)
+    command = (*where, sys.executable, "-m", "b2cal", "demo", "--exit", *options)
     started = time.monotonic()
     memory, answered_after_s = 0, None
     with open(folder / "out", "wb") as output:
