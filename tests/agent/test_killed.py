@@ -50,11 +50,11 @@ def running_agent(site, **environment: str) -> Iterator[subprocess.Popen]:
             agent.kill()
 
 
-def killed_at(site, gap: str) -> None:
+def killed_at(site, gap: str, **environment: str) -> None:
     """Let an agent run until it is killed at this gap."""
     marker = site.settings.home / "marker"
     marker.touch()
-    with running_agent(site, B2CAL_CRASH_AT=f"{gap}:{marker}") as agent:
+    with running_agent(site, B2CAL_CRASH_AT=f"{gap}:{marker}", **environment) as agent:
         assert agent.wait(timeout=60) == -signal.SIGKILL
     assert not marker.exists()
 

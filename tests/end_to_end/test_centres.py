@@ -36,9 +36,11 @@ def test_at_a_centre_behind_a_door_the_demo_gives_the_same_constants(
     assert run.identities() == small_demo.identities()
     database = Database(Settings(home=run.home).url, SystemClock())
     with database.read() as db:
-        assert hosts_of(db) <= HOSTS[centre]
+        hosts = hosts_of(db)
         raw, produced = paths_of(db)
     database.dispose()
+    assert hosts
+    assert hosts <= HOSTS[centre]
     (door,) = {re.match(r"root://127\.0\.0\.1:\d+//", path)[0] for path in raw}
     assert raw
     assert all(path.startswith(f"{door}raw/") for path in raw)

@@ -28,9 +28,13 @@ class Pool:
         done = self._pool_sh("down")
         assert done.returncode == 0, done.stderr
 
-    def _pool_sh(self, command: str) -> subprocess.CompletedProcess[str]:
+    def pids(self, daemon: str) -> list[int]:
+        """Processes of its daemons of this name, `schedd` for instance."""
+        return [int(pid) for pid in self._pool_sh("pid", daemon).stdout.split()]
+
+    def _pool_sh(self, *words: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "CONDOR_PREFIX": str(PREFIX), **self.settings}
-        call = ["bash", HERE / "pool.sh", command, self.folder]
+        call = ["bash", HERE / "pool.sh", words[0], self.folder, *words[1:]]
         return subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -45,19 +49,23 @@ def unpacked() -> Path:
 @contextmanager
 def worker(pool: Path, name: str, slots: int, covered: Sequence[Path]) -> Iterator[None]:
     """A machine of a pool that has none of its own; it does not see what lies in the folders `covered`."""
-    environment = {**os.environ, "CONDOR_PREFIX": str(PREFIX), "WORKER_SLOTS": str(slots)}
-    environment["WORKER_COVER"] = ":".join(map(str, covered))
-
-    def worker_sh(command: str) -> None:
-        call = ["bash", HERE / "worker.sh", command, pool, name]
-        done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-
-    worker_sh("up")
+    _worker_sh("up", pool, name, WORKER_SLOTS=str(slots), WORKER_COVER=":".join(map(str, covered)))
     try:
         yield
     finally:
-        worker_sh("down")
+        power_off(pool, name)
+
+
+def power_off(pool: Path, name: str) -> None:
+    """A machine of a pool is gone with all that runs on it; if it is gone already, nothing happens."""
+    _worker_sh("down", pool, name)
+
+
+def _worker_sh(command: str, pool: Path, name: str, **settings: str) -> None:
+    environment = {**os.environ, "CONDOR_PREFIX": str(PREFIX), **settings}
+    call = ["bash", HERE / "worker.sh", command, pool, name]
+    done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @contextmanager
