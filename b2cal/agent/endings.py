@@ -66,6 +66,8 @@ def ending(folder: Path, stage: Stage, at: datetime, told: Failure | None = None
         "host": report.host,
         "cpu_s": report.cpu_s,
         "memory_bytes": report.memory_bytes,
+        "disk_bytes": report.disk_bytes,
+        "limits": dict(report.limits),
     }
     if report.started_at:
         values["started_at"] = report.started_at

@@ -4,7 +4,7 @@ from .centres import UnknownCentre, backends, known_centre
 from .contract import START, Backend, BatchError, BatchGroup, BatchId, BatchJob, Cursor, Handle, JobEvent
 from .crashpoints import crashpoint
 from .local import LocalBackend
-from .report import JobReport
+from .report import Heartbeat, JobReport
 from .retry import RULES, Plan, RetryPolicy, plan, retry_policy
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "BatchJob",
     "Cursor",
     "Handle",
+    "Heartbeat",
     "JobEvent",
     "JobReport",
     "LocalBackend",

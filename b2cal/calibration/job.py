@@ -1,8 +1,9 @@
 """The wrapper around every batch job: `python job.py [HOST]` in the folder of one try. One file, standard library only.
 
 Runs the command of `wrapper.json`, {"command": [...], "env": {...}}, with its output in the files `stdout` and
-`stderr`, and says in `job_report.json` how it ended. Its own exit code is the command's, or 128 + n if signal n ended
-that. HOST is what the batch system calls this machine.
+`stderr`. While it runs, `heartbeat` says every 30 s what it uses; at its end `job_report.json` says how it ended, what
+it used and what it might have used. The wrapper's own exit code is the command's, or 128 + n if signal n ended that.
+HOST is what the batch system calls this machine.
 
 However often it is started in one folder, the command runs once at a time, and not again after its report: the kernel's
 lock on `job.lock` sees to that. The lock is free only when no process of the job is left, however this one ended.
@@ -14,11 +15,15 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +32,12 @@ SHARED = "shared"
 
 ARCHIVE = "shared.tar"
 """The same as one file, where the batch system brings it along."""
+
+FETCHED = "fetched"
+"""The folder for what the command fetches from elsewhere; it does not outlive the command."""
+
+BEAT_S = 30
+"""How often a sign of life is given."""
 
 GRACE_S = 10
 """How long the command may take to end after SIGTERM."""
@@ -42,11 +53,22 @@ REPRODUCIBLE = {
     "NUMEXPR_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
 }
-ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2}
-"""How batch systems ask a job to end; the last is LSF's at the run limit."""
+ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGXCPU}
+"""How batch systems ask a job to end; the last two are LSF's at the limits of run time and of processor time."""
 
 AWAITED = {signal.SIGCHLD, signal.SIGALRM, *ENDING}
 PR_SET_PDEATHSIG = 1  # prctl(2)
+MB, KB = 1 << 20, 1 << 10
+NO_LIMIT = 1 << 60
+"""What is larger stands for none: cgroup v1 says the largest number of pages that there is."""
+
+
+@dataclass
+class Peak:
+    """The most that a job was seen to use, in bytes; between two looks it may have been more."""
+
+    memory: int = 0
+    disk: int = 0
 
 
 def main() -> int:
@@ -68,19 +90,26 @@ def main() -> int:
     Path("outputs").mkdir(exist_ok=True)
     Path("stdout").touch()
     Path("stderr").touch()
-    started = datetime.now(UTC)
-    returned, error = attempt()
+    started, peak = datetime.now(UTC), Peak()
+    returned, error = attempt(peak)
+    ended, own_disk = datetime.now(UTC), disk_bytes()
+    shutil.rmtree(FETCHED, ignore_errors=True)
     exit_code = returned if returned >= 0 else 128 - returned
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    largest = used.ru_maxrss * KB
     report = {
         "exit_code": exit_code,
         "signal": -returned if returned < 0 else None,
         "started": started.isoformat(),
-        "ended": datetime.now(UTC).isoformat(),
+        "ended": ended.isoformat(),
         "host": sys.argv[1] if len(sys.argv) > 1 else socket.gethostname(),
         "pid": os.getpid(),
+        "wall_s": (ended - started).total_seconds(),
         "cpu_s": used.ru_utime + used.ru_stime,
-        "max_rss_bytes": used.ru_maxrss * 1024,
+        "max_rss_bytes": largest,
+        "memory_bytes": max(peak.memory, largest),
+        "disk_bytes": max(peak.disk, own_disk),
+        "limits": limits(),
         "error": error,
     }
     try:
@@ -105,20 +134,20 @@ def identity() -> dict[str, int | str]:
     return {"pid": os.getpid(), "start_time": int(fields[19]), "boot_id": boot_id}
 
 
-def attempt() -> tuple[int, str | None]:
+def attempt(peak: Peak) -> tuple[int, str | None]:
     """Run the command; returns what it returned (-n for signal n) and what went wrong, if anything did."""
     try:
         command, env = read_wrapper(Path("wrapper.json"))
     except (OSError, KeyError, TypeError, ValueError) as unclear:
         return os.EX_IOERR, f"wrapper.json cannot be used: {unclear!r}"
     try:
-        returned = run(command, env)
+        returned = run(command, env, peak)
     except FileNotFoundError as missing:
         return 127, f"Command not found: {missing.filename}"
     except (OSError, TypeError, ValueError, subprocess.SubprocessError) as refused:
         return 126, f"The command cannot be run: {refused}"
     if returned < 0:
-        return returned, f"Ended by signal {-returned} ({signal.strsignal(-returned)})"
+        return returned, ended_by(-returned)
     return returned, None if returned == 0 else error_in(tail(Path("stderr")))
 
 
@@ -131,7 +160,7 @@ def read_wrapper(path: Path) -> tuple[list[str], dict[str, str]]:
     return command, dict(wrapper.get("env", {}))
 
 
-def run(command: list[str], env: dict[str, str]) -> int:
+def run(command: list[str], env: dict[str, str], peak: Peak) -> int:
     """Run the command in a process group of its own; nothing of the group is left when this returns."""
     group = start_guard()
     libc = ctypes.CDLL(None)
@@ -152,7 +181,7 @@ def run(command: list[str], env: dict[str, str]) -> int:
                 process_group=group,
                 preexec_fn=prepare,  # noqa: PLW1509 (this process has one thread)
             )
-        return wait(process, group)
+        return wait(process, group, peak)
     finally:
         os.killpg(group, signal.SIGKILL)
         os.waitpid(group, 0)
@@ -179,16 +208,125 @@ def start_guard() -> int:
         os._exit(0)
 
 
-def wait(process: subprocess.Popen[bytes], group: int) -> int:
-    """Wait for the command's end; if asked to end, end its group, if need be by force."""
+def wait(process: subprocess.Popen[bytes], group: int, peak: Peak) -> int:
+    """Wait for the command's end, with signs of life; if asked to end, end its group, if need be by force."""
     while (returned := process.poll()) is None:
-        received = signal.sigwait(AWAITED)
-        if received in ENDING:
-            os.killpg(group, signal.SIGTERM)
+        received = signal.sigtimedwait(AWAITED, BEAT_S)
+        if received is None:
+            beat(group, peak)
+        elif received.si_signo in ENDING:
+            os.killpg(group, signal.SIGXCPU if received.si_signo == signal.SIGXCPU else signal.SIGTERM)
             signal.alarm(GRACE_S)
-        elif received == signal.SIGALRM:
+        elif received.si_signo == signal.SIGALRM:
             os.killpg(group, signal.SIGKILL)
     return returned
+
+
+def beat(group: int, peak: Peak) -> None:
+    """Give a sign of life. What hinders it does not hinder the job."""
+    cpu_s, memory = used_by(group)
+    disk = disk_bytes()
+    peak.memory, peak.disk = max(peak.memory, memory), max(peak.disk, disk)
+    sign = {"time": datetime.now(UTC).isoformat(), "cpu_s": cpu_s, "memory_bytes": memory, "disk_bytes": disk}
+    with suppress(OSError):
+        Path("heartbeat.tmp").write_text(json.dumps(sign))
+        Path("heartbeat.tmp").replace("heartbeat")
+
+
+def used_by(group: int) -> tuple[float, int]:
+    """Processor time in seconds and memory in bytes of the processes of a group; shared memory counts once: proc(5)."""
+    ticks = kilobytes = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError):  # it has ended meanwhile, or lets nobody look
+            fields = (process / "stat").read_bytes().rpartition(b")")[2].split()
+            if int(fields[2]) == group:
+                ticks += sum(map(int, fields[11:15]))
+                share = re.search(rb"^Pss:\s+(\d+) kB", (process / "smaps_rollup").read_bytes(), re.MULTILINE)
+                kilobytes += int(share[1]) if share else 0
+    return ticks / os.sysconf("SC_CLK_TCK"), kilobytes * KB
+
+
+def disk_bytes() -> int:
+    """What the files in the job's folder take, without what its group shares."""
+    taken = 0
+    for parent, folders, names in os.walk("."):
+        own = set(names)
+        if parent == ".":
+            folders[:] = set(folders) - {SHARED}
+            own -= {ARCHIVE}
+        for name in own:
+            with suppress(OSError):
+                taken += os.lstat(f"{parent}/{name}").st_size
+    return taken
+
+
+def limits() -> dict[str, float]:
+    """What this job may use at most, as kernel and batch system say it; what nobody limits is left out."""
+    said = [*of_process(), *of_cgroup(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")), *of_condor()]
+    return {name: min(most for other, most in said if other == name) for name, _ in said}
+
+
+def of_process() -> Iterator[tuple[str, float]]:
+    """Limits of each single process: getrlimit(2). LSF sets that of resident memory, and looks after it itself."""
+    names = {resource.RLIMIT_CPU: "cpu_s", resource.RLIMIT_AS: "memory_bytes", resource.RLIMIT_RSS: "memory_bytes"}
+    for which, name in names.items():
+        soft, _ = resource.getrlimit(which)
+        if soft != resource.RLIM_INFINITY:
+            yield name, soft
+
+
+def of_cgroup(told: Path, root: Path) -> Iterator[tuple[str, float]]:
+    """Limits of all processes together, of the job's cgroup and those above it: cgroups(7), version 2 and 1."""
+    with suppress(OSError):
+        for _, controllers, place in (line.split(":", 2) for line in told.read_text().splitlines()):
+            if controllers == "":
+                mounted, file = root, "memory.max"
+            elif "memory" in controllers.split(","):
+                mounted, file = root / "memory", "memory.limit_in_bytes"
+            else:
+                continue
+            for group in (place.strip("/"), *map(str, Path(place.strip("/")).parents)):
+                with suppress(OSError, ValueError):  # "max" is no limit
+                    most = int((mounted / group / file).read_text())
+                    if most < NO_LIMIT:
+                        yield "memory_bytes", most
+
+
+CONDOR = {
+    "RequestMemory": ("memory_bytes", MB),
+    "Memory": ("memory_bytes", MB),
+    "RequestDisk": ("disk_bytes", KB),
+    "Disk": ("disk_bytes", KB),
+    "AllowedJobDuration": ("wall_s", 1),
+    "AllowedExecuteDuration": ("wall_s", 1),
+}
+"""Attributes of HTCondor's job and machine that limit a job, with their units; HTCondor manual, ClassAd attributes."""
+
+
+def of_condor() -> Iterator[tuple[str, float]]:
+    """Limits that HTCondor has given to the job and its slot."""
+    for variable in ("_CONDOR_JOB_AD", "_CONDOR_MACHINE_AD"):
+        with suppress(OSError, KeyError):
+            ad = Path(os.environ[variable]).read_text(errors="replace")
+            for attribute, most in re.findall(r"^(\w+) = (\d+)$", ad, re.MULTILINE):
+                if attribute in CONDOR:
+                    name, unit = CONDOR[attribute]
+                    yield name, int(most) * unit
+
+
+def ended_by(number: int) -> str:
+    """What is told of a command that a signal has ended; if that was for a limit, which."""
+    told = f"Ended by signal {number} ({signal.strsignal(number)})"
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = used.ru_utime + used.ru_stime
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    most = {signal.SIGXCPU: soft, signal.SIGKILL: hard}.get(signal.Signals(number), resource.RLIM_INFINITY)
+    if most != resource.RLIM_INFINITY and cpu_s > most - 1:
+        return f"{told}: it used {cpu_s:.0f} s of the {most} s of processor time that one process may use"
+    largest, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if number == signal.SIGXFSZ and largest != resource.RLIM_INFINITY:
+        return f"{told}: no file that it writes may be larger than {largest:,} bytes"
+    return told
 
 
 def tail(path: Path) -> str:

@@ -132,6 +132,8 @@ def _row(db: Session, desk: Desk, job: Job, place: str) -> dict[str, Any]:
         "cpu_s": job.cpu_s,
         "memory_bytes": job.memory_bytes,
         "memory_mb": job.memory_mb,
+        "disk_bytes": job.disk_bytes,
+        "limits": job.limits,
         "error": job.error,
         "rule": job.retry,
         "after": place,
@@ -142,12 +144,13 @@ def _row(db: Session, desk: Desk, job: Job, place: str) -> dict[str, Any]:
 def _cells(db: Session, desk: Desk, processing: Processing, job: Job) -> tuple[object, ...]:
     next_try = loop.tried_again_at(job.group, now(db))
     usual_mb = retry_policy(desk.settings, processing.centre).memory_mb
-    took = f"{loop.spoken((job.ended_at or now(db)) - job.started_at)}" if job.started_at else ""
+    took = (job.ended_at or now(db)) - job.started_at if job.started_at else None
     used = (
         job.host,
-        took,
-        "" if job.cpu_s is None else f"{loop.spoken(timedelta(seconds=job.cpu_s))} CPU",
+        "" if took is None else _time_of(took.total_seconds(), job.limits.get("wall_s")),
+        "" if job.cpu_s is None else f"{_time_of(job.cpu_s, job.limits.get('cpu_s'))} CPU",
         loop.memory_in_words(job, usual_mb),
+        f"{disk} disk" if (disk := loop.disk_in_words(job)) else "",
     )
     return (
         loop.job_in_words(job.group.stage, job.group.iteration, job.number),
@@ -158,6 +161,11 @@ def _cells(db: Session, desk: Desk, processing: Processing, job: Job) -> tuple[o
         ", ".join(filter(None, used)),
         desk.settings.attempts / job.folder if job.folder else "",
     )
+
+
+def _time_of(used_s: float, allowed_s: float | None) -> str:
+    used = loop.spoken(timedelta(seconds=used_s))
+    return f"{used} of {loop.spoken(timedelta(seconds=allowed_s))}" if allowed_s else used
 
 
 def _counted(page: JobPage) -> str:

@@ -228,12 +228,23 @@ def said_by(job: Job) -> str:
 
 
 def memory_in_words(job: Job, usual_mb: int | None) -> str:
-    """What a job used of what it asked for, both in the batch systems' MB of 2^20 bytes: `1,335 of 2,000 MB`."""
+    """What a job used of what it was allowed, or else of what it asked for: `1,335 of 2,000 MB`, of 2^20 bytes each."""
     asked = job.memory_mb or usual_mb
     if job.memory_bytes is None:
         return f"asks for {asked:,} MB" if asked else ""
-    used = round(job.memory_bytes / 2**20)
-    return f"{used:,} of {asked:,} MB" if asked else f"{used:,} MB"
+    allowed = job.limits.get("memory_bytes") or (asked and asked * 2**20)
+    return f"{_mb_of(job.memory_bytes, allowed)} MB"
+
+
+def disk_in_words(job: Job) -> str:
+    """What the folder of a job took of what it was allowed, in MB of 2^20 bytes; empty if that is not known."""
+    if job.disk_bytes is None:
+        return ""
+    return f"{_mb_of(job.disk_bytes, job.limits.get('disk_bytes'))} MB"
+
+
+def _mb_of(used: float, allowed: float | None) -> str:
+    return f"{used / 2**20:,.0f} of {allowed / 2**20:,.0f}" if allowed else f"{used / 2**20:,.0f}"
 
 
 # What all jobs of a group, or a job, were given to read may be long, and no table shows it.

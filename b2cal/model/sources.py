@@ -30,6 +30,9 @@ class Release(Base):
     name: Mapped[Name]
     digest: Mapped[Digest] = mapped_column(unique=True)
     interpreter: Mapped[Place]
+    environment: Mapped[Json] = mapped_column(
+        default=dict, server_default="{}", comment="what its jobs find in their environment, by name"
+    )
     vocabulary: Mapped[Json]
     added_at: Mapped[Moment]
     definitions: Mapped[list["Definition"]] = relationship(back_populates="release", order_by="Definition.id")

@@ -77,6 +77,10 @@ class Job(Base):
     ended_at: Mapped[Moment | None]
     cpu_s: Mapped[float | None]
     memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    disk_bytes: Mapped[int | None] = mapped_column(BigInteger, comment="the most that its folder took")
+    limits: Mapped[Json] = mapped_column(
+        default=dict, server_default="{}", comment="what it might have used: wall_s, cpu_s, memory_bytes, disk_bytes"
+    )
     group: Mapped[JobGroup] = relationship(back_populates="jobs")
 
     __table_args__ = (

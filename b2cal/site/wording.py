@@ -363,6 +363,7 @@ GLOBALS: dict[str, object] = {
     "linked": linked,
     "measured": measured,
     "memory_in_words": loop.memory_in_words,
+    "disk_in_words": loop.disk_in_words,
     "n_waiting": _n_waiting,
     "node_height": NODE_HEIGHT,
     "node_width": NODE_WIDTH,

@@ -60,6 +60,8 @@ def busy(world: World) -> World:
                 cpu_s=60.0 * number,
                 memory_bytes=(100 + number) * 2**20,
                 memory_mb=2000,
+                disk_bytes=40 * 2**20,
+                limits={"wall_s": 7200, "cpu_s": 3600},
             )
 
     world.database.write(unit)
@@ -157,7 +159,7 @@ def test_a_page_says_where_the_next_begins(busy: World) -> None:
 
 def test_a_job_says_what_it_used_of_what_it_asked_for_and_who_says_that_it_failed(busy: World) -> None:
     (line,) = (line for line in told(more=("--text", "bad_alloc")).splitlines() if "fit, job 28 " in line)
-    assert "node1, 12 min, 27 min CPU, 127 of 2,000 MB" in line
+    assert "node1, 12 min of 2 h 00, 27 min of 1 h 00 CPU, 127 of 2,000 MB, 40 MB disk" in line
     assert "signal 9; bad_alloc" in line
     assert "11 failed, 20 done" in told()
 

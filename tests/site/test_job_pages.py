@@ -1,7 +1,10 @@
 """Jobs and their logs, as the pages show them."""
 
+import json
 from collections.abc import Callable
+from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -15,6 +18,7 @@ from b2cal.model import (
 from b2cal.settings import Settings
 
 from .conftest import Browser
+from .sample import NOW
 
 Find = Callable[..., Calibration]
 
@@ -66,3 +70,30 @@ def test_the_folder_of_a_job_is_told_in_full_to_be_copied(
     assert f">{settings.attempts / job.folder}</span>" in expert.get(f"/jobs/{job.id}").text
     database.write(lambda db: setattr(db.get_one(Job, job.id), "folder", ""))
     assert "Its folder:" not in expert.get(f"/jobs/{job.id}").text
+
+
+@pytest.mark.parametrize(
+    ("ago", "said"),
+    [
+        (timedelta(seconds=40), ">40 s ago</time>: 2 min CPU, 600 MB memory, 20.0 MB disk"),
+        (timedelta(minutes=7), "<b>no sign of life for 7 min</b>: 2 min CPU"),
+    ],
+)
+def test_a_running_job_tells_how_old_its_last_sign_of_life_is_and_what_it_uses(
+    expert: Browser, database: Database, settings: Settings, ago: timedelta, said: str
+) -> None:
+    def unit(db: Session) -> int:
+        job = db.scalars(select(Job).where(Job.state == JobState.RUNNING)).first()
+        assert job is not None
+        job.folder = "77/collect-0/r0e1/0/1"
+        return job.id
+
+    page = f"/jobs/{database.write(unit)}"
+    folder = settings.attempts / "77/collect-0/r0e1/0/1"
+    folder.mkdir(parents=True)
+    assert "sign of life" not in expert.get(page).text
+    sign = {"time": (NOW - ago).isoformat(), "cpu_s": 120, "memory_bytes": 600_000_000, "disk_bytes": 20_000_000}
+    (folder / "heartbeat").write_text(json.dumps(sign))
+    assert said in expert.get(page).text
+    (folder / "heartbeat").write_text("{")
+    assert "sign of life" not in expert.get(page).text

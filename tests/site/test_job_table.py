@@ -122,6 +122,8 @@ def test_a_job_says_what_it_used_why_it_failed_and_what_was_done(
             retry="Rule hold 34, more memory: the pool held it. Tried again at once with 4000 MB, as try 2 of 4.",
             memory_mb=2000,
             memory_bytes=1900 * 2**20,
+            disk_bytes=300 * 2**20,
+            limits={"wall_s": 7200, "cpu_s": 3600, "disk_bytes": 2**30},
             cpu_s=600.0,
             host="acas7",
             folder="1/fit-0/r0e1/0/1",
@@ -136,6 +138,7 @@ def test_a_job_says_what_it_used_why_it_failed_and_what_was_done(
     second, first = rows(text)
     for said in (
         "1,900 of 2,000 MB",
+        "disk 300 of 1,024 MB",
         "10 min",
         "took 12 min on acas7",
         "hold 34",
@@ -148,6 +151,9 @@ def test_a_job_says_what_it_used_why_it_failed_and_what_was_done(
     assert links(second)["try 1"] == f"/jobs/{failed}"
     assert "asks for 4,000 MB" in second
     assert "for 5 min" in second
+    text = expert.get(f"/jobs/{failed}").text
+    for said in ("took 12 min of 2.0 h", "10 min of 1.0 h CPU", "memory 1,900 of 2,000 MB", "disk 300 of 1,024 MB"):
+        assert said in text
 
 
 def test_jobs_of_a_processing_are_those_of_all_attempts_that_count(

@@ -6,7 +6,7 @@ from typing import TypeVar
 from flask import Blueprint, Response, request, send_file
 
 from b2cal import loop
-from b2cal.batch import retry_policy
+from b2cal.batch import Heartbeat, retry_policy
 from b2cal.core.failures import Source
 from b2cal.loop import JobFilter, JobOrder
 from b2cal.model import JobState, Stage
@@ -72,12 +72,14 @@ def job(number: int) -> str | tuple[str, int]:
     start = asked_number("line")
     log = read_log(log_of(settings.attempts, it, stream), start, it.error)
     follows = start is None and not it.state.ended
+    folder = settings.attempts / it.folder if it.folder else None
     show = live if follows else still
     return show(
         "job.html",
         "parts/job.html",
         job=it,
-        folder=settings.attempts / it.folder if it.folder else None,
+        folder=folder,
+        beat=Heartbeat.read(folder) if folder and it.state is JobState.RUNNING else None,
         it=calibration,
         log=log,
         stream=stream,
