@@ -99,6 +99,7 @@ def _plan(desk: Desk, order: Order) -> PlannedGroup:
     with desk.database.read() as db:
         group = db.get_one(JobGroup, order.group_id)
         calibration = group.attempt.calibration
+        release = calibration.definition.release
         storage = desk.settings.storages[order.centre]
         return PlannedGroup(
             name=f"{calibration.processing.name}/{calibration.name}/{group.stage}-{group.iteration}",
@@ -106,13 +107,13 @@ def _plan(desk: Desk, order: Order) -> PlannedGroup:
             stage=group.stage.value,
             iteration=group.iteration,
             round=group.round,
-            interpreter=desk.settings.interpreter(order.centre) or calibration.definition.release.interpreter,
+            interpreter=desk.settings.interpreter(order.centre) or release.interpreter,
             spec=group.spec,
             parts={job.number: job.spec for job in group.jobs},
             memory_mb={job.number: job.memory_mb for job in group.jobs if job.memory_mb is not None},
             doors=storage.doors,
             output=storage.output if group.stage is Stage.PRODUCE else "",
-            environment=storage.environment,
+            environment={**release.environment, **storage.environment},
         )
 
 

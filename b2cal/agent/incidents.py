@@ -25,6 +25,7 @@ def begin(
     """Begin an incident; copies of `example` are its probes, the first after the pause."""
     group = example.group
     calibration = group.attempt.calibration
+    release = calibration.definition.release
     incident = Incident(
         centre=calibration.processing.centre,
         kind=kind,
@@ -35,7 +36,8 @@ def begin(
         probe={
             "attempt": group.attempt_id,
             "stage": group.stage.value,
-            "interpreter": calibration.definition.release.interpreter,
+            "interpreter": release.interpreter,
+            "environment": release.environment,
             "spec": group.spec,
             "part": example.spec,
             "memory_mb": example.memory_mb,

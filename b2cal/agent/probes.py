@@ -4,7 +4,7 @@ What a probe brings back is thrown away; the job itself is done again with the o
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,14 @@ class Open:
     """An incident that is not over.
 
     Attributes:
+        centre: where it is.
         token: of the probe that is under way, if one is.
         due: when the next is sent, or its batch system is asked for the one that is under way.
         probes: how many have been sent.
     """
 
     id: int
+    centre: str
     kind: IncidentKind
     about: str
     probe: dict[str, Any]
@@ -57,6 +59,7 @@ class Open:
             iteration=self.probes,
             round=0,
             interpreter=self.probe["interpreter"],
+            environment=self.probe.get("environment", {}),  # not there in an incident that began before
             spec=self.probe["spec"],
             parts={0: self.probe["part"]},
         )
@@ -105,14 +108,16 @@ def _intended(desk: Desk, it: Open, at: datetime) -> Open | None:
 
 
 def _seen(row: Incident) -> Open:
-    return Open(row.id, row.kind, row.about, row.probe, row.probe_token, row.probe_due, row.probes)
+    return Open(row.id, row.centre, row.kind, row.about, row.probe, row.probe_token, row.probe_due, row.probes)
 
 
 def _send(desk: Desk, backend: Backend, it: Open) -> None:
     assert it.token is not None
     folder = it.folder(desk.settings.attempts)
     if not folder.exists():
-        prepare(desk.settings.attempts, it.plan, 1)
+        storage = desk.settings.storages[it.centre]
+        environment = {**it.plan.environment, **storage.environment}
+        prepare(desk.settings.attempts, replace(it.plan, doors=storage.doors, environment=environment), 1)
     host = it.about if it.kind is IncidentKind.HOST else ""
     job = BatchJob(0, folder, it.probe["memory_mb"], host)
     backend.submit(BatchGroup(it.token, 1, it.plan.name, (job,)))

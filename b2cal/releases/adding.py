@@ -77,6 +77,7 @@ def _new(db: Session, inspection: Inspection, added_at: datetime) -> int:
         name=inspection.name,
         digest=inspection.digest,
         interpreter=inspection.interpreter,
+        environment=dict(inspection.environment),
         vocabulary=dict(inspection.vocabulary),
         added_at=added_at,
     )

@@ -4,6 +4,7 @@ import re
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,7 +84,7 @@ def describe(folder: Path, manifest: Manifest, time_limit_s: float) -> list[Desc
         ended = confined.run(
             [interpreter, "-m", "b2cal.calibration.describe", str(folder)],
             folder=Path(scratch),
-            environment=_environment(Path(scratch), Path(interpreter)),
+            environment=_environment(Path(scratch), Path(interpreter), manifest.environment),
             limits=confined.Limits(time_limit_s, output_bytes=_OUTPUT_BYTES),
         )
     place = _place(ended.errors, folder)
@@ -103,8 +104,8 @@ def describe(folder: Path, manifest: Manifest, time_limit_s: float) -> list[Desc
     return described
 
 
-def _environment(scratch: Path, interpreter: Path) -> dict[str, str]:
-    """All that a script may see of b2cal's environment: of b2cal what ships with a job, and no secret."""
+def _environment(scratch: Path, interpreter: Path, own: Mapping[str, str]) -> dict[str, str]:
+    """The release's own variables, and of b2cal's all that a script may see: what ships with a job, and no secret."""
     package = scratch / "shipped" / "b2cal"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -112,6 +113,7 @@ def _environment(scratch: Path, interpreter: Path) -> dict[str, str]:
         (package / room).symlink_to(Path(__file__).parents[1] / room)
     return {
         "PATH": f"{interpreter.parent}:/usr/local/bin:/usr/bin:/bin",
+        **own,
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
         "LANG": "C.UTF-8",

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Inspection:
         name: of the release, as far as it could be read.
         digest: of its contents.
         interpreter: absolute path; empty: the one that runs b2cal.
+        environment: what its scripts find set.
         vocabulary: filter category -> values.
         definitions: rows that are in no database yet.
         problems: why it would be refused, one sentence each, naming the scripts.
@@ -45,6 +46,7 @@ class Inspection:
     name: str = ""
     digest: str = ""
     interpreter: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
     vocabulary: Vocabulary = field(default_factory=dict)
     definitions: Sequence[Definition] = ()
     problems: Sequence[str] = ()
@@ -90,7 +92,16 @@ def inspect_copy(copy: Path, time_limit_s: float) -> Inspection:
     if digest_of(copy) != digest:
         problems.append("A script wrote into the release's folder when it was imported; it must only declare.")
     flags = list(_flags(definitions, manifest.vocabulary))
-    return Inspection(manifest.name, digest, manifest.interpreter, manifest.vocabulary, definitions, problems, flags)
+    return Inspection(
+        name=manifest.name,
+        digest=digest,
+        interpreter=manifest.interpreter,
+        environment=manifest.environment,
+        vocabulary=manifest.vocabulary,
+        definitions=definitions,
+        problems=problems,
+        flags=flags,
+    )
 
 
 def _import_problems(described: Sequence[Described]) -> list[str]:

@@ -1,6 +1,7 @@
 """`release.toml`: what a release is called, who interprets it, its filter vocabulary, step and kind of each script."""
 
 import os
+import re
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from b2cal.calibration.job import REPRODUCIBLE
 from b2cal.core.errors import sentence
 from b2cal.model import Kind, Step
 from b2cal.refusal import explained, spelled
@@ -17,6 +19,10 @@ from .errors import ReleaseRefused
 FILE = "release.toml"
 
 _Name = Annotated[str, Field(min_length=1, max_length=64)]
+_Value = Annotated[str, Field(max_length=8192)]
+
+_OURS = ("B2CAL_", "XRD_")
+_SET_FOR_EACH_JOB = {*REPRODUCIBLE, "PYTHONPATH"}
 
 
 class _Part(BaseModel):
@@ -34,10 +40,16 @@ class Entry(_Part):
 
 
 class Manifest(_Part):
-    """The whole file. `interpreter` is absolute; empty: the one that runs b2cal, whichever that is after an upgrade."""
+    """The whole file.
+
+    Attributes:
+        interpreter: absolute; empty: the one that runs b2cal, whichever that is after an upgrade.
+        environment: what the scripts find set, in jobs and when they are looked through.
+    """
 
     name: _Name
     interpreter: str = ""
+    environment: dict[_Name, _Value] = {}
     vocabulary: dict[_Name, list[Annotated[str, Field(max_length=128)]]] = {}
     definition: Annotated[tuple[Entry, ...], Field(min_length=1)]
 
@@ -69,6 +81,11 @@ def _problems(manifest: Manifest, folder: Path) -> list[str]:
     runs = interpreter.is_absolute() and interpreter.is_file() and os.access(interpreter, os.X_OK)
     if manifest.interpreter and not runs:
         problems.append(f"{FILE}: the interpreter {interpreter} is not the absolute path of a program on this machine.")
+    for name, value in manifest.environment.items():
+        if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) or "\0" in value:
+            problems.append(f"{FILE}, environment: {name!r} is no variable: letters, digits and _, and no null in it.")
+        elif name in _SET_FOR_EACH_JOB or name.startswith(_OURS):
+            problems.append(f"{FILE}, environment: {name} is set by b2cal for each job; take it out.")
     for script, count in Counter(entry.script for entry in manifest.definition).items():
         if not script.isidentifier():
             problems.append(f"{FILE}: {script!r} cannot be imported; a script is given by the name of its module.")

@@ -16,7 +16,7 @@ from b2cal.agent.lease import DURATION
 from b2cal.batch import START, BatchError, BatchGroup, BatchJob, LocalBackend
 from b2cal.core.clock import ManualClock
 from b2cal.core.processes import ProcessIdentity
-from b2cal.model import Attempt, GroupEpoch, GroupState, JobState, Processing, Stage, now
+from b2cal.model import Attempt, GroupEpoch, GroupState, JobState, Processing, Release, Stage, now
 
 from .conftest import wait_for
 
@@ -59,15 +59,18 @@ def test_a_job_row_tells_where_it_ran_and_what_it_took(site):
     assert (bad["state"], bad["exit_code"], bad["error"]) == (JobState.FAILED, 1, "Out of patience")
 
 
-def test_jobs_are_told_the_doors_and_the_patience_of_their_centre_before_they_begin(site):
+def test_jobs_find_what_their_release_says_and_the_doors_and_patience_of_their_centre_before_they_begin(site):
     batch = site.settings.batch.model_copy(update={"doors": ("root://a//store", "root://b//store")})
     site.settings = site.settings.model_copy(update={"batch": batch})
     group_id = site.want({"do": "json.dump(dict(os.environ), open('seen', 'w'))"})
+    site.change(Release, 1, environment={"BELLE2_TOOLS": "/cvmfs/tools", "XRD_CONNECTIONWINDOW": "7"})
     done = site.run_until(site.agent(), group_id, DONE, FAILED)
     folder = site.settings.attempts / done["jobs"][0]["folder"]
     assert json.loads((folder / "job.json").read_text())["doors"] == ["root://a//store", "root://b//store"]
     patience = {"XRD_CONNECTIONWINDOW": "30", "XRD_CONNECTIONRETRY": "481", "XRD_STREAMERRORWINDOW": "0"}
-    assert json.loads((folder / "seen").read_text()).items() >= patience.items()
+    seen = json.loads((folder / "seen").read_text())
+    assert seen.items() >= patience.items()
+    assert seen["BELLE2_TOOLS"] == "/cvmfs/tools"
 
 
 def test_a_job_gets_what_the_group_shares_with_its_own_part_on_top_and_the_code_of_b2cal(site):

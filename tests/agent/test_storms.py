@@ -1,5 +1,6 @@
 """Many jobs fail alike: nothing is tried again until a probe has come through."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from sqlalchemy import select
 
 from b2cal.core.clock import ManualClock
 from b2cal.core.failures import Remedy, Source
-from b2cal.model import Attempt, GroupState, Incident
+from b2cal.model import Attempt, GroupState, Incident, Release
 from b2cal.settings import RetryRule
 
 from .conftest import Site, columns_of
@@ -175,3 +176,20 @@ def test_a_storm_that_nobody_waits_for_any_more_is_over_without_a_probe(site, cl
     clock.advance(PAUSE)
     site.run(agent, lambda: incidents(site)[0]["live"] is None, "it is over")
     assert incidents(site)[0]["probes"] == 0
+
+
+def test_a_probe_finds_the_doors_and_the_environment_that_its_job_found(site, clock, weather):
+    batch = site.settings.batch.model_copy(update={"doors": ("root://a//store",)})
+    site.settings = site.settings.model_copy(update={"batch": batch})
+    agent = site.agent()
+    seen = weather.with_name("seen")
+    look = f"json.dump([dict(os.environ), job['doors']], open({str(seen)!r}, 'w'))\n"
+    job = {"do": look + reads_storage(weather)["do"]}
+    group_id = site.want(*[job] * 3)
+    site.change(Release, 1, environment={"BELLE2_TOOLS": "/cvmfs/tools"})
+    site.run(agent, lambda: site.group(group_id)["state"] is FAILED, "its jobs have failed")
+    seen.unlink()
+    probed(site, clock, agent)
+    environment, doors = json.loads(seen.read_text())
+    assert (environment["BELLE2_TOOLS"], environment["XRD_CONNECTIONWINDOW"]) == ("/cvmfs/tools", "30")
+    assert doors == ["root://a//store"]

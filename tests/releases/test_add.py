@@ -42,6 +42,20 @@ def test_a_release_keeps_the_interpreter_that_it_names_and_none_else(database, s
         assert db.get_one(Release, release_id).interpreter == named
 
 
+def test_what_a_release_puts_into_the_environment_its_scripts_find_when_they_are_looked_through(
+    database, settings, tmp_path
+):
+    needs = 'import os\nassert os.environ["BELLE2_TOOLS"] == "/cvmfs/tools", os.environ\n'
+    scripts = {"mask": needs + MASK}
+    own = '[environment]\nBELLE2_TOOLS = "/cvmfs/tools"\nHOME = "/nowhere"\n'
+    assert "AssertionError" not in str(releases.inspect(write_release(tmp_path / "with", scripts, own)).problems)
+    assert "KeyError: 'BELLE2_TOOLS'" in str(releases.inspect(write_release(tmp_path / "without", scripts)).problems)
+    release_id = releases.add(database, settings, tmp_path / "with").release_id
+    with database.read() as db:
+        release = db.get_one(Release, release_id)
+        assert release.environment == {"BELLE2_TOOLS": "/cvmfs/tools", "HOME": "/nowhere"}
+
+
 @pytest.fixture
 def good(tmp_path):
     scripts = {

@@ -182,6 +182,19 @@ def test_an_endless_loop_at_import_is_ended_and_its_line_named(database, setting
         ("name = 'x'\ndefinitions = []", "definitions is not known; did you mean 'definition'?"),
         (b"\xff\xfe", "not valid TOML"),
         ("name = 'x'\ninterpreter = 'python'\n[[definition]]\nscript='mask'\nstep='local'", "interpreter python"),
+        (
+            "name = 'x'\nenvironment.XRD_STREAMTIMEOUT = '9'\n[[definition]]\nscript='mask'\nstep='local'",
+            "XRD_STREAMTIMEOUT is",
+        ),
+        (
+            "name = 'x'\nenvironment.OMP_NUM_THREADS = '9'\n[[definition]]\nscript='mask'\nstep='local'",
+            "OMP_NUM_THREADS is",
+        ),
+        ("name = 'x'\nenvironment.'A B' = '9'\n[[definition]]\nscript='mask'\nstep='local'", "'A B' is no variable"),
+        (
+            "name = 'x'\nenvironment.A = 9\n[[definition]]\nscript='mask'\nstep='local'",
+            "release.toml, environment.A must be",
+        ),
         (f"name = '{'x' * 65}'\n[[definition]]\nscript='mask'\nstep='local'", "at most 64 characters"),
         ("name = 'x'\n" + 2 * "[[definition]]\nscript='mask'\nstep='local'\n", "'mask' 2 times"),
     ],
