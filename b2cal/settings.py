@@ -1,5 +1,6 @@
 """All settings of b2cal, in one typed tree: environment `B2CAL_*`, then `b2cal.toml`, then the defaults below."""
 
+import math
 import os
 import re
 import tomllib
@@ -87,6 +88,10 @@ XRD_ENVIRONMENT: Mapping[str, Mapping[str, int]] = {
 """By the name of a patience: what it is for the XRootD client, which has 120 s and 5 tries by itself."""
 
 
+FEW_JOBS = 20
+LONGEST_SPREAD_S = 60.0
+
+
 class StorageSettings(Section):
     """How the jobs of a centre reach the files that lie behind XRootD doors."""
 
@@ -94,6 +99,9 @@ class StorageSettings(Section):
     output: Output = Field("", description="folder behind a door into which productions write; empty = the home folder")
     xrootd: Literal["watchful", "2021"] = Field(
         "watchful", description="how jobs wait for an XRootD server: for 4 hours, asking every 30 s or, `2021`, 600 s"
+    )
+    opens_per_s: Annotated[float, Field(gt=0)] = Field(
+        20.0, description="so many jobs of a large group begin to read behind doors per second, all within a minute"
     )
 
     @model_validator(mode="after")
@@ -106,6 +114,16 @@ class StorageSettings(Section):
     def environment(self) -> dict[str, str]:
         """What the jobs must have in their environment before they load the XRootD client."""
         return {name: str(value) for name, value in XRD_ENVIRONMENT[self.xrootd].items()}
+
+    @property
+    def at_once(self) -> float:
+        """How many jobs may start at one moment."""
+        return math.inf
+
+    def open_spread_s(self, n_jobs: int) -> float:
+        """How long it takes until all of so many jobs, started at one moment, have begun to read; few begin at once."""
+        starting = min(n_jobs, self.at_once)
+        return min(starting / self.opens_per_s, LONGEST_SPREAD_S) if starting > FEW_JOBS else 0.0
 
 
 class BatchSettings(StorageSettings):
@@ -123,6 +141,10 @@ class BatchSettings(StorageSettings):
     host_quick_s: Seconds = Field(60.0, description="each of them within this from its start")
     bytes_per_job: Annotated[int, Field(ge=1)] = Field(2_000_000_000, description="input of one collect job")
     rules: RetryRules = Field((), description=OWN_RULES)
+
+    @property
+    def at_once(self) -> float:
+        return self.slots or len(os.sched_getaffinity(0))
 
 
 class CentreSettings(StorageSettings):
@@ -165,6 +187,10 @@ class CondorSettings(CentreSettings):
     max_holds: Annotated[int, Field(ge=1)] = Field(3, description="a job that is held more often has failed")
     look_every_s: Annotated[int, Field(ge=1)] = Field(60, description="how often the queue is compared with its log")
     history_days: Annotated[int, Field(ge=1)] = Field(7, description="how far back the history is read at the start")
+
+    @property
+    def at_once(self) -> float:
+        return 1 if self.start_delay_s else math.inf
 
 
 class LsfSettings(CentreSettings):

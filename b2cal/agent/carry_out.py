@@ -113,6 +113,7 @@ def _plan(desk: Desk, order: Order) -> PlannedGroup:
             memory_mb={job.number: job.memory_mb for job in group.jobs if job.memory_mb is not None},
             doors=storage.doors,
             output=storage.output if group.stage is Stage.PRODUCE else "",
+            open_spread_s=storage.open_spread_s(len(group.jobs)),
             environment={**release.environment, **storage.environment},
         )
 

@@ -21,6 +21,8 @@ _STAGE = "b2cal.calibration.stage"
 _PACKAGE = Path(b2cal.__file__).parent
 _SHIPPED = ("core", "calibration")
 _VERSION = "version"
+_GOLDEN = 0.6180339887498949
+"""Its multiples, without their whole parts, lie evenly between 0 and 1, from whichever one begins."""
 
 
 class CannotPrepare(B2calError):
@@ -47,6 +49,7 @@ class PlannedGroup:
         memory_mb: what each asks for, by number, where that is not the usual.
         doors: of the storage at the centre where they run, in order.
         output: where productions bring their files, behind one of the doors; empty: they leave them in their folders.
+        open_spread_s: their first opening behind doors is spread over this time.
         environment: what they must find set.
     """
 
@@ -61,6 +64,7 @@ class PlannedGroup:
     memory_mb: Mapping[int, int] = field(default_factory=dict)
     doors: Sequence[str] = ()
     output: str = ""
+    open_spread_s: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def folder(self, epoch: int) -> str:
@@ -74,7 +78,12 @@ class PlannedGroup:
     def storage(self, number: int) -> dict[str, Any]:
         """What a job's part of job.json says of the storage; its place in the output is the same in all rounds."""
         output = [self.output, f"{self.attempt_id}/{self.stage}-{self.iteration}/{number}"]
-        return {"doors": self.doors, **({"output": output} if self.output else {})}
+        wait = round(self.open_spread_s * (number * _GOLDEN % 1), 2)
+        return {
+            "doors": self.doors,
+            **({"output": output} if self.output else {}),
+            **({"opens_after_s": wait} if self.open_spread_s else {}),
+        }
 
 
 def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:

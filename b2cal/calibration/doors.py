@@ -11,9 +11,9 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from b2cal.core.errors import B2calError
@@ -27,9 +27,6 @@ _NEVER_ASKED_LONGER_S = 30
 _PORT = 1094
 
 _BLOCK_BYTES = 8 << 20
-
-_silent: set[str] = set()
-"""Servers that did not answer when they were asked last: they are asked after the others."""
 
 
 class DoorTrouble(B2calError):
@@ -67,15 +64,51 @@ class BehindDoors:
     def name(self) -> str:
         return PurePosixPath(Address.of(self.ways[0]).path).name
 
-    def open_way(self) -> str:
-        """The address at which to read it: the first whose server says now that the file is there.
+
+@dataclass
+class Doors:
+    """The doors of one storage, as somebody goes through them.
+
+    Attributes:
+        addresses: of the doors, in the order in which they are tried.
+        opens_after_s: how long to wait before the first file is opened, so that not all jobs of a group come at once.
+        silent: servers that did not answer when they were asked last: they are asked after the others.
+    """
+
+    addresses: tuple[str, ...] = ()
+    opens_after_s: float = 0.0
+    silent: set[str] = field(default_factory=set)
+
+    def open_way(self, file: BehindDoors) -> str:
+        """The address at which to read a file: the first whose server says now that it is there.
 
         Where there is only one, it is that: the client library waits for its server by itself.
 
         Raises:
             DoorTrouble: each server says that it cannot be had, or in all the patience none answers.
         """
-        return self.ways[0] if len(self.ways) == 1 else _first_open(self.ways)
+        time.sleep(self.opens_after_s)
+        self.opens_after_s = 0.0
+        return file.ways[0] if len(file.ways) == 1 else self._first_open(file.ways)
+
+    def _first_open(self, ways: Iterable[str]) -> str:
+        window_s, tries = _patience()
+        ends = time.monotonic() + window_s * (tries - 1)
+        while True:
+            round_ends = time.monotonic() + window_s
+            closed: list[_Closed] = []
+            for way in sorted(ways, key=lambda way: Address.of(way).server in self.silent):
+                found = _look(way, min(window_s, _NEVER_ASKED_LONGER_S))
+                (self.silent.add if found and not found.for_good else self.silent.discard)(Address.of(way).server)
+                if found is None:
+                    return way
+                closed.append(found)
+            if all(way.for_good for way in closed) or time.monotonic() > ends:
+                told = "; ".join(f"{it.way}: {it.why}" for it in closed)
+                raise DoorTrouble(
+                    f"No door leads to it: {told}.", hint="Look whether its servers run and have the file."
+                )
+            time.sleep(max(0.0, round_ends - time.monotonic()))
 
 
 def stem(door: str) -> str:
@@ -110,11 +143,12 @@ def client() -> Any:
     return XRootD.client
 
 
-def adler32_of(url: str) -> str:
-    """The checksum of a file, from its bytes: what a server remembers of it may be older than they are.
+def fetch(url: str, copy: BinaryIO) -> str:
+    """Copy a file and tell the checksum of the bytes that came: what its server remembers may be older than they are.
 
     Raises:
         DoorTrouble: it cannot be read.
+        OSError: `copy` cannot be written.
     """
     position, checksum = 0, zlib.adler32(b"")
     with _opened(url) as file:
@@ -123,6 +157,7 @@ def adler32_of(url: str) -> str:
             check(url, status)
             if not block:
                 return f"{ADLER32}{checksum:08x}"
+            copy.write(block)
             position, checksum = position + len(block), zlib.adler32(block, checksum)
 
 
@@ -197,24 +232,6 @@ def reason(status: Any) -> str:
 def has_refused(status: Any) -> bool:
     """Whether a server has answered that there is no such thing, or that it may not be had."""
     return bool(status.code in _REFUSALS)
-
-
-def _first_open(ways: Iterable[str]) -> str:
-    window_s, tries = _patience()
-    ends = time.monotonic() + window_s * (tries - 1)
-    while True:
-        round_ends = time.monotonic() + window_s
-        closed: list[_Closed] = []
-        for way in sorted(ways, key=lambda way: Address.of(way).server in _silent):
-            found = _look(way, min(window_s, _NEVER_ASKED_LONGER_S))
-            (_silent.add if found and not found.for_good else _silent.discard)(Address.of(way).server)
-            if found is None:
-                return way
-            closed.append(found)
-        if all(way.for_good for way in closed) or time.monotonic() > ends:
-            told = "; ".join(f"{it.way}: {it.why}" for it in closed)
-            raise DoorTrouble(f"No door leads to it: {told}.", hint="Look whether its servers run and have the file.")
-        time.sleep(max(0.0, round_ends - time.monotonic()))
 
 
 class _Closed(NamedTuple):

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from b2cal.calibration.inputs import Place, check_unchanged, open_root, place
+from b2cal.calibration.inputs import Place, open_root, place
 from b2cal.calibration.payload import Array
 from b2cal.core.checksums import digest
 from b2cal.core.errors import B2calError
@@ -76,21 +77,21 @@ class Events(Mapping[str, Array]):
         return len(self._columns)
 
 
-def chunks(file: InputFile, tree: str, branches: Branches, seed: str) -> Iterator[Events]:
+def chunks(file: InputFile, path: Path, tree: str, branches: Branches, seed: str) -> Iterator[Events]:
     """Read a file chunk by chunk, at least one, which is empty if the file has no events.
 
     Args:
-        file: what to read; its checksum is verified first.
+        file: what to read.
+        path: where it lies on this machine.
         tree: name of the tree.
         branches: the columns.
         seed: of the attempt; with file and chunk it fixes the random numbers.
 
     Raises:
-        UnreadableInput: the file cannot be read or has changed.
+        UnreadableInput: the file cannot be read.
         MissingBranch: it does not hold what the script asks for.
     """
-    check_unchanged(file.path, file.sha256)
-    with open_root(file.path) as root:
+    with open_root(path, file.path) as root:
         names = _wanted(branches, file.data_name)
         events = _tree(root, tree, names, file)
         for number, start in enumerate(range(0, max(events.num_entries, 1), CHUNK_EVENTS)):

@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from b2cal.calibration.doors import ADLER32, SCHEME, BehindDoors, DoorTrouble, adler32_of
+from b2cal.calibration.doors import ADLER32, SCHEME, BehindDoors, Doors, DoorTrouble, fetch
+from b2cal.calibration.job import FETCHED
 from b2cal.core.checksums import sha256_file
 from b2cal.core.errors import B2calError
+from b2cal.core.files import writing
 from b2cal.core.root_file import root_file_problem
 
 Place = Path | BehindDoors
@@ -44,31 +46,48 @@ def reading(path: str | Place) -> Iterator[None]:
 
 
 @contextmanager
-def open_root(path: str | Place) -> Iterator[Any]:
-    """Open a ROOT file; what goes wrong while it is open becomes an UnreadableInput."""
+def open_root(path: str | Path, name: str | Place | None = None) -> Iterator[Any]:
+    """Open a ROOT file; what goes wrong while it is open becomes an UnreadableInput. A copy has a name of its own."""
     import uproot
 
-    with reading(path):
-        if isinstance(path, BehindDoors):
-            opened = uproot.open(path.open_way())
-        elif problem := root_file_problem(path):
-            raise UnreadableInput(path, problem)
-        else:
-            opened = uproot.open(path)
-        with opened as file:
+    name = path if name is None else name
+    with reading(name):
+        if problem := root_file_problem(path):
+            raise UnreadableInput(name, problem)
+        with uproot.open(path) as file:
             yield file
 
 
-def check_unchanged(path: str | Place, checksum: str) -> None:
-    """Make sure that a file is still the one whose checksum was frozen.
+@contextmanager
+def at_hand(file: Place, checksum: str, doors: Doors) -> Iterator[Path]:
+    """Where an input file lies on a disk of this machine, if it is still the one whose checksum was frozen.
+
+    From behind doors it is fetched, whole and once for all who read it inside, and compared while it comes.
 
     Raises:
         UnreadableInput: it is missing, or its bytes are others.
+        CannotWrite: there is no room for it here.
     """
-    with reading(path):
-        found = adler32_of(path.open_way()) if isinstance(path, BehindDoors) else sha256_file(path)
-    if found != checksum:
-        raise UnreadableInput(path, f"its {_told(found)}, but {_shown(checksum)} was frozen for this attempt")
+    path = file if isinstance(file, Path) else Path(FETCHED, file.name)
+    try:
+        with reading(file):
+            found = sha256_file(file) if isinstance(file, Path) else _fetched(file, path, checksum, doors)
+        if found != checksum:
+            raise UnreadableInput(file, f"its {_told(found)}, but {_shown(checksum)} was frozen for this attempt")
+        yield path
+    finally:
+        if path != file:
+            path.unlink(missing_ok=True)
+
+
+def _fetched(file: BehindDoors, path: Path, checksum: str, doors: Doors) -> str:
+    """Fetch a file; its checksum, of the kind of the other one."""
+    way = doors.open_way(file)
+    with writing(path):
+        path.parent.mkdir(exist_ok=True)
+        with open(path, "wb") as copy:
+            found = fetch(way, copy)
+    return found if checksum.startswith(ADLER32) else sha256_file(path)
 
 
 def _told(checksum: str) -> str:

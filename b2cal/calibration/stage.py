@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum, auto
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
 from b2cal.calibration import collected
 from b2cal.calibration.conditions import Conditions, Constants
+from b2cal.calibration.doors import Doors
 from b2cal.calibration.events import InputFile, chunks
 from b2cal.calibration.fit import fit_all
-from b2cal.calibration.inputs import UnreadableInput
+from b2cal.calibration.inputs import UnreadableInput, at_hand
 from b2cal.calibration.measurement import as_measurements
 from b2cal.calibration.payload import Array, Payload
 from b2cal.calibration.production import write_events
@@ -32,7 +34,7 @@ from b2cal.core.files import CannotWrite, write_atomically
 from b2cal.core.iov import IoV
 
 OUTPUTS = Path("outputs")
-_DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 
 class Stage(StrEnum):
@@ -63,7 +65,7 @@ class Job:
         collected: results of the collect jobs.
         iovs: intervals to fit one by one.
         payloads: new constants to measure.
-        doors: of the storage at the centre where it runs.
+        doors: of the storage at the centre where it runs; jobs of a large group begin to read one after the other.
         output: a folder behind them, and a path below that is this job's own, for produced files; None: they stay here.
     """
 
@@ -77,12 +79,12 @@ class Job:
     collected: tuple[Path, ...]
     iovs: tuple[IoV, ...]
     payloads: tuple[Constants, ...]
-    doors: tuple[str, ...]
+    doors: Doors
     output: tuple[str, str] | None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        doors = tuple(str(door) for door in document.get("doors", []))
+        addresses = tuple(str(door) for door in document.get("doors", []))
         output = document.get("output")
         return cls(
             stage=Stage(document["stage"]),
@@ -90,12 +92,12 @@ class Job:
             module=str(document["module"]),
             config=dict(document["config"]),
             seed=str(document["seed"]),
-            inputs=tuple(InputFile.from_json(entry, doors) for entry in document.get("inputs", [])),
+            inputs=tuple(InputFile.from_json(entry, addresses) for entry in document.get("inputs", [])),
             conditions=tuple(Constants.from_json(entry) for entry in document.get("conditions", [])),
             collected=tuple(Path(path) for path in document.get("collected", [])),
             iovs=tuple(IoV.from_json(value) for value in document.get("iovs", [])),
             payloads=tuple(Constants.from_json(entry) for entry in document.get("payloads", [])),
-            doors=doors,
+            doors=Doors(addresses, float(document.get("opens_after_s", 0.0))),
             output=(str(output[0]), str(output[1])) if output else None,
         )
 
@@ -133,9 +135,9 @@ def collect(job: Job, script: Script) -> None:
     """Sum up what the script collects, file by file: `collected.npz` and `collected.json`."""
     conditions = Conditions(job.conditions)
     sums: dict[InputFile, collected.Arrays] = {}
-    for file in job.inputs:
+    for file, path in _inputs(job):
         calibration, config = script.calibration(), copy.deepcopy(job.config)
-        for events in chunks(file, calibration.tree, calibration.branches, job.seed):
+        for events in chunks(file, path, calibration.tree, calibration.branches, job.seed):
             if events.size:
                 with _noting(file):
                     answer = calibration.collect(events, conditions.at(file.run), config)
@@ -180,9 +182,9 @@ def produce(job: Job, script: Script) -> None:
     (OUTPUTS / "files").mkdir(exist_ok=True)
     destination = Destination.open(*job.output, job.doors) if job.output else None
     entries = []
-    for file in job.inputs:
+    for file, path in _inputs(job):
         target = Path("files", file.path.name)
-        n_events = write_events(OUTPUTS / target, _produced(file, job, script, conditions))
+        n_events = write_events(OUTPUTS / target, _produced(file, path, job, script, conditions))
         entries.append(
             {
                 "data_name": file.stream,
@@ -195,15 +197,26 @@ def produce(job: Job, script: Script) -> None:
     _write("result.json", {"outcome": "ok", "files": entries, "names_read": sorted(conditions.names_read)})
 
 
+def _inputs(job: Job) -> Iterator[tuple[InputFile, Path]]:
+    """The inputs by runs, each with the path where it lies meanwhile; one under several data names comes but once."""
+    ordered = sorted(job.inputs, key=lambda file: (file.run, str(file.path)))
+    for (place, checksum), readers in groupby(ordered, key=lambda file: (file.path, file.sha256)):
+        with at_hand(place, checksum, job.doors) as path:
+            for file in readers:
+                yield file, path
+
+
 def _brought(path: Path, destination: Destination) -> dict[str, Any]:
     brought = destination.bring(path)
     path.unlink()
     return {"file": brought.url, "size_bytes": brought.size_bytes, "checksum": brought.checksum}
 
 
-def _produced(file: InputFile, job: Job, script: Script, conditions: Conditions) -> Iterator[dict[str, Array]]:
+def _produced(
+    file: InputFile, path: Path, job: Job, script: Script, conditions: Conditions
+) -> Iterator[dict[str, Array]]:
     production, config = script.production(), copy.deepcopy(job.config)
-    for events in chunks(file, production.tree, production.branches, job.seed):
+    for events in chunks(file, path, production.tree, production.branches, job.seed):
         with _noting(file):
             columns = production.produce(events, conditions.at(file.run), config)
         yield columns

@@ -1,7 +1,7 @@
 """Bringing produced files into a storage behind XRootD doors: whole, compared, and only then under their names."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from b2cal.calibration.doors import (
     ADLER32,
     Address,
     BehindDoors,
+    Doors,
     DoorTrouble,
     check,
     checksum_at,
@@ -50,7 +51,7 @@ class Destination:
     way: str
 
     @classmethod
-    def open(cls, folder: str, below: str, doors: Sequence[str]) -> Self:
+    def open(cls, folder: str, below: str, doors: Doors) -> Self:
         """A new folder in `folder/below`; `below` is the job's own in all its tries.
 
         What one of them left half-written, because the server went away under it, is removed.
@@ -58,9 +59,9 @@ class Destination:
         Raises:
             CannotWrite: no door leads to `folder`, or its server refuses.
         """
-        ways, token = BehindDoors.of(folder, doors), new_token()
+        ways, token = BehindDoors.of(folder, doors.addresses), new_token()
         with _delivering(folder):
-            way = f"{stem(ways.open_way())}{below}"
+            way = f"{stem(doors.open_way(ways))}{below}"
             _remove_halves(way)
         return cls(f"{stem(str(ways))}{below}/{token}", f"{way}/{token}")
 

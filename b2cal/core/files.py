@@ -25,7 +25,7 @@ def write_atomically(path: str | Path, content: bytes | str) -> None:
     Raises:
         CannotWrite: nothing was changed; an earlier file at `path` is still whole.
     """
-    with replacing(path) as temporary, _writing(Path(path)):
+    with replacing(path) as temporary, writing(Path(path)):
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
@@ -42,7 +42,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{new_token()}.tmp")
     try:
         yield temporary
-        with _writing(path):
+        with writing(path):
             _flush(temporary)
             temporary.replace(path)
             _flush(path.parent)  # the rename lives in the folder: else a power cut may bring back the old file
@@ -71,7 +71,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     Raises:
         CannotWrite: there can be none.
     """
-    with _writing(parent):
+    with writing(parent):
         parent.mkdir(parents=True, exist_ok=True)
         folder = TemporaryDirectory(dir=parent)
     for left in parent.iterdir():
@@ -83,7 +83,8 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with the disk inside into a CannotWrite that names the path."""
     try:
         yield
     except OSError as error:

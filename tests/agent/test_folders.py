@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import b2cal
 from b2cal.agent.folders import CannotPrepare, PlannedGroup, prepare, ship_code, shipped_code
 from b2cal.core import files
 from b2cal.core.files import flush_file_system
-from b2cal.settings import BatchSettings
+from b2cal.settings import BatchSettings, CondorSettings
 
 
 def planned(**changes) -> PlannedGroup:
@@ -52,6 +53,27 @@ def test_jobs_know_the_doors_of_their_centre_and_how_patient_they_are(tmp_path):
     assert json.loads((folder / "job.json").read_text())["doors"] == ["root://a//store", "root://b//store"]
     environment = json.loads((folder / "wrapper.json").read_text())["env"]
     assert environment.items() >= {"XRD_CONNECTIONWINDOW": "600", "XRD_CONNECTIONRETRY": "25"}.items()
+
+
+@pytest.mark.parametrize(
+    ("storage", "n_jobs", "within_s"),
+    [
+        (CondorSettings(backend="htcondor"), 20, 0),
+        (CondorSettings(backend="htcondor"), 100, 5),
+        (CondorSettings(backend="htcondor", opens_per_s=50), 100, 2),
+        (CondorSettings(backend="htcondor"), 10_000, 60),
+        (CondorSettings(backend="htcondor", start_delay_s=1), 10_000, 0),
+        (BatchSettings(slots=4), 10_000, 0),
+    ],
+)
+def test_many_jobs_that_start_at_once_begin_to_read_one_after_the_other(storage, n_jobs, within_s):
+    group = planned(open_spread_s=storage.open_spread_s(n_jobs))
+    for first in (0, n_jobs // 2):  # those that start together are neighbours
+        waits = [group.storage(number).get("opens_after_s", 0) for number in range(first, first + 20)]
+        assert waits == [group.storage(number).get("opens_after_s", 0) for number in range(first, first + 20)]
+        between = [later - earlier for earlier, later in pairwise(sorted([0, *waits, within_s]))]
+        assert max(waits) <= within_s
+        assert max(between) <= within_s * 0.1
 
 
 @pytest.mark.parametrize(("named", "runs"), [("", "/new/venv/bin/python"), ("/cvmfs/python", "/cvmfs/python")])

@@ -12,7 +12,6 @@ from b2cal.agent import Agent
 from b2cal.batch import LocalBackend
 from b2cal.batch.condor import CondorBackend
 from b2cal.calibration import Payload
-from b2cal.calibration.doors import adler32_of
 from b2cal.core.checksums import sha256_file
 from b2cal.core.iov import ExpRun, IoV
 from b2cal.data import NewFile
@@ -31,7 +30,7 @@ from b2cal.runtime import (
 )
 from b2cal.settings import BatchSettings
 from tests import factories
-from tests.services.xrootd import Door, two_running
+from tests.services.xrootd import Door, adler32_of, two_running
 
 pytestmark = pytest.mark.contract
 

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from b2cal.calibration.collected import read, total
-from b2cal.calibration.doors import BehindDoors, adler32_of
+from b2cal.calibration.doors import BehindDoors, Doors
 from b2cal.calibration.events import InputFile
 from b2cal.calibration.inputs import place
+from b2cal.core.checksums import sha256_file
 from b2cal.core.iov import ExpRun
 from tests.calibration.node import Ended, Node, write_raw
-from tests.services.xrootd import Door, two_running
+from tests.services.xrootd import Door, adler32_of, two_running
 
 pytestmark = pytest.mark.service
 
@@ -44,6 +45,14 @@ class Sum(Calibration):
 
     def fit(self, collected, conditions, config, iov):
         raise NotImplementedError
+"""
+
+
+FULL = """
+import resource, sys
+from b2cal.calibration.stage import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+sys.exit(main())
 """
 
 
@@ -107,9 +116,13 @@ def test_the_second_door_is_taken_when_the_first_does_not_answer(site, doors, on
 
 def started(site: Node, file: InputFile, doors: list[str], log: Path) -> subprocess.Popen[bytes]:
     """A job on a file that goes on while the test does; its client writes a log."""
+    return begun(site, site.job("collect", [file], doors=doors), log)
+
+
+def begun(site: Node, folder: Path, log: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "b2cal.calibration.stage"],
-        cwd=site.job("collect", [file], doors=doors),
+        cwd=folder,
         env=os.environ | {"XRD_LOGLEVEL": "Error", "XRD_LOGFILE": str(log), "PYTHONPATH": str(site._shipped)},
     )
 
@@ -134,6 +147,63 @@ def test_when_all_doors_are_shut_the_one_that_opens_first_is_taken(site, doors, 
         asked.accept()[0].close()  # the first has been asked before
     doors[0].start()
     assert job.wait(timeout=15) == 0
+
+
+def enlarged(file: InputFile, n_bytes: int) -> InputFile:
+    """The same events in a file that takes long to fetch, or can be counted: nothing comes behind them."""
+    os.truncate(file.path, n_bytes)
+    return replace(file, sha256=sha256_file(file.path))
+
+
+def read_by(door: Door) -> int:
+    """How many bytes a server has read so far."""
+    told = Path(f"/proc/{(door.folder / 'pid').read_text().strip()}/io").read_text()
+    return int(dict(line.split(": ") for line in told.splitlines())["rchar"])
+
+
+def test_a_file_that_two_data_names_read_is_fetched_once(site, doors, on_disk):
+    large = enlarged(on_disk, 32 << 20)
+    there = through(doors[0], large)
+    before = read_by(doors[0])
+    twice = site.run("collect", [there, replace(there, data_name="beam")])
+    assert 32 << 20 <= read_by(doors[0]) - before < 40 << 20
+    assert sums(twice) == sums(site.run("collect", [large, replace(large, data_name="beam")]))
+    assert not list((twice.outputs.parent / "fetched").iterdir())
+
+
+def test_a_file_behind_a_door_whose_sha256_was_frozen_is_compared_with_that(site, doors, on_disk):
+    sums(site.run("collect", [through(doors[0], on_disk, on_disk.sha256)]))
+    ended = site.run("collect", [through(doors[0], on_disk, "0" * 64)])
+    assert ended.exit_code == os.EX_IOERR
+    assert f"its SHA-256 is {on_disk.sha256[:12]}" in ended.stderr
+
+
+def test_when_there_is_no_room_for_a_file_that_is_not_the_fault_of_its_door(site, doors, on_disk):
+    folder = site.job("collect", [through(doors[0], enlarged(on_disk, 32 << 20))])
+    ended = site.start(folder, ["-c", FULL])
+    assert ended.exit_code == os.EX_CANTCREAT
+    assert f"Cannot write fetched/{on_disk.path.name}: File too large." in ended.stderr
+
+
+def test_a_job_waits_for_its_turn_before_it_asks_a_server(site, doors, on_disk, tmp_path):
+    there = through(doors[0], on_disk)
+    sums(site.run("collect", [on_disk], opens_after_s=100))  # not behind a door
+    doors[0].stop()
+    with socket.create_server(("127.0.0.1", doors[0].port)) as asked:
+        folder, began = site.job("collect", [there], doors=addresses(doors), opens_after_s=2), time.monotonic()
+        job = begun(site, folder, tmp_path / "client.log")
+        asked.accept()[0].close()
+        assert time.monotonic() - began >= 2
+    assert job.wait(timeout=15) == 0
+
+
+def test_a_job_waits_for_its_turn_once():
+    doors, file = Doors(opens_after_s=0.5), BehindDoors(("root://a//x",))
+    began = time.monotonic()
+    doors.open_way(file)
+    opened = time.monotonic()
+    doors.open_way(file)
+    assert opened - began >= 0.5 > time.monotonic() - opened
 
 
 def test_a_file_that_changed_behind_its_door_is_refused(site, doors, on_disk):

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import uproot
 
-from b2cal.calibration import Conditions, MissingBranch, MissingConstants, Payload, UnreadableInput
+from b2cal.calibration import Conditions, MissingBranch, MissingConstants, Payload
 from b2cal.calibration.conditions import Constants
+from b2cal.calibration.doors import Doors
 from b2cal.calibration.events import CHUNK_EVENTS, InputFile, chunks
+from b2cal.calibration.inputs import UnreadableInput, at_hand
 from b2cal.core.checksums import sha256_file
 from b2cal.core.iov import ExpRun, IoV
 from tests.calibration.node import write_raw
@@ -23,7 +25,8 @@ def file(tmp_path):
 
 
 def read(file, branches=("number",), tree="events", seed="5eed"):
-    return list(chunks(file, tree, branches, seed))
+    with at_hand(file.path, file.sha256, Doors()) as path:
+        return list(chunks(file, path, tree, branches, seed))
 
 
 def test_a_file_is_read_in_chunks_of_fixed_size_and_in_order(file):

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import uproot
 
-from b2cal.calibration.doors import adler32_of
 from b2cal.core.iov import ExpRun
 from tests.calibration.node import Node
-from tests.services.xrootd import Door, two_running
+from tests.services.xrootd import Door, adler32_of, two_running
 
 pytestmark = pytest.mark.service
 
@@ -40,8 +39,9 @@ class Double(Production):
 BRING = """
 import sys
 from pathlib import Path
+from b2cal.calibration.doors import Doors
 from b2cal.calibration.uploads import Destination
-print(Destination.open(sys.argv[1], "5/produce-0/3", []).bring(Path(sys.argv[2])))
+print(Destination.open(sys.argv[1], "5/produce-0/3", Doors()).bring(Path(sys.argv[2])))
 """
 
 

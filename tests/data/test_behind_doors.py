@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from b2cal import data
-from b2cal.calibration.doors import DoorTrouble, adler32_of
+from b2cal.calibration.doors import DoorTrouble
 from b2cal.core.iov import ExpRun
 from b2cal.data import FolderBehindDoors, NewFile, NoDoor, RegistryRefused, UnusableFile
 from b2cal.data.behind_doors import _HASTE
@@ -18,7 +18,7 @@ from b2cal.runtime import ProducedFile
 from b2cal.settings import BatchSettings, LsfSettings, Settings
 from tests import factories
 from tests.data.catalogues import registry_entry, root_file, write_registry
-from tests.services.xrootd import Door, two_running
+from tests.services.xrootd import Door, adler32_of, two_running
 
 pytestmark = pytest.mark.service
 

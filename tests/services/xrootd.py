@@ -1,5 +1,6 @@
 """A real XRootD server of the tests' own."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from b2cal.calibration.doors import fetch
 
 HERE = Path(__file__).parent
 
@@ -54,6 +57,11 @@ class Door:
         call = ["bash", HERE / "xrootd.sh", command, self.folder]
         done = subprocess.run(call, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def adler32_of(url: str) -> str:
+    """The checksum of the bytes that come from behind a door."""
+    return fetch(url, io.BytesIO())
 
 
 def installed() -> None:
