@@ -162,7 +162,7 @@ class CondorBackend:
         pool = self._pool
         numbers = " ".join(str(job.number) for job in group.jobs)
         return {
-            "request_disk": "2 GB",
+            "request_disk": "4 GB",
             "request_memory": "$(memory)",
             **pool.submit,
             **_wishes(pool),

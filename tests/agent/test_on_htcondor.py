@@ -124,3 +124,17 @@ def test_who_may_look_at_the_pool_but_not_submit_is_told_so(
     seen = site.group(waiting)
     assert seen["state"] is GroupState.WANTED
     assert "The schedd of this machine could not take jobs from this user" in seen["jobs"][0]["error"]
+
+
+def test_a_job_tells_how_much_of_what_htcondor_gave_it_it_used(
+    site: Site, pool_settings: CondorSettings, tmp_path: Path
+) -> None:
+    group_id = site.want({"do": "pathlib.Path('x').write_bytes(bytes(5_000_000))"}, centre="pool")
+    agent = site.agent(pool=CondorBackend(pool_settings, tmp_path / "events"))
+    (job,) = site.run_until(agent, group_id, GroupState.DONE, GroupState.FAILED)["jobs"]
+    asked = {
+        "memory_bytes": pool_settings.memory_mb * 2**20,
+        "disk_bytes": int(pool_settings.submit["request_disk"]) * 2**10,
+    }
+    assert job["limits"].items() >= asked.items()
+    assert 5_000_000 < job["disk_bytes"] < 7_000_000
