@@ -16,7 +16,7 @@ from b2cal.model import Attempt, Calibration, GroupEpoch, GroupState, Job, JobGr
 
 from .desk import Desk
 from .folders import Code, PlannedGroup, prepare, shipped_code
-from .orders import Order
+from .orders import LIVE, Order
 
 
 def carry_out(desk: Desk, order: Order) -> bool:
@@ -78,7 +78,7 @@ def backend_of(desk: Desk, order: Order) -> Backend:
 def note_failure(db: Session, group_id: int, error: str) -> None:
     """Leave with the jobs of a group that is still wanted why it could not be submitted; gone when it is."""
     wanted = select(JobGroup.id).join(Attempt, JobGroup.attempt_id == Attempt.id)
-    wanted = wanted.where(JobGroup.id == group_id, JobGroup.state == GroupState.WANTED, Attempt.live.is_(True))
+    wanted = wanted.where(JobGroup.id == group_id, JobGroup.state == GroupState.WANTED, LIVE)
     if db.scalar(wanted) is not None:
         jobs = update(Job).where(Job.group_id == group_id)
         db.execute(jobs.values(error=f"Not submitted yet, it is tried again: {error}"))
@@ -137,7 +137,7 @@ def _intend(db: Session, group_id: int) -> int | None:
         .where(
             JobGroup.id == group_id,
             JobGroup.state == GroupState.WANTED,
-            Attempt.live.is_(True),
+            LIVE,
             Processing.held.is_(False),
         )
     )

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
-from b2cal.model import Attempt, Calibration, GroupState, Incident, JobGroup, Processing
+from b2cal.model import Attempt, Calibration, GroupState, Incident, JobGroup, Outcome, Processing
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Order:
     """A group that has not ended.
 
     Attributes:
-        live: its attempt is the one that counts; a group of another attempt is not wanted any more.
+        live: its attempt counts, and was not given up; a group of another attempt is not wanted any more.
         held: its processing is held: nothing new is submitted, what runs goes on.
         waits: for the end of an incident.
     """
@@ -29,13 +29,16 @@ class Order:
     centre: str
 
 
+LIVE = and_(Attempt.live.is_not(None), Attempt.outcome.is_distinct_from(Outcome.FAILED))
+"""Whether the groups of an attempt are wanted: it counts, and was not given up."""
+
 _OPEN = (
     select(
         JobGroup.id,
         JobGroup.token,
         JobGroup.state,
         JobGroup.not_before,
-        Attempt.live.is_not(None),
+        LIVE,
         Processing.held,
         Incident.live.is_not(None),
         Processing.centre,

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from b2cal.batch import Plan, plan, retry_policy
 from b2cal.core.failures import Failure
-from b2cal.core.ids import new_token
-from b2cal.model import Attempt, Calibration, GroupState, Job, JobGroup, JobState, job_in_words, now
+from b2cal.loop import next_round
+from b2cal.model import Attempt, Calibration, GroupState, Job, JobGroup, JobState, Outcome, job_in_words, now
 from b2cal.settings import Settings
 
 from .storms import hold_back, storm_among
@@ -20,7 +20,7 @@ def settle(db: Session, group_id: int, settings: Settings) -> None:
 
     If each failed job has a rule that says so, and tries are left, those jobs are wanted once more, as the next round.
     One job that cannot be helped ends the whole stage: the others are not tried in vain. What fails in a storm waits
-    for its end, and that try does not count.
+    for its end, and that try does not count. Of an attempt that does not count or was given up nothing is tried again.
     """
     group = db.get_one(JobGroup, group_id)
     unfinished = select(func.count()).where(
@@ -33,7 +33,8 @@ def settle(db: Session, group_id: int, settings: Settings) -> None:
     ).all()
     group.state = GroupState.FAILED if failed else GroupState.DONE
     group.ended_at = now(db)
-    if not failed or not _tried_again(db, group, failed, settings):
+    given_up = group.attempt.live is None or group.attempt.outcome is Outcome.FAILED
+    if not failed or given_up or not _tried_again(db, group, failed, settings):
         _wake_loop(db, group)
 
 
@@ -71,41 +72,22 @@ def _failure(job: Job) -> Failure:
 
 
 def _tries(db: Session, group: JobGroup) -> int:
-    """How often the jobs of a group have been tried; a try that failed in a storm does not count."""
+    """How often the jobs of a group have been tried since somebody asked; tries that failed in storms do not count."""
     in_storms = select(func.count()).where(
         JobGroup.attempt_id == group.attempt_id,
         JobGroup.stage == group.stage,
         JobGroup.iteration == group.iteration,
+        JobGroup.round >= group.tries_from,
         JobGroup.incident_id.is_not(None),
     )
-    return group.round + 1 - (db.scalar(in_storms) or 0)
+    return group.round + 1 - group.tries_from - (db.scalar(in_storms) or 0)
 
 
 def _want_again(
     db: Session, group: JobGroup, failed: Sequence[Job], plans: Mapping[int, Plan], not_before: datetime
 ) -> JobGroup:
-    again = JobGroup(
-        attempt_id=group.attempt_id,
-        stage=group.stage,
-        iteration=group.iteration,
-        round=group.round + 1,
-        state=GroupState.WANTED,
-        spec=group.spec,
-        token=new_token(),
-        epoch=0,
-        not_before=not_before,
-        wanted_at=now(db),
-        jobs=[
-            Job(
-                number=job.number,
-                label=job.label,
-                spec=job.spec,
-                state=JobState.QUEUED,
-                memory_mb=plans[job.number].memory_mb,
-            )
-            for job in failed
-        ],
-    )
+    memory_mb = {job.number: plans[job.number].memory_mb for job in failed}
+    again = next_round(group, failed, now(db), not_before, memory_mb, group.tries_from)
     db.add(again)
     return again
 

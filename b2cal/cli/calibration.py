@@ -1,6 +1,7 @@
 """`b2cal calibration` and `b2cal why`: the verbs of the loop for one calibration."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -125,6 +126,18 @@ _plain("restart", loop.restart, "Run the same submission again.", "restarted")
 _plain("lift", loop.lift, "Take a veto back.", "open again")
 _plain("keep", loop.keep, "Keep signed-off constants although something that they read has changed.", "kept")
 _plain("go-on", loop.go_on, "Start with the inputs that are there.", "goes on")
+_plain("cancel-jobs", loop.cancel_jobs, "Cancel its jobs; it has failed then.", "failed, its jobs are being cancelled")
+
+
+@calibration.command()
+@_verb
+def retry_jobs(desk: Desk, *, processing: str, name: str, reason: str) -> None:
+    """Do only its failed jobs again; what the others have done is kept."""
+    with desk.workplace.database.read() as db:
+        number = ProcessingView.of(db, processing).calibration(name).id
+    loop.check_kept_outputs(desk.workplace, number)
+    redone = _decide(desk, processing, name, reason, lambda db, it, act: loop.retry_jobs(db, it.id, act))
+    desk.done(f"{name} in {processing}: {redone}.", processing=processing, calibration=name, **asdict(redone))
 
 
 @calibration.command()

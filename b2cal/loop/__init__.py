@@ -42,12 +42,14 @@ from .publication import (
     why_unpublished,
 )
 from .rejections import Rejections, last_rejection, rejected_by
+from .rounds import Redone, check_kept_outputs, next_round, redone
 from .rules import FINISHED, GOING, OVER, PROCESSING_RULES, RULES, ProcessingRule, ProcessingVerb, Reason, Rule, Verb
 from .signals import signals
 from .tags import add_to_tag, copy_tag, create_tag, set_tag_state
 from .transition import Act
 from .verbs import (
     Choice,
+    cancel_jobs,
     consequences,
     extend,
     go_on,
@@ -58,6 +60,7 @@ from .verbs import (
     reject,
     replace,
     restart,
+    retry_jobs,
     select_data,
     sign_off,
     submit,
@@ -112,6 +115,7 @@ __all__ = [
     "ProcessingView",
     "Progress",
     "Reason",
+    "Redone",
     "Rejections",
     "Repeated",
     "Rule",
@@ -140,6 +144,8 @@ __all__ = [
     "buttons",
     "by_attempt",
     "cancel",
+    "cancel_jobs",
+    "check_kept_outputs",
     "consequences",
     "copy_tag",
     "create_processing",
@@ -167,6 +173,7 @@ __all__ = [
     "managers",
     "memory_in_words",
     "name_deputy",
+    "next_round",
     "next_try",
     "nothing_changes",
     "open_incidents",
@@ -179,6 +186,7 @@ __all__ = [
     "publish",
     "published_before",
     "reassign",
+    "redone",
     "reject",
     "rejected_by",
     "release",
@@ -186,6 +194,7 @@ __all__ = [
     "replace",
     "restart",
     "restarts_itself",
+    "retry_jobs",
     "rights_decided",
     "said_by",
     "select_data",

@@ -11,6 +11,7 @@ from b2cal.model import Calibration, Decision, Kind, Processing, ProcessingState
 
 from .actors import Actor, actor, manager
 from .errors import Conflict, NotAllowed
+from .rounds import retry_obstacle
 from .rules import GOING, ProcessingVerb, Verb, processing_rule, rule_at, rules_for
 from .view import Freshness, ProcessingView
 from .words import states_in_words
@@ -42,7 +43,7 @@ def in_the_way_of_processing(
 
 
 def obstacle(db: Session, calibration: Calibration, verb: Verb, role: Role) -> Conflict | NotAllowed | None:
-    """What the rules have against it: the processing, the kind, the role or the state."""
+    """What the rules have against it: the processing, the kind, the role or the state; or its jobs."""
     over = nothing_changes(calibration.processing)
     if over is not None:
         return over
@@ -63,7 +64,7 @@ def obstacle(db: Session, calibration: Calibration, verb: Verb, role: Role) -> C
             f"The {role.value} may not {label.lower()} while {calibration.name} is {calibration.state.word}.",
             hint=f"It is for: {_listed(rule.who)}.",
         )
-    return None
+    return retry_obstacle(db, calibration) if verb is Verb.RETRY_JOBS else None
 
 
 def processing_obstacle(processing: Processing, verb: ProcessingVerb, by: Actor) -> Conflict | NotAllowed | None:
@@ -129,6 +130,11 @@ def of_freshness(view: ProcessingView, name: str, verb: Verb) -> Conflict | None
             return Conflict(
                 f"{name} cannot be replaced now: {standing.because} upstream of it is being done again.",
                 hint="Replace it when that has ended.",
+            )
+        case Verb.RETRY_JOBS, Freshness.IN_DOUBT | Freshness.STALE:
+            return Conflict(
+                f"What jobs of {name} have read is {standing.freshness}: {standing.because} changed or is done again.",
+                hint="Wait: if it has changed, all is done again by itself when that has ended.",
             )
         case Verb.SIGN_OFF, Freshness.IN_DOUBT | Freshness.STALE:
             return Conflict(

@@ -40,6 +40,8 @@ class Verb(StrEnum):
     REASSIGN = "reassign"
     NAME_DEPUTY = "name_deputy"
     EXTEND = "extend"
+    CANCEL_JOBS = "cancel_jobs"
+    RETRY_JOBS = "retry_jobs"
 
 
 class Reason(StrEnum):
@@ -91,6 +93,10 @@ RULES = (
     Rule(Verb.REASSIGN, set(State),                           (),                   {MANAGER},        "Reassign"),
     Rule(Verb.NAME_DEPUTY, set(State),                        (),                 {EXPERT, MANAGER}, "Name a deputy"),
     Rule(Verb.EXTEND,   {OPEN},                               (),                   {MANAGER, LOOP},  "Extend"),
+    Rule(Verb.CANCEL_JOBS, {RUNNING},                         (FAILED,),            OWNERS,           "Cancel its jobs",
+         NEEDED, READ_DATA),
+    Rule(Verb.RETRY_JOBS, {FAILED},                           (RUNNING, VALIDATING), OWNERS,        "Retry failed jobs",
+         kinds=READ_DATA),
 )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ class JobGroup(Base):
     submitted_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]
     incident_id: Mapped[Ref | None] = mapped_column(ForeignKey("incident.id"), comment="it waits until that is over")
+    tries_from: Mapped[int] = mapped_column(default=0, comment="the round from which tries count: somebody asked anew")
     attempt: Mapped[Attempt] = relationship()
     jobs: Mapped[list["Job"]] = relationship(order_by="Job.number", back_populates="group")
 
@@ -66,6 +67,9 @@ class Job(Base):
     batch_id: Mapped[Label] = mapped_column(default="")
     folder: Mapped[Place] = mapped_column(default="", comment="below the attempts folder")
     host: Mapped[Label] = mapped_column(default="")
+    pending_reason: Mapped[Prose] = mapped_column(
+        default="", comment="why it does not run now, as its batch system says"
+    )
     exit_code: Mapped[int | None]
     error: Mapped[Prose] = mapped_column(default="", comment="the first error, one line")
     source: Mapped[Source | None] = mapped_column(enum(Source), comment="who says that it failed")

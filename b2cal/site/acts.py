@@ -64,6 +64,17 @@ WORDING = {
         "has another deputy",
     ),
     Verb.EXTEND: Wording("It may be changed and submitted for longer.", "may wait longer"),
+    Verb.CANCEL_JOBS: Wording(
+        "Its jobs are cancelled, and it has failed. What is done is kept: somebody decides whether only the others are"
+        " done again, or all.",
+        "has failed: its jobs are being cancelled",
+        is_grave=True,
+    ),
+    Verb.RETRY_JOBS: Wording(
+        "Only the jobs that failed or were cancelled are done again, with all their tries; the others are kept, and the"
+        " attempt goes on.",
+        "goes on: its failed jobs are done again",
+    ),
 }
 PROCESSING_WORDING = {
     ProcessingVerb.ACTIVATE: Wording("Release, graph and base are frozen; all windows open.", "is active"),
@@ -215,7 +226,7 @@ def _hours(form: Form) -> float:
         ) from None
 
 
-_PLAIN: dict[Verb, Callable[[Session, int, Act], None]] = {
+_PLAIN: dict[Verb, Callable[[Session, int, Act], object]] = {
     Verb.WITHDRAW: loop.withdraw,
     Verb.SIGN_OFF: loop.sign_off,
     Verb.REJECT: loop.reject,
@@ -223,6 +234,8 @@ _PLAIN: dict[Verb, Callable[[Session, int, Act], None]] = {
     Verb.LIFT: loop.lift,
     Verb.KEEP: loop.keep,
     Verb.GO_ON: loop.go_on,
+    Verb.CANCEL_JOBS: loop.cancel_jobs,
+    Verb.RETRY_JOBS: loop.retry_jobs,
 }
 _ON_PROCESSING: dict[ProcessingVerb, Callable[[Session, int, Act], object]] = {
     ProcessingVerb.ACTIVATE: loop.activate,

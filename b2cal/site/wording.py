@@ -55,6 +55,8 @@ _DONE = {
     "reassign": "Reassigned",
     "name_deputy": "Deputy named",
     "extend": "Window extended",
+    "cancel_jobs": "Jobs cancelled",
+    "retry_jobs": "Failed jobs done again",
     "activate": "Activated",
     "complete": "Complete",
     "reopen": "Reopened",

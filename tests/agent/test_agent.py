@@ -16,7 +16,7 @@ from b2cal.agent.lease import DURATION
 from b2cal.batch import START, BatchError, BatchGroup, BatchJob, LocalBackend
 from b2cal.core.clock import ManualClock
 from b2cal.core.processes import ProcessIdentity
-from b2cal.model import Attempt, GroupEpoch, GroupState, JobState, Processing, Release, Stage, now
+from b2cal.model import Attempt, GroupEpoch, GroupState, JobState, Outcome, Processing, Release, Stage, now
 
 from .conftest import wait_for
 
@@ -111,12 +111,13 @@ def test_while_a_processing_is_held_nothing_is_submitted_and_what_runs_goes_on(s
     assert site.run_until(agent, held, DONE, FAILED)["state"] is DONE
 
 
-def test_a_group_whose_attempt_does_not_count_any_more_is_taken_back_with_its_processes(site):
+@pytest.mark.parametrize("ends", [{"live": None}, {"outcome": Outcome.FAILED}])
+def test_a_group_whose_attempt_does_not_count_any_more_or_was_given_up_is_taken_back_with_its_processes(site, ends):
     group_id = site.want(FOREVER, FOREVER, FOREVER)
     agent = site.agent()
     site.run(agent, lambda: len(site.executions()) == 2, "two of three jobs run")
     processes = [int(ran(site, site.group(group_id), number).read_text()) for number in (0, 1)]
-    site.change(Attempt, site.group(group_id)["attempt_id"], live=None)
+    site.change(Attempt, site.group(group_id)["attempt_id"], **ends)
     group = site.run_until(agent, group_id, CANCELLED)
     assert {job["state"] for job in group["jobs"]} == {JobState.CANCELLED}
     wait_for(lambda: not any(ProcessIdentity.of(pid) for pid in processes), "their processes are gone")

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from b2cal.agent.settle import settle
 from b2cal.core.clock import ManualClock
-from b2cal.model import GroupState, JobState
+from b2cal.model import Attempt, GroupState, Job, JobState, Outcome
 
 DONE, FAILED = GroupState.DONE, GroupState.FAILED
 TEMPORARY = {"do": "sys.exit(75 if '/r0' in os.getcwd() else 0)"}
@@ -55,6 +56,24 @@ def test_after_the_last_try_the_stage_has_failed(site, clock):
     assert len(site.rounds(group_id)) == 3
     assert last["signal"] == 2
     assert "Given up after 3 tries" in last["jobs"][0]["retry"]
+
+
+def test_who_asks_for_the_failed_jobs_gives_them_all_their_tries_anew(site):
+    group_id = site.want(ALWAYS, round=3, tries_from=3)
+    failed = site.run_until(site.agent(), group_id, FAILED)
+    assert "try 2 of 3" in failed["jobs"][0]["retry"]
+    assert [(it["round"], it["tries_from"]) for it in site.rounds(group_id)] == [(3, 3), (4, 3)]
+
+
+def test_nothing_of_an_attempt_that_was_given_up_is_tried_again(site):
+    group_id = site.want(TEMPORARY)
+    agent = site.agent()
+    site.run(agent, lambda: site.group(group_id)["state"] is GroupState.SUBMITTED, "it is submitted")
+    group = site.group(group_id)
+    site.change(Attempt, group["attempt_id"], outcome=Outcome.FAILED)
+    site.change(Job, group["jobs"][0]["id"], state=JobState.FAILED, source="exit", code=75, error="passes")
+    site.database.write(lambda db: settle(db, group_id, site.settings))
+    assert (len(site.rounds(group_id)), site.group(group_id)["jobs"][0]["retry"]) == (1, "")
 
 
 def test_a_script_that_fails_ends_the_stage_at_once_for_all(site):

@@ -26,6 +26,8 @@ COMMANDS = (
     ("veto",       "validating", "--fallback curated",          "veto",       "vetoed"),
     ("sign-off",   "review",     "",                            "sign_off",   "signed_off"),
     ("keep",       "signed_off", "",                            "keep",       "signed_off"),
+    ("retry-jobs", "failed",     "",                            "retry_jobs", "running"),
+    ("cancel-jobs", "failed",    "",                            "cancel_jobs", "failed"),
     ("reject",     "failed",     "",                            "reject",     "open"),
     ("lift",       "vetoed",     "",                            "lift",       "open"),
 )  # fmt: skip

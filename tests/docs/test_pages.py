@@ -134,7 +134,8 @@ def test_the_pages_are_built_without_a_warning_and_no_part_is_left_out(built):
     assert not [text for text in texts if "<!-- generated" in text or "Made from the code when" in text]
 
 
-KINDS = {Verb.REPLACE: "calibrate and copy", Verb.GO_ON: "calibrate and produce", Verb.SELECT: "calibrate and produce"}
+OF_DATA = (Verb.GO_ON, Verb.SELECT, Verb.CANCEL_JOBS, Verb.RETRY_JOBS)
+KINDS = {Verb.REPLACE: "calibrate and copy", **dict.fromkeys(OF_DATA, "calibrate and produce")}
 ROLES_OF_A_CALIBRATION = (Role.EXPERT, Role.DEPUTY, Role.MANAGER, Role.LOOP)
 
 

@@ -133,13 +133,14 @@ class Model:
     def allowed(self, verb: Verb, name: str, by: Actor) -> bool:
         if not self.going:
             return False
-        if verb is Verb.WITHDRAW and self.now >= self.window[name][1]:
-            return False
-        if verb is Verb.REPLACE and self.freshness(name) == "in doubt":
-            return False
-        if verb is Verb.KEEP and self.freshness(name) != "stale":
-            return False
-        if verb is Verb.SIGN_OFF and self.state[name] is State.REVIEW and self.freshness(name) != "fresh":
+        refused = {
+            Verb.WITHDRAW: self.now >= self.window[name][1],
+            Verb.REPLACE: self.freshness(name) == "in doubt",
+            Verb.KEEP: self.freshness(name) != "stale",
+            Verb.RETRY_JOBS: self.freshness(name) != "fresh",
+            Verb.SIGN_OFF: self.freshness(name) != "fresh",
+        }
+        if refused.get(verb):
             return False
         state, kind = self.state[name], self.kinds[name]
         return any(r.verb is verb and state in r.at and kind in r.kinds and by.role in r.who for r in RULES)

@@ -44,6 +44,7 @@ MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # thousands of small
 EXPERT = Actor("tracking", Role.EXPERT)
 PEOPLE = st.sampled_from([MANAGER, EXPERT])
 BY_HAND = {Verb.WITHDRAW, Verb.SIGN_OFF, Verb.REJECT, Verb.RESTART, Verb.VETO, Verb.LIFT, Verb.KEEP}
+ON_JOBS = (Verb.CANCEL_JOBS, Verb.RETRY_JOBS)
 ON_PROCESSING = (ProcessingVerb.HOLD, ProcessingVerb.RELEASE, ProcessingVerb.PUBLISH)
 COPY = Defined("L", step=Step.LOCAL, kind=Kind.COPY, filters=False, config={"source_tag": "nothing", "unchanged": True})
 PRODUCTION = (
@@ -147,6 +148,15 @@ class LoopAgainstModel(RuleBasedStateMachine):
             model.end_attempt(name)
         targets = {row.to for row in RULES if row.verb is verb}
         model.go(name, next(iter(targets))[0])
+
+    @rule(data=st.data(), by=PEOPLE, verb=st.sampled_from(ON_JOBS))
+    def on_jobs(self, data: st.DataObject, by: Actor, verb: Verb) -> None:
+        """Its attempt is given up, or goes on with those jobs alone that have failed."""
+        name = data.draw(self.names)
+        if self.attempt(verb, name, by):
+            self.model.go(name, State.FAILED if verb is Verb.CANCEL_JOBS else State.RUNNING)
+            if verb is Verb.CANCEL_JOBS:
+                self.world.jobs_cancelled(name)
 
     @moves
     @rule(data=st.data(), by=PEOPLE, same=st.booleans(), passes=st.booleans())

@@ -41,6 +41,9 @@ from b2cal.model import (
     Decision,
     DefinitionPayload,
     Grade,
+    GroupState,
+    JobGroup,
+    JobState,
     Kind,
     Outcome,
     Processing,
@@ -346,8 +349,25 @@ class World:
         """The jobs of a running calibration fail; nobody knows what they have read."""
         with self.database.read() as db:
             attempt_id = self.view(db, processing).attempts[name].id
+        self.database.write(lambda db: self._end_jobs(db, attempt_id, GroupState.FAILED, JobState.FAILED))
         harvest = results.Harvest(Ended(Outcome.FAILED, "1 of 1 fit jobs failed."))
         results.write_down(self.workplace, processing, name, attempt_id, harvest)
+
+    def jobs_cancelled(self, name: str) -> None:
+        """The agent has cancelled what was left of the jobs of a calibration."""
+
+        def unit(db: Session) -> None:
+            self._end_jobs(db, self.view(db).attempts[name].id, GroupState.CANCELLED, JobState.CANCELLED)
+
+        self.database.write(unit)
+
+    @staticmethod
+    def _end_jobs(db: Session, attempt_id: int, group_state: GroupState, job_state: JobState) -> None:
+        its = JobGroup.attempt_id == attempt_id
+        for group in db.scalars(select(JobGroup).where(its, JobGroup.state == GroupState.WANTED)):
+            group.state = group_state
+            for job in group.jobs:
+                job.state = job_state
 
     def judged(self, name: str, grade: Grade = Grade.PASS, processing: str = "bucket1") -> None:
         """The verdict on an ended attempt."""

@@ -38,6 +38,8 @@ def act(number: int, verb: str) -> Answer:
         seen = acts.seen_version(sent)
         key = acts.request_key(wanted.value, number, me, {**sent, **_names_of_files()})
         made = _brought(number, seen, key) if wanted is Verb.REPLACE else None
+        if wanted is Verb.RETRY_JOBS:
+            loop.check_kept_outputs(desk().workplace, number)
 
         def unit(db: Session) -> str:
             it = calibration_of(db, number)
@@ -133,6 +135,7 @@ def _form(number: int, verb: Verb, error: B2calError | None = None) -> Answer:
         if verb in (Verb.NAME_DEPUTY, Verb.REASSIGN)
         else [],
         tags=loop.fitting_tags(view, [view.calibrations[it.name]]) if verb in (Verb.REPLACE, Verb.VETO) else [],
+        redone=loop.redone(db, it) if verb is Verb.RETRY_JOBS and not obstacle else None,
         filters=acts.default_filters(it) if verb is Verb.SELECT else {},
         most_bytes=desk().settings.loop.by_hand_bytes,
         vocabulary=it.processing.release.vocabulary,

@@ -1,0 +1,194 @@
+"""Cancel the jobs of an attempt; do only its failed jobs again, and keep what the others have done."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from b2cal import loop
+from b2cal.loop import Actor, Workplace
+from b2cal.model import Attempt, DataFile, GroupState, Job, JobGroup, JobState, Kind, Role, Step, UnreadableFile, now
+from tests.loop.outputs import COLLECTED, jobs_bring
+from tests.loop.world import Defined, World
+
+ALICE = Actor("tracking", Role.EXPERT)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A runs, with a collect job for each of five runs, and B waits for it."""
+    world = World(tmp_path, (Defined("A"), Defined("B", ("A",))))
+    batch = world.workplace.settings.batch.model_copy(update={"bytes_per_job": 1000})
+    settings = world.workplace.settings.model_copy(update={"batch": batch})
+    world.workplace = Workplace(settings, world.database)
+    world.process()
+    world.do("submit", "A")
+    world.advance("A")
+    return world
+
+
+def two_of_five_fail(world: World) -> None:
+    """Jobs 2 and 4 have failed, and nobody tries again."""
+    jobs_bring(world, COLLECTED)
+
+    def unit(db: Session) -> None:
+        group = db.scalars(select(JobGroup)).one()
+        group.state = GroupState.FAILED
+        for job in (group.jobs[1], group.jobs[3]):
+            job.state, job.error, job.memory_mb, job.retry = JobState.FAILED, "disk full", 4000, "Given up."
+
+    world.database.write(unit)
+    assert world.advance("A").state == "failed"
+
+
+def live(world: World) -> Attempt:
+    with world.database.read() as db:
+        return world.view(db).attempts["A"]
+
+
+def rounds(world: World) -> list[tuple[int, str, list[int]]]:
+    with world.database.read() as db:
+        groups = db.scalars(select(JobGroup).order_by(JobGroup.id))
+        return [(it.round, it.state.value, [job.number for job in it.jobs]) for it in groups]
+
+
+def test_only_the_failed_jobs_are_done_again_and_the_attempt_goes_on_with_all(world: World) -> None:
+    two_of_five_fail(world)
+    world.do("retry_jobs", "A", by=ALICE, reason="the disk was emptied")
+    assert rounds(world) == [(0, "failed", [0, 1, 2, 3, 4]), (1, "wanted", [1, 3])]
+    assert (live(world).number, live(world).outcome, live(world).ended_at) == (1, None, None)
+    assert world.advance("A").state == "running"
+    last = world.decisions()[-1]
+    assert (last.verb, last.actor, last.reason) == ("retry_jobs", "tracking", "the disk was emptied")
+    assert last.details == {"attempt": 1, "jobs_again": 2, "jobs_kept": 3}
+    with world.database.read() as db:
+        failed, again = (db.scalars(select(Job).where(Job.number == 1).order_by(Job.id))).all()
+    assert failed.retry.startswith("Given up. Done again at the wish of tracking, from 2026-")
+    assert (again.memory_mb, again.label, again.spec) == (4000, failed.label, failed.spec)
+    jobs_bring(world, COLLECTED)
+    assert world.advance("A").state == "running"
+    with world.database.read() as db:
+        fit = db.scalars(select(JobGroup).order_by(JobGroup.id.desc())).first()
+    assert fit is not None
+    assert (fit.stage, len(fit.spec["collected"])) == ("fit", 5)
+
+
+def test_a_validation_that_failed_is_measured_again(world: World) -> None:
+    world.jobs_end("A", 1)
+
+    def measured_in_vain(db: Session) -> None:
+        attempt = world.view(db).attempts["A"]
+        group = JobGroup(
+            attempt_id=attempt.id, stage="measure", iteration=0, round=0, state=GroupState.FAILED, spec={}, token="m",
+            epoch=1, not_before=now(db), wanted_at=now(db),
+            jobs=[Job(number=0, label="new constants", spec={}, state=JobState.FAILED, error="killed")],
+        )  # fmt: skip
+        db.add(group)
+
+    world.database.write(measured_in_vain)
+    assert world.advance("A").state == "failed"
+    world.do("retry_jobs", "A")
+    assert (world.state("A"), live(world).outcome) == ("validating", "constants")
+    assert rounds(world)[-1] == (1, "wanted", [0])
+
+
+def test_cancelled_jobs_leave_a_failed_attempt_of_which_what_is_done_is_kept(world: World) -> None:
+    jobs_bring(world, COLLECTED)
+
+    def two_still_run(db: Session) -> None:
+        group = db.scalars(select(JobGroup)).one()
+        group.state = GroupState.SUBMITTED
+        group.jobs[0].state = group.jobs[2].state = JobState.RUNNING
+
+    world.database.write(two_still_run)
+    world.do("cancel_jobs", "A", by=ALICE, reason="wrong gain")
+    assert (world.state("A"), live(world).outcome) == ("failed", "failed")
+    assert world.decisions()[-1].details == {"attempt": 1, "jobs_cancelled": 2}
+    with world.database.read() as db:
+        view = world.view(db)
+        assert loop.why(view, view.calibration("A"), world.clock.now()).sentence == (
+            "Failed: tracking cancelled its jobs: wrong gain. tracking decides."
+        )
+    with pytest.raises(loop.Conflict, match="Jobs of A are still being cancelled at local") as refused:
+        world.do("retry_jobs", "A")
+    assert "Wait some seconds" in refused.value.hint
+
+    def the_agent_takes_back(db: Session) -> None:
+        group = db.scalars(select(JobGroup)).one()
+        group.state = GroupState.CANCELLED
+        group.jobs[0].state = group.jobs[2].state = JobState.CANCELLED
+
+    world.database.write(the_agent_takes_back)
+    assert world.advance("A").state == "failed"
+    world.do("retry_jobs", "A")
+    assert rounds(world)[-1] == (1, "wanted", [0, 2])
+    jobs_bring(world, COLLECTED)
+    assert world.advance("A").state == "running"
+
+
+def changed(db: Session) -> None:
+    db.scalars(select(DataFile).where(DataFile.path.contains("_102"))).one().sha256 = "another"
+
+
+def gone(db: Session) -> None:
+    db.add(UnreadableFile(path="/data/bhabha_103.root", reason="It is gone.", seen_at=now(db)))
+
+
+@pytest.mark.parametrize("happens", [changed, gone])
+def test_jobs_are_not_done_again_on_other_files(world: World, happens: Callable[[Session], None]) -> None:
+    two_of_five_fail(world)
+    world.database.write(happens)
+    with pytest.raises(loop.Conflict, match="1 of its input files is no longer what the attempt of A was made from"):
+        world.do("retry_jobs", "A")
+    with world.database.read() as db:
+        view = world.view(db)
+        assert loop.Verb.RETRY_JOBS not in {one.verb for one in loop.buttons(view, view.calibration("A"), "manager")}
+
+
+def test_jobs_are_not_done_again_where_what_they_read_is_in_doubt(world: World) -> None:
+    world.jobs_end("A", 1)
+    world.judged("A")
+    world.advance("A")
+    world.do("submit", "B")
+    world.advance("B")
+    world.jobs_fail("B")
+    world.do("restart", "A")
+    with pytest.raises(loop.Conflict, match="What jobs of B have read is in doubt: A changed or is done again"):
+        world.do("retry_jobs", "B")
+    assert world.state("B") == "failed"
+
+
+def test_a_failure_that_is_none_of_a_job_asks_for_a_restart(world: World) -> None:
+    jobs_bring(world, COLLECTED)
+    world.advance("A")
+    jobs_bring(world, lambda _outputs: None)  # a fit without a result
+    assert world.advance("A").state == "failed"
+    with pytest.raises(loop.Conflict, match="No job of A has failed: ") as refused:
+        world.do("retry_jobs", "A")
+    assert refused.value.hint == "Restart it: all is done again."
+
+
+def test_outputs_that_are_gone_are_told_before(world: World) -> None:
+    two_of_five_fail(world)
+    with world.database.read() as db:
+        number = world.view(db).calibration("A").id
+        done = db.scalars(select(Job).where(Job.state == JobState.DONE)).first()
+    assert done is not None
+    for job_folder in world.workplace.settings.attempts.glob("collect/*"):
+        (job_folder / "outputs" / "collected.npz").touch()
+    loop.check_kept_outputs(world.workplace, number)
+    (world.workplace.settings.attempts / done.folder / "outputs" / "collected.npz").unlink()
+    with pytest.raises(loop.Conflict, match=r"1 of 6 files that jobs of A have brought are gone: .*collected\.npz"):
+        loop.check_kept_outputs(world.workplace, number)
+
+
+def test_copies_have_no_jobs_to_act_on(tmp_path: Path) -> None:
+    copies = Defined("L", step=Step.LOCAL, kind=Kind.COPY, config={"source_tag": "nowhere", "unchanged": False})
+    world = World(tmp_path, (copies,))
+    world.process()
+    with world.database.read() as db:
+        view = world.view(db)
+        offered = {one.verb for one in loop.buttons(view, view.calibration("L"), "manager")}
+    assert not offered & {loop.Verb.CANCEL_JOBS, loop.Verb.RETRY_JOBS}
