@@ -11,18 +11,21 @@ from b2cal.core.failures import Source
 from b2cal.loop import JobFilter, JobOrder
 from b2cal.model import JobState, Stage
 from b2cal.settings import CondorSettings
-from b2cal.site.desk import asked_number, desk, reading
+from b2cal.site.desk import asked_number, desk, reading, visitor
 from b2cal.site.live import live, still
 from b2cal.site.logs import WINDOW, read_log
 from b2cal.site.queries.dossier import calibration_of, log_of
 from b2cal.site.queries.jobs import Asked, job_of, job_table
-from b2cal.site.queries.views import view_named
+from b2cal.site.queries.views import view_named, view_of
 
 pages = Blueprint("jobs", __name__)
 
 Word = TypeVar("Word", bound=StrEnum)
 
 STREAMS = ("stderr", "stdout")
+
+ON_JOBS = (loop.Verb.RETRY_JOBS, loop.Verb.CANCEL_JOBS)
+"""What can be done to the jobs of the last attempt."""
 
 
 @pages.get("/calibrations/<int:number>/jobs")
@@ -35,6 +38,7 @@ def of_calibration(number: int) -> str | tuple[str, int]:
         chosen = next(iter(attempts), None)
     jobs_of = [attempts[chosen]] if chosen is not None else []
     table = job_table(db, desk().settings, it.processing, jobs_of, _asked())
+    offered = loop.buttons(view_of(db, it.processing_id), it, visitor().username)
     return live(
         "jobs.html",
         "parts/jobs.html",
@@ -42,6 +46,7 @@ def of_calibration(number: int) -> str | tuple[str, int]:
         processing=it.processing,
         attempts=attempts,
         chosen=chosen,
+        considered=[one for one in offered if one.verb in ON_JOBS and chosen == next(iter(attempts), None)],
         found=table,
         stages=Stage,
     )
