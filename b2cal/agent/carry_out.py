@@ -175,7 +175,7 @@ def _mark_cancelled(db: Session, group_id: int) -> None:
         return
     group.state, group.ended_at = GroupState.CANCELLED, now(db)
     unfinished = update(Job).where(Job.group_id == group_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING)))
-    db.execute(unfinished.values(state=JobState.CANCELLED, ended_at=now(db)))
+    db.execute(unfinished.values(state=JobState.CANCELLED, ended_at=now(db), pending_reason=""))
 
 
 def _cancel(backend: Backend, handles: Sequence[Handle]) -> None:

@@ -61,6 +61,7 @@ def collect_events(desk: Desk, backend: Backend, stream: Stream) -> bool:
         JobEvent(handle, desk.now(), stream.cursor)
         for token in sorted(stream.unheeded)
         for handle in backend.find(token)
+        if handle.state is not JobState.QUEUED  # that is how it was written down; why it waits only events tell
     ]
     latest = {(event.handle.token, event.handle.epoch, event.handle.number): event for event in [*standing, *events]}
     if not latest:
@@ -114,13 +115,13 @@ def _groups(db: Session, with_living_jobs: set[str]) -> dict[str, _Group]:
 
 def _open_jobs(db: Session, attempts: Path, group_ids: set[int], numbers: set[int]) -> dict[tuple[int, int], OpenJob]:
     rows = db.execute(
-        select(Job.id, Job.group_id, Job.number, JobGroup.stage, Job.state, Job.folder)
+        select(Job.id, Job.group_id, Job.number, JobGroup.stage, Job.state, Job.folder, Job.pending_reason)
         .join(JobGroup, Job.group_id == JobGroup.id)
         .where(Job.group_id.in_(group_ids), Job.number.in_(numbers), Job.state.in_(UNFINISHED))
     )
     return {
-        (group_id, number): OpenJob(job_id, group_id, stage, state, attempts / folder)
-        for job_id, group_id, number, stage, state, folder in rows
+        (group_id, number): OpenJob(job_id, group_id, stage, state, attempts / folder, pending_reason)
+        for job_id, group_id, number, stage, state, folder, pending_reason in rows
     }
 
 
@@ -140,6 +141,10 @@ def _remove_strays(backend: Backend, groups: dict[str, _Group], events: Sequence
 def _change(job: OpenJob, event: JobEvent) -> Change | None:
     if event.handle.state.ended:
         return Change(job, ending(job.folder, job.stage, event.at, event.failure))
-    if event.handle.state is JobState.RUNNING and job.state is JobState.QUEUED:
-        return Change(job, {"state": JobState.RUNNING, "started_at": event.at})
-    return None
+    state, reason = event.handle.state, event.failure.message if event.failure else ""
+    if state is JobState.QUEUED and not reason:
+        state = job.state  # one that ran and has lost its machine is started again by itself
+    if (state, reason) == (job.state, job.pending_reason):
+        return None
+    started = {} if state is job.state else {"started_at": event.at if state is JobState.RUNNING else None}
+    return Change(job, {"state": state, "pending_reason": reason, **started})

@@ -30,6 +30,7 @@ class OpenJob:
     stage: Stage
     state: JobState
     folder: Path
+    pending_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def ending(folder: Path, stage: Stage, at: datetime, told: Failure | None = None
         "memory_bytes": report.memory_bytes,
         "disk_bytes": report.disk_bytes,
         "limits": dict(report.limits),
+        "pending_reason": "",
     }
     if report.started_at:
         values["started_at"] = report.started_at

@@ -73,7 +73,8 @@ class JobEvent:
     """A job came into a state; `cursor` is the place in the stream behind this event.
 
     Whether an ended job did its work is told by its report, not by the batch system; `failure` is what the batch system
-    says where there is no report.
+    says where there is no report. Of a job that has not ended it says why that does not run now: it is held, or
+    suspended.
     """
 
     handle: Handle

@@ -147,9 +147,10 @@ class LsfBackend:
         at = datetime.now(UTC)
         for job in told:
             known = self._known.job(job.batch_id)
-            if known is None or known.ended or job.state in (None, known.handle.state):
+            if known is None or known.ended or job.state is None:
                 continue
-            assert job.state is not None
+            if (job.state, _failure(job.reason)) == (known.handle.state, known.failure):
+                continue
             killed = job.state is JobState.FAILED and job.batch_id in self._killed
             self._known.note(known, JobState.CANCELLED if killed else job.state, _failure(job.reason), at)
 

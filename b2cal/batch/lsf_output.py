@@ -28,6 +28,12 @@ _ENDED_WELL = frozenset({"DONE"})
 _ENDED_BADLY = frozenset({"EXIT"})
 """STAT. ZOMBI and UNKWN say that LSF has lost contact with the job's machine: it may run on, so nothing is known."""
 
+_STOPPED = {
+    "PSUSP": "suspended by its owner or an administrator while it waited",
+    "USUSP": "suspended by its owner or an administrator while it ran",
+    "SSUSP": "suspended by LSF itself, for the load of its host or the hours of its queue",
+}
+
 _BY_SOMEBODY = ("TERM_OWNER", "TERM_FORCE_OWNER", "TERM_ADMIN", "TERM_FORCE_ADMIN")
 """Exit reasons of jobs that were killed by a person, or by b2cal for one."""
 
@@ -41,7 +47,7 @@ class NotUnderstood(ValueError):
 
 @dataclass(frozen=True)
 class LsfJob:
-    """What LSF tells of one job, or of one element of a job array."""
+    """What LSF tells of one job, or of one element of a job array; `reason` is why it ended badly, or does not run."""
 
     batch_id: BatchId
     name: str
@@ -107,7 +113,8 @@ def _state(stat: str, exit_code: str, said: str) -> tuple[JobState | None, str]:
         return _ended_badly(reason)
     if stat in _ENDED_WELL:
         return JobState.DONE, ""
-    return (JobState.QUEUED if stat in _WAITS else JobState.RUNNING if stat in _RUNS else None), ""
+    stopped = f"LSF: {_STOPPED[stat]} ({stat})" if stat in _STOPPED else ""
+    return (JobState.QUEUED if stat in _WAITS else JobState.RUNNING if stat in _RUNS else None), stopped
 
 
 def _ended_badly(reason: str) -> tuple[JobState, str]:

@@ -134,6 +134,7 @@ def _row(db: Session, desk: Desk, job: Job, place: str) -> dict[str, Any]:
         "memory_mb": job.memory_mb,
         "disk_bytes": job.disk_bytes,
         "limits": job.limits,
+        "pending_reason": job.pending_reason,
         "error": job.error,
         "rule": job.retry,
         "after": place,
@@ -157,7 +158,7 @@ def _cells(db: Session, desk: Desk, processing: Processing, job: Job) -> tuple[o
         job.group.round + 1,
         job.label,
         f"{job.state}, next try {local(next_try)}" if next_try else job.state,
-        "; ".join(filter(None, (loop.said_by(job), job.error, job.retry))),
+        "; ".join(filter(None, (job.pending_reason, loop.said_by(job), job.error, job.retry))),
         ", ".join(filter(None, used)),
         desk.settings.attempts / job.folder if job.folder else "",
     )

@@ -150,7 +150,8 @@ def _waiting(db: Session, group: JobGroup) -> WaitingGroup:
 def _why(db: Session, group: JobGroup, hindrance: str) -> str:
     processing, at = group.attempt.calibration.processing, now(db)
     if group.submitted_at is not None:
-        return f"Its batch system has it for {spoken(at - group.submitted_at)}, and has started no job of it."
+        waits = f"Its batch system has it for {spoken(at - group.submitted_at)}, and has started no job of it"
+        return f"{waits}{_said_of_most(db, group)}."
     if processing.held:
         return f"{processing.name} is held: nothing new starts."
     if agent_at_work(db) is None:
@@ -159,3 +160,11 @@ def _why(db: Session, group: JobGroup, hindrance: str) -> str:
     if again_at is not None:
         return f"Its jobs failed, and are tried again in {spoken(again_at - at)}."
     return hindrance or "It is submitted within seconds."
+
+
+def _said_of_most(db: Session, group: JobGroup) -> str:
+    """What a batch system says of most of the jobs that it stops, and of how many; empty if of none."""
+    number = func.count()
+    said = select(Job.pending_reason, number).where(Job.group_id == group.id, Job.pending_reason != "")
+    found = db.execute(said.group_by(Job.pending_reason).order_by(number.desc()).limit(1)).one_or_none()
+    return f"; it says of {found[1]:,}: {found[0].rstrip('.')}" if found else ""

@@ -54,6 +54,7 @@ class StageJobs:
         goes_on: some of them have not ended, or are tried again.
         again: those that failed and are tried again.
         hindrance: why they could not be submitted yet, in a sentence; empty if nothing is known against it.
+        stopped: how many do not run now, because they are held or suspended, with what the batch system says of one.
     """
 
     attempt_id: int
@@ -63,6 +64,7 @@ class StageJobs:
     goes_on: bool
     again: NextTry | None
     hindrance: str
+    stopped: tuple[int, str]
 
 
 def stages_of(db: Session, attempts: Collection[int]) -> list[StageJobs]:
@@ -84,6 +86,8 @@ def stages_of(db: Session, attempts: Collection[int]) -> list[StageJobs]:
             _number(again).label("again"),
             func.min(case((again, JobGroup.not_before))).label("not_before"),
             func.max(case((wanted, Job.error), else_="")).label("hindrance"),
+            _number(Job.pending_reason != "").label("stopped"),
+            func.max(Job.pending_reason).label("pending_reason"),
         )
         .join(Job, Job.group_id == JobGroup.id)
         .where(JobGroup.attempt_id.in_(attempts))
@@ -97,7 +101,16 @@ def stages_of(db: Session, attempts: Collection[int]) -> list[StageJobs]:
         jobs = Jobs(total, done, running, queued, failed, retried, float(row.cpu_s or 0.0))
         again_at = NextTry(int(row.again), row.not_before) if row.again else None
         found.append(
-            StageJobs(row.attempt_id, row.stage, row.iteration, jobs, bool(row.going), again_at, row.hindrance)
+            StageJobs(
+                attempt_id=row.attempt_id,
+                stage=row.stage,
+                iteration=row.iteration,
+                jobs=jobs,
+                goes_on=bool(row.going),
+                again=again_at,
+                hindrance=row.hindrance,
+                stopped=(int(row.stopped), row.pending_reason),
+            )
         )
     return found
 

@@ -244,6 +244,10 @@ def _running(view: ProcessingView, calibration: Calibration, at: datetime) -> Wh
         return Why(f"{done}. It goes on {_when_due(view)}.")
     if it.hindrance:
         return Why(f"{done}. {it.hindrance.rstrip('.')}.")
+    n_stopped, said = it.stopped
+    if n_stopped:
+        jobs = "1 job is" if n_stopped == 1 else f"{n_stopped:,} jobs are"
+        return Why(f"{done}; {jobs} stopped at {view.processing.centre}: {said.rstrip('.')}.")
     later = next_try([it], at)
     if later is None:
         return Why(f"{done}.")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import htcondor2
 import pytest
@@ -90,6 +91,28 @@ def test_while_the_pool_is_stopped_a_group_says_why_it_waits_and_is_handed_over_
         assert done["state"] is GroupState.DONE
         assert in_history(done["token"]) == len(done["jobs"])
     assert {event.handle.state for event in backend.events(START)} == {JobState.DONE}
+
+
+def test_a_job_that_somebody_holds_says_so_and_by_whom_until_it_runs_again(
+    site: Site, pool_settings: CondorSettings, tmp_path: Path
+) -> None:
+    agent = site.agent(pool=CondorBackend(pool_settings, tmp_path / "events"))
+    group_id = site.want({"do": "time.sleep(2)"}, centre="pool")
+
+    def job() -> dict[str, Any]:
+        (only,) = site.group(group_id)["jobs"]
+        return dict(only)
+
+    site.run(agent, lambda: job()["state"] is JobState.RUNNING, "it runs")
+    htcondor2.Schedd().act(htcondor2.JobAction.Hold, [job()["batch_id"]], reason=("the disk is full", 1))
+    site.run(agent, lambda: job()["pending_reason"], "it is held")
+    assert (job()["state"], job()["started_at"]) == (JobState.QUEUED, None)
+    assert job()["pending_reason"].startswith("Held by HTCondor, code 1/")
+    assert "the disk is full" in job()["pending_reason"]
+    htcondor2.Schedd().act(htcondor2.JobAction.Release, [job()["batch_id"]])
+    site.run(agent, lambda: job()["state"] is JobState.RUNNING, "it runs again")
+    assert job()["pending_reason"] == ""
+    assert site.run_until(agent, group_id, GroupState.DONE, GroupState.FAILED)["state"] is GroupState.DONE
 
 
 def test_a_job_that_needs_more_memory_gets_the_double_until_it_is_enough_and_says_so(

@@ -67,6 +67,12 @@ def test_what_lsf_has_lost_sight_of_is_in_no_state(stat: str, state: JobState | 
     assert (job.batch_id, job.name, job.index, job.state) == ("12[3]", "b2cal.a.t.1.0", 3, state)
 
 
+@pytest.mark.parametrize("stat", ["PSUSP", "USUSP", "SSUSP", "PEND", "RUN", "WAIT"])
+def test_a_job_that_is_suspended_says_by_whom_and_any_other_nothing(stat: str) -> None:
+    (job,) = bjobs(STAT=stat)
+    assert (f"({stat})" in job.reason, bool(job.reason)) == ("SUSP" in stat, "SUSP" in stat)
+
+
 @pytest.mark.parametrize(
     ("said", "state", "reason"),
     [
