@@ -28,6 +28,8 @@ from b2cal.model import (
     Definition,
     GlobalTag,
     GroupState,
+    Incident,
+    IncidentKind,
     Job,
     JobGroup,
     JobState,
@@ -227,6 +229,14 @@ def group(db: Session, attempt: Attempt | None = None, jobs: int = 1, **columns:
 def job(db: Session, group: JobGroup, number: int = 0, **columns: Any) -> Job:
     columns = {"label": f"part {number}", "spec": {}, "state": JobState.QUEUED, **columns}
     return _added(db, Job(group=group, number=number, **columns))
+
+
+def incident(db: Session, **columns: Any) -> Incident:
+    """An incident at this machine, by default a host that fails jobs now."""
+    at = now(db)
+    known = {"centre": "local", "kind": IncidentKind.HOST, "about": "node7", "live": True, "reason": "It fails jobs"}
+    values = {**known, "opened_at": at, "closed_at": None, "probe": {"attempt": 0}, "probe_due": at, "probes": 0}
+    return _added(db, Incident(**{**values, **columns}))
 
 
 def agent(db: Session, **columns: Any) -> Lease:

@@ -9,10 +9,11 @@ from .asking import asks_somebody
 from .buttons import Button, buttons, processing_buttons
 from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, brought_by_hand, fitting_tags
 from .calendar import spoken_days
-from .centres import NOTHING_TO_DO, OpenIncident, WaitingGroup, Workload, open_incidents, workloads
+from .centres import NOTHING_TO_DO, WaitingGroup, Workload, workloads
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .graph import write_graph
+from .incidents import HeldUp, OpenIncident, closed_incidents, held_up, open_incidents
 from .inputs import inputs_of, lacks_selection, productions, selection_by_default
 from .job_table import (
     SOURCES,
@@ -96,6 +97,7 @@ __all__ = [
     "Conflict",
     "Freshness",
     "FromTag",
+    "HeldUp",
     "InvalidChoice",
     "InvalidConfig",
     "JobFilter",
@@ -146,6 +148,7 @@ __all__ = [
     "cancel",
     "cancel_jobs",
     "check_kept_outputs",
+    "closed_incidents",
     "consequences",
     "copy_tag",
     "create_processing",
@@ -157,6 +160,7 @@ __all__ = [
     "extend",
     "fitting_tags",
     "go_on",
+    "held_up",
     "hold",
     "in_the_way",
     "in_the_way_of_processing",

@@ -11,8 +11,6 @@ from b2cal.model import (
     Attempt,
     Calibration,
     GroupState,
-    Incident,
-    IncidentKind,
     Job,
     JobGroup,
     JobState,
@@ -54,40 +52,6 @@ class Workload:
 
 
 NOTHING_TO_DO = Workload({}, None)
-
-
-@dataclass(frozen=True)
-class OpenIncident:
-    """Trouble at a centre that is not over, and how its probes stand.
-
-    Attributes:
-        next_probe: when the next one is sent; None while one is under way.
-    """
-
-    centre: str
-    kind: IncidentKind
-    about: str
-    since: datetime
-    reason: str
-    probes: int
-    next_probe: datetime | None
-
-
-def open_incidents(db: Session) -> list[OpenIncident]:
-    """All of them, the oldest first."""
-    rows = db.scalars(select(Incident).where(Incident.live.is_(True)).order_by(Incident.id))
-    return [
-        OpenIncident(
-            centre=row.centre,
-            kind=row.kind,
-            about=row.about,
-            since=row.opened_at,
-            reason=row.reason,
-            probes=row.probes,
-            next_probe=row.probe_due if row.probe_token is None else None,
-        )
-        for row in rows
-    ]
 
 
 def workloads(db: Session) -> dict[str, Workload]:

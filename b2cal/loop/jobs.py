@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session
 
-from b2cal.model import GroupState, Job, JobGroup, JobState, Stage
+from b2cal.model import GroupState, Incident, Job, JobGroup, JobState, Stage
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class StageJobs:
         goes_on: some of them have not ended, or are tried again.
         again: those that failed and are tried again.
         hindrance: why they could not be submitted yet, in a sentence; empty if nothing is known against it.
+        incident: the number of the one for whose end some of them wait.
         stopped: how many do not run now, because they are held or suspended, with what the batch system says of one.
     """
 
@@ -64,6 +65,7 @@ class StageJobs:
     goes_on: bool
     again: NextTry | None
     hindrance: str
+    incident: int | None
     stopped: tuple[int, str]
 
 
@@ -86,10 +88,12 @@ def stages_of(db: Session, attempts: Collection[int]) -> list[StageJobs]:
             _number(again).label("again"),
             func.min(case((again, JobGroup.not_before))).label("not_before"),
             func.max(case((wanted, Job.error), else_="")).label("hindrance"),
+            func.max(case((and_(wanted, Incident.live.is_(True)), Incident.id))).label("incident"),
             _number(Job.pending_reason != "").label("stopped"),
             func.max(Job.pending_reason).label("pending_reason"),
         )
         .join(Job, Job.group_id == JobGroup.id)
+        .outerjoin(Incident, Incident.id == JobGroup.incident_id)
         .where(JobGroup.attempt_id.in_(attempts))
         .group_by(JobGroup.attempt_id, JobGroup.stage, JobGroup.iteration)
         .order_by(JobGroup.attempt_id, func.min(JobGroup.id))
@@ -109,6 +113,7 @@ def stages_of(db: Session, attempts: Collection[int]) -> list[StageJobs]:
                 goes_on=bool(row.going),
                 again=again_at,
                 hindrance=row.hindrance,
+                incident=row.incident,
                 stopped=(int(row.stopped), row.pending_reason),
             )
         )

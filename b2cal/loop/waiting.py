@@ -34,10 +34,14 @@ from .windows_and_reminders import asks_for_inputs, spoken
 
 @dataclass(frozen=True)
 class Why:
-    """One sentence that says what a calibration waits for, and the calibration to look at, if another one decides."""
+    """One sentence that says what a calibration waits for, and the calibration to look at, if another one decides.
+
+    `incident` is the number of the one for whose end its jobs wait.
+    """
 
     sentence: str
     calibration: str | None = None
+    incident: int | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ def _as_it_stands(view: ProcessingView, calibration: Calibration, otherwise: Why
         return otherwise
     waits = signs_itself_off(view, calibration)
     says = "Waits until it is known whether what it has read holds." if waits else otherwise.sentence
-    return Why(f"{says} In doubt: {because} is being done again.", because)
+    return Why(f"{says} In doubt: {because} is being done again.", because, otherwise.incident)
 
 
 def restarts_itself(view: ProcessingView, calibration: Calibration) -> bool:
@@ -243,7 +247,7 @@ def _running(view: ProcessingView, calibration: Calibration, at: datetime) -> Wh
     if not view.goes_on_by_itself:
         return Why(f"{done}. It goes on {_when_due(view)}.")
     if it.hindrance:
-        return Why(f"{done}. {it.hindrance.rstrip('.')}.")
+        return Why(f"{done}. {it.hindrance.rstrip('.')}.", incident=it.incident)
     n_stopped, said = it.stopped
     if n_stopped:
         jobs = "1 job is" if n_stopped == 1 else f"{n_stopped:,} jobs are"

@@ -162,14 +162,17 @@ def cut(text: str, length: int) -> str:
 
 
 def linked(why: loop.Why, known: Mapping[str, Row | Calibration]) -> Markup:
-    """The sentence of a `why`, with a link where it names the calibration to look at."""
+    """The sentence of a `why`, with a link where it names the calibration to look at, and one to its incident."""
     sentence = escape(why.sentence)
-    if why.calibration is None or why.calibration not in known:
+    if why.calibration is not None and why.calibration in known:
+        found = known[why.calibration]
+        number = found.id if isinstance(found, Calibration) else found.calibration.id
+        link = Markup('<a href="{}">{}</a>').format(url_for("calibration.page", number=number), why.calibration)
+        sentence = Markup(sentence.replace(escape(why.calibration), link, 1))  # noqa: S704 (both parts are escaped)
+    if why.incident is None:
         return sentence
-    found = known[why.calibration]
-    number = found.id if isinstance(found, Calibration) else found.calibration.id
-    link = Markup('<a href="{}">{}</a>').format(url_for("calibration.page", number=number), why.calibration)
-    return Markup(sentence.replace(escape(why.calibration), link, 1))  # noqa: S704 (both parts are escaped)
+    address = url_for("incidents.page", _anchor=f"incident-{why.incident}")
+    return Markup('{} <a href="{}">The incident</a>').format(sentence, address)
 
 
 def measured(check: Mapping[str, Any]) -> str:

@@ -53,6 +53,7 @@ PAGES = (
     "/processings/bucket23/do/hold",
     "/processings/bucket23/do/extend",
     "/processings/bucket23/do/veto",
+    "/incidents",
     "/vetoes",
     "/tags",
     "/tags/prompt",

@@ -92,7 +92,7 @@ def job(number: int) -> str | tuple[str, int]:
         window=WINDOW,
         follows=follows,
         awaited=it.state is JobState.RUNNING and isinstance(settings.centres.get(centre), CondorSettings),
-        tries=loop.other_tries(db, [it]).get(it.id, ()),
+        tries=sorted([it, *loop.other_tries(db, [it]).get(it.id, ())], key=lambda one: one.group.round),
         usual_mb=retry_policy(settings, centre).memory_mb,
     )
 

@@ -1,5 +1,8 @@
 """One processing: what is stuck, on whom, until when, and when it will end."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 from flask import Blueprint, render_template, request
 
 from b2cal import loop
@@ -24,6 +27,7 @@ def page(name: str) -> str | tuple[str, int]:
     view = view_named(db, name)
     seen = overview(db, view, now)
     shown = request.args.get("show", "all")
+    incidents = loop.open_incidents(db, view.processing.centre) if view.processing.state in loop.GOING else []
     return live(
         "processing.html",
         "parts/processing.html",
@@ -42,6 +46,8 @@ def page(name: str) -> str | tuple[str, int]:
         ended=last_of(db, view.processing, loop.ProcessingVerb.CANCEL),
         may_veto=acts.in_the_way_of_many(db, view, acts.VETO_SUBSYSTEM, me.username) is None,
         names=full_names(db),
+        incidents=incidents,
+        held_up=_held_up(loop.held_up(db, [it.id for it in incidents]), name),
     )
 
 
@@ -71,3 +77,12 @@ def _filtered(seen: Overview, shown: str, username: str) -> list[Row]:
     if shown == "failed":
         return [row for row in seen.rows if row.calibration.state == "failed"]
     return list(seen.rows)
+
+
+def _held_up(waiting: Sequence[loop.HeldUp], processing: str) -> Counter[int]:
+    """How many jobs of a processing wait for the end of each incident."""
+    jobs: Counter[int] = Counter()
+    for one in waiting:
+        if one.processing == processing:
+            jobs[one.incident_id] += one.n_jobs
+    return jobs

@@ -10,6 +10,7 @@ from b2cal.core.checksums import digest
 from b2cal.core.iov import OPEN, ExpRun
 from b2cal.loop import ProcessingView
 from b2cal.model import (
+    Attempt,
     AttemptFile,
     AttemptRead,
     BaseIov,
@@ -19,6 +20,8 @@ from b2cal.model import (
     Definition,
     DefinitionPayload,
     Grade,
+    Incident,
+    IncidentKind,
     Kind,
     Outcome,
     Processing,
@@ -59,6 +62,7 @@ class Story(Rows):
         self._all_done(former)
         self._bucket23()
         self._chunk3()
+        self._incidents()
         self._read()
         factories.processing(
             self.db,
@@ -73,6 +77,30 @@ class Story(Rows):
             activated_at=None,
             created_at=NOW - timedelta(minutes=20),
         )
+
+    def _incidents(self) -> None:
+        """At KEK a host fails jobs; a storm there is over."""
+        attempt = self.db.query(Attempt).order_by(Attempt.id.desc()).first()
+        assert attempt is not None
+        for kind, about, hours, ended in (
+            (IncidentKind.STORM, "exit 74: [ERROR] Operation expired (errno #) after # s", -30, -28),
+            (IncidentKind.HOST, "acas1407", -2, None),
+        ):
+            self.db.add(
+                Incident(
+                    centre="KEK",
+                    kind=kind,
+                    about=about,
+                    live=True if ended is None else None,
+                    reason=f"{about} has failed 5 jobs: nothing starts there until a probe has come through",
+                    opened_at=NOW + timedelta(hours=hours),
+                    closed_at=None if ended is None else NOW + timedelta(hours=ended),
+                    probe={"attempt": attempt.id},
+                    probe_due=NOW + timedelta(minutes=20),
+                    probes=2,
+                )
+            )
+        self.db.flush()
 
     def _read(self) -> None:
         """Every live attempt has read what stands upstream of it now: all are fresh."""
