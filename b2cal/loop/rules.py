@@ -81,8 +81,12 @@ RULES = (
     Rule(Verb.REJECT,   {FAILED, REVIEW, SIGNED_OFF},         (OPEN,),              OWNERS,           "Reject", NEEDED),
     Rule(Verb.REPLACE,  {FAILED, REVIEW, SIGNED_OFF},         (VALIDATING,),      {EXPERT, MANAGER}, "Replace", NEEDED,
          MAKE_PAYLOADS),
+    Rule(Verb.RETRY_JOBS, {FAILED},                           (RUNNING, VALIDATING), OWNERS,        "Retry failed jobs",
+         kinds=READ_DATA),
     Rule(Verb.RESTART,  {RUNNING, VALIDATING, FAILED, REVIEW}, (SUBMITTED,),        OWNERS | {LOOP},  "Restart"),
     Rule(Verb.RESTART,  {SIGNED_OFF},                         (SUBMITTED,),         {MANAGER},       "Restart", NEEDED),
+    Rule(Verb.CANCEL_JOBS, {RUNNING},                         (FAILED,),            OWNERS,           "Cancel its jobs",
+         NEEDED, READ_DATA),
     Rule(Verb.VETO,     set(State) - {VETOED},                (VETOED,),            {MANAGER},        "Veto", NEEDED),
     Rule(Verb.LIFT,     {VETOED},                             (OPEN,),              {MANAGER},        "Lift the veto"),
     Rule(Verb.KEEP,     {SIGNED_OFF},                         (),                   {MANAGER},        "Keep", NEEDED),
@@ -93,10 +97,6 @@ RULES = (
     Rule(Verb.REASSIGN, set(State),                           (),                   {MANAGER},        "Reassign"),
     Rule(Verb.NAME_DEPUTY, set(State),                        (),                 {EXPERT, MANAGER}, "Name a deputy"),
     Rule(Verb.EXTEND,   {OPEN},                               (),                   {MANAGER, LOOP},  "Extend"),
-    Rule(Verb.CANCEL_JOBS, {RUNNING},                         (FAILED,),            OWNERS,           "Cancel its jobs",
-         NEEDED, READ_DATA),
-    Rule(Verb.RETRY_JOBS, {FAILED},                           (RUNNING, VALIDATING), OWNERS,        "Retry failed jobs",
-         kinds=READ_DATA),
 )  # fmt: skip
 
 

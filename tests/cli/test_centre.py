@@ -132,6 +132,16 @@ def test_why_it_waits_is_said(world: World, change: Callable[[Session], None], w
     assert why in told()
 
 
+def test_what_its_batch_system_says_of_jobs_that_it_holds_is_said(world: World) -> None:
+    def held(db: Session) -> None:
+        _handed_over(db)
+        db.scalars(select(Job)).one().pending_reason = "Held by HTCondor, code 1/0: by alice"
+
+    world.database.write(held)
+    why = status()["local"]["oldest_waiting"]["why"]
+    assert why.endswith(" and has started no job of it; it says of 1: Held by HTCondor, code 1/0: by alice.")
+
+
 def test_a_group_of_which_a_job_has_started_does_not_wait(world: World) -> None:
     def starts(db: Session) -> None:
         _handed_over(db)

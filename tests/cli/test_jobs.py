@@ -110,6 +110,12 @@ def test_a_try_that_is_due_has_no_time_to_wait_for(world: World) -> None:
     assert [row["next_try"] for row in json.loads(told("--json"))] == [None, None]
 
 
+def test_a_job_that_is_held_says_why(world: World) -> None:
+    world.database.write(lambda db: setattr(db.scalars(select(Job)).first(), "pending_reason", "Held: disk full"))
+    assert rows()[0]["pending_reason"] == "Held: disk full"
+    assert "Held: disk full" in told()
+
+
 def test_error_what_was_done_and_folder_all_stand_there(world: World) -> None:
     def unit(db: Session) -> None:
         job = db.scalars(select(Job)).one()

@@ -1,6 +1,7 @@
 """Jobs and their logs, as the pages show them."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -8,14 +9,17 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from b2cal.core.failures import Source
 from b2cal.model import (
     Calibration,
     Database,
+    GroupState,
     Job,
     JobGroup,
     JobState,
 )
 from b2cal.settings import Settings
+from tests import factories
 
 from .conftest import Browser
 from .sample import NOW
@@ -51,6 +55,51 @@ def test_the_log_of_a_job_opens_at_its_end_and_leads_to_the_first_error(expert: 
     assert "attachment" in download.headers["Content-Disposition"]
     assert download.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert expert.get(f"/jobs/{job.id}/log/..%2fjob.json").status_code == 404
+
+
+def test_all_tries_of_a_job_stand_in_one_table_with_what_was_done_after_each(
+    expert: Browser, database: Database
+) -> None:
+    def unit(db: Session) -> tuple[int, int]:
+        first = db.scalars(select(Job).where(Job.error.contains("KeyError"))).first()
+        assert first is not None
+        assert first.ended_at is not None
+        group = first.group
+        first.error, first.source, first.code = "Operation expired", Source.EXIT, 74
+        first.retry = "Rule exit 74, later: an input could not be read. Tried again as try 2 of 3."
+        later = factories.group(
+            db, group.attempt, 0, round=1, stage=group.stage, iteration=group.iteration, state=GroupState.SUBMITTED,
+            submitted_at=first.ended_at + timedelta(seconds=5),
+        )  # fmt: skip
+        second = factories.job(db, later, first.number, state=JobState.RUNNING, started_at=NOW, memory_mb=8000)
+        return first.id, second.id
+
+    first, second = database.write(unit)
+    for number in (first, second):
+        page = expert.get(f"/jobs/{number}").text
+        tries = " ".join(re.sub(r"<[^>]*>", " ", page.partition('id="tries"')[2].partition("</table>")[0]).split())
+        assert "Operation expired exit code 74 Rule exit 74, later: an input could not be read." in tries
+        assert tries.index("try 1") < tries.index("try 2 ")
+        assert "running 5 s" in tries
+        assert "with 8,000 MB" in tries
+    assert f'href="/jobs/{first}">try 1</a>' in expert.get(f"/jobs/{second}").text
+
+
+def test_a_job_that_does_not_run_now_says_why(expert: Browser, database: Database, find: Find) -> None:
+    held = "Held by HTCondor, code 1/0: via condor_hold"
+
+    def unit(db: Session) -> int:
+        job = db.scalars(select(Job).where(Job.state == JobState.QUEUED)).first()
+        assert job is not None
+        job.pending_reason = held
+        job.group.attempt.calibration.processing.held = False
+        return job.id
+
+    job = database.write(unit)
+    it = find("Crystal energy", "proc12-chunk3").id
+    assert f"It does not run now: {held}" in expert.get(f"/jobs/{job}").text
+    assert f"‖ {held}" in expert.get(f"/calibrations/{it}/jobs?state=queued").text
+    assert f"1 job is stopped at KEK: {held}." in expert.get(f"/calibrations/{it}").text
 
 
 def test_a_log_that_is_not_there_is_explained(expert: Browser, database: Database) -> None:
