@@ -107,6 +107,19 @@ def test_a_job_that_lsf_knows_no_more_is_known_by_its_report_or_is_lost(
     assert LOST in reasons(centre)
 
 
+def test_a_job_that_is_suspended_says_so_as_long_as_it_is(cluster: Cluster, connect: Connect) -> None:
+    centre = connect(poll_every_s=1e-6)
+    group = centre.submitted(FOREVER)
+    centre.wait_until_running(group)
+    assert reasons(centre) == set()
+    cluster.says("SSUSP")
+    assert [reason.endswith("(SSUSP)") for reason in reasons(centre)] == [True]
+    assert centre.states(group) == {0: JobState.RUNNING}
+    cluster.says("RUN")
+    assert reasons(centre) == set()
+    centre.backend.cancel(centre.ids(group))
+
+
 def test_a_group_that_is_larger_than_an_array_is_several(connect: Connect) -> None:
     centre = connect(max_array=2)
     group = centre.submitted(*["pass"] * 5)

@@ -38,6 +38,11 @@ class Cluster:
         file = self.folder / "config.json"
         file.write_text(json.dumps({**json.loads(file.read_text()), "clean_period_s": seconds}))
 
+    def says(self, stat: str) -> None:
+        """bjobs says this of every job that has not ended: that it is suspended, or runs."""
+        with closing(sqlite3.connect(self.folder / "lsf.db", timeout=60)) as db, db:
+            db.execute("UPDATE job SET stat = ? WHERE ended IS NULL", (stat,))
+
     def forgets_everything(self) -> None:
         """Neither bjobs nor bhist knows anything any more; what runs is killed."""
         with closing(sqlite3.connect(self.folder / "lsf.db", timeout=60)) as db, db:
