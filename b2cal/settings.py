@@ -242,6 +242,15 @@ class LoopSettings(Section):
     )
 
 
+class DataSettings(Section):
+    """Arrival of data, and how long they stay."""
+
+    scan_every_s: Seconds = Field(600.0, description="how often watched folders are scanned")
+    keep_days: Annotated[int, Field(ge=0)] = Field(
+        0, description="new files may be deleted so many days after their arrival; 0 = never"
+    )
+
+
 class Settings(BaseSettings):
     """The whole tree. `home` holds everything that b2cal writes: database, payloads, attempts, logs."""
 
@@ -257,6 +266,7 @@ class Settings(BaseSettings):
     airflow: AirflowSettings = AirflowSettings()
     batch: BatchSettings = BatchSettings()
     loop: LoopSettings = LoopSettings()
+    data: DataSettings = DataSettings()
     centres: dict[str, Annotated[CondorSettings | LsfSettings, Field(discriminator="backend")]] = Field(
         {}, description="batch systems besides this machine, by name"
     )

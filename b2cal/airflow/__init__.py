@@ -15,3 +15,10 @@ def processing_dags() -> "dict[str, DAG]":
     from .builder import processing_dags as build
 
     return build()
+
+
+def maintenance_dags() -> "dict[str, DAG]":
+    """The DAGs that belong to no processing, by their id."""
+    from .maintenance import maintenance_dags as build
+
+    return build()

@@ -31,6 +31,8 @@ def environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, s
         "AIRFLOW_HOME": str(airflow_home(settings)),
         "B2CAL_HOME": str(settings.home.absolute()),
         "B2CAL_DAGS": str(settings.dags),
+        # The builder of DAGs cannot afford to import the settings.
+        "B2CAL_DATA__SCAN_EVERY_S": str(settings.data.scan_every_s),
     }
 
 

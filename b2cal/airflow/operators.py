@@ -1,4 +1,4 @@
-"""The tasks of a processing's DAG. Each asks the loop what is due, and waits by the trigger while nothing is.
+"""The tasks of the DAGs. Each of a processing asks the loop what is due, and waits by the trigger while nothing is.
 
 They look first, in the worker, and return at once where there is nothing to wait for: a deferral costs a second. They
 never fail for a reason of the domain; an exception is a fault of the infrastructure, and the task is tried again.
@@ -110,3 +110,16 @@ class CloseProcessing(LoopOperator):
 
     def end(self, context: "Context", event: str | None = None) -> None:
         """Nothing more to do."""
+
+
+class LookForData(BaseOperator):
+    """Scans the watched folders; one that cannot be looked at is no fault of the task."""
+
+    ui_color = "#eee6f6"
+
+    def execute(self, context: "Context") -> None:
+        """Look once."""
+        from b2cal import loop
+
+        for look in loop.look_at_watched(loop.open_workplace()):
+            self.log.info("%s", look)

@@ -3,17 +3,18 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 
 from b2cal import data as catalogue
 from b2cal import loop, shipped
-from b2cal.calibration.doors import SCHEME
 from b2cal.core.errors import B2calError
 
+from .arrival import arrivals, watch
 from .desk import Desk, pass_desk
+from .places import FOLDER
 
 TOYDETECTOR = shipped("examples") / "toydetector"
 
@@ -37,15 +38,12 @@ def data() -> None:
     """Runs and files."""
 
 
-class Place(click.Path):
-    """A folder, or the address of one behind an XRootD door."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return value if str(value).startswith(SCHEME) else super().convert(value, param, ctx)
+data.add_command(watch)
+data.add_command(arrivals)
 
 
 @data.command()
-@click.argument("folder", type=Place(file_okay=False, path_type=Path))
+@FOLDER
 @pass_desk
 def scan(desk: Desk, folder: Path | str) -> None:
     """Register the runs and files below FOLDER; what waits for them looks again.
@@ -58,7 +56,8 @@ def scan(desk: Desk, folder: Path | str) -> None:
     """
     desk.check_operator()
     place = folder if isinstance(folder, Path) else catalogue.FolderBehindDoors.find(folder, desk.settings)
-    report = catalogue.scan(desk.workplace.database, place)
+    days = desk.settings.data.keep_days
+    report = catalogue.scan(desk.workplace.database, place, timedelta(days=days) if days else None)
     # Also when nothing is new: the scan before may have been killed here, and a surplus file that is gone helps, too.
     desk.write(loop.data_arrived)
     desk.done(str(report), **report.to_json())

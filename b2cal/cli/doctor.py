@@ -224,6 +224,18 @@ def _incidents(_settings: Settings, database: Database) -> Finding:
     return Finding("incidents", Health.WARNING, says, do)
 
 
+def _arrival(_settings: Settings, database: Database) -> Finding:
+    with database.read() as db:
+        watched = data.watches(db)
+    failing = [it for it in watched if it.failing_since is not None]
+    if failing:
+        first = min(failing, key=lambda it: it.failing_since or it.begun_at)
+        says = f"{len(failing)} of {len(watched)} watched folders cannot be scanned; since"
+        says = f"{says} {first.failing_since:%Y-%m-%d %H:%M} UTC: {first.error}"
+        return Finding("arrival", Health.WARNING, says, "It is tried on; `b2cal data watch list` shows all.")
+    return Finding("arrival", Health.WELL, f"{len(watched)} folders are watched")
+
+
 def _doors(centre: str, doors: Sequence[str]) -> Iterator[Finding]:
     """Whether each door of a storage is open; a shut one is no harm to jobs while another is open."""
     shut = {door: said for door in doors if (said := data.trouble_at(door))}
@@ -257,6 +269,7 @@ _LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (
     _presence,
     _outbox,
     _incidents,
+    _arrival,
 )
 _SIGNS = {Health.WELL: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.ILL: ("✗", "red")}
 

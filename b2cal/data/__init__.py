@@ -1,33 +1,57 @@
 """Data: the run registry, the catalogue of files, and the way from a selection to the inputs of a calibration."""
 
+from .arrivals import Arrival, StreamArrival, arrival
 from .behind_doors import FolderBehindDoors, NoDoor, bring, trouble_at
 from .catalogue import GONE, ScanReport, scan
 from .inputs import ChosenFile, Completeness, Inputs, RunChoice, Shortfall, select
 from .produced import NewFile, UnusableFile, late_files, register_produced
 from .registry import RegistryRefused
 from .selection import InvalidSelection, Selection, default_selection, selection_problems
+from .watches import (
+    FolderGone,
+    NotWatched,
+    WatchedAlready,
+    begin_watch,
+    end_watch,
+    note_scanned,
+    note_trouble,
+    scan_watched,
+    watches,
+)
 
 __all__ = [
     "GONE",
+    "Arrival",
     "ChosenFile",
     "Completeness",
     "FolderBehindDoors",
+    "FolderGone",
     "Inputs",
     "InvalidSelection",
     "NewFile",
     "NoDoor",
+    "NotWatched",
     "RegistryRefused",
     "RunChoice",
     "ScanReport",
     "Selection",
     "Shortfall",
+    "StreamArrival",
     "UnusableFile",
+    "WatchedAlready",
+    "arrival",
+    "begin_watch",
     "bring",
     "default_selection",
+    "end_watch",
     "late_files",
+    "note_scanned",
+    "note_trouble",
     "register_produced",
     "scan",
+    "scan_watched",
     "select",
     "selection_problems",
     "trouble_at",
+    "watches",
 ]

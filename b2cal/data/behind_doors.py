@@ -110,6 +110,9 @@ class FolderBehindDoors:
         lying = [_lying(f"{stem(self.name)}{name}", names[name].statinfo) for name in sorted(names)]
         return [file for file in lying if file is not None and not file.name.startswith(".")]
 
+    def holds(self, path: str) -> bool:
+        return True
+
     def open(self, files: Sequence[Lying]) -> list[Opened]:
         urls = [self._through_the_door(file.path) for file in files]
         environment = {name: value for name, value in os.environ.items() if name.startswith(_CREDENTIALS)}

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from b2cal.core.iov import ExpRun
@@ -84,7 +84,7 @@ class _Seen(Lying):
     exprun: int = 0
 
 
-def scan(database: Database, place: Path | Shelf) -> ScanReport:
+def scan(database: Database, place: Path | Shelf, keep: timedelta | None = None) -> ScanReport:
     """Bring the catalogue up to date with a folder: its `runs.json` and all ROOT files below.
 
     A file is opened and its checksum taken when it is new or its size or age has changed. A changed file keeps its
@@ -92,6 +92,7 @@ def scan(database: Database, place: Path | Shelf) -> ScanReport:
     are those of a registered file that no longer lies where it was. What cannot be used, is gone, or is a copy of a
     registered file, is kept as unreadable with the reason and is never selected. Where the folder itself is gone, all
     that is registered below is. Runs and files are registered in one transaction; a second scan changes nothing.
+    New files expire when the time `keep` has passed from now on.
 
     Raises:
         RegistryRefused: `runs.json` is missing or wrong; nothing was kept.
@@ -100,10 +101,10 @@ def scan(database: Database, place: Path | Shelf) -> ScanReport:
     """
     folder = Folder(place.resolve()) if isinstance(place, Path) else place
     with database.read() as db:
-        rows = db.scalars(_files_below(folder)).all()
+        rows = _files_of(db, folder)
         ages = {row.path: (row.size_bytes, row.mtime_ns) for row in rows if row.attempt_id is None}
         produced = {row.path for row in rows if row.attempt_id is not None}
-        is_known = bool(ages) or db.scalar(_unreadable_below(folder).limit(1)) is not None
+        is_known = bool(ages) or bool(_unreadable_of(db, folder))
     registry = [] if is_known and not folder.exists() else read_registry(folder)
     seen, reasons = _look_around(folder.files(), {entry.exprun for entry in registry}, leave_out=produced)
     changed = [file for file in seen if ages.get(file.path) != (file.size_bytes, file.mtime_ns)]
@@ -120,7 +121,7 @@ def scan(database: Database, place: Path | Shelf) -> ScanReport:
         report = ScanReport(len(seen) - len(changed), dict(reasons))
         _register_runs(db, registry, report)
         db.flush()  # files refer to their runs
-        _register_files(db, folder, usable, report)
+        _register_files(db, folder, usable, keep, report)
         report.unreadable = dict(sorted(report.unreadable.items()))
         _register_unreadable(db, folder, report)
         db.flush()  # what cannot be used does not count
@@ -175,8 +176,11 @@ def _register_runs(db: Session, registry: Sequence[RunEntry], report: ScanReport
             report.runs_changed += 1
 
 
-def _register_files(db: Session, folder: Shelf, usable: Mapping[_Seen, Opened], report: ScanReport) -> None:
-    known = {row.path: row for row in db.scalars(_files_below(folder))}
+def _register_files(
+    db: Session, folder: Shelf, usable: Mapping[_Seen, Opened], keep: timedelta | None, report: ScanReport
+) -> None:
+    known = {row.path: row for row in _files_of(db, folder)}
+    expires_at = now(db) + keep if keep is not None else None
     twins = _by_content(db, [file for file in usable if file.path not in known])
     for file, found in usable.items():
         content = {"data_name": file.stream, "exprun": file.exprun, "n_events": found.n_events, "sha256": found.sha256}
@@ -189,7 +193,9 @@ def _register_files(db: Session, folder: Shelf, usable: Mapping[_Seen, Opened], 
             else:
                 report.files_unchanged += 1
         elif twin is None:
-            row = DataFile(path=file.path, format=DataFormat.RAW, registered_at=now(db), **content)
+            row = DataFile(
+                path=file.path, format=DataFormat.RAW, registered_at=now(db), expires_at=expires_at, **content
+            )
             db.add(row)
             twins[file.stream, file.exprun, found.sha256] = row
             report.files_added += 1
@@ -221,7 +227,7 @@ def _move(db: Session, row: DataFile, to: _Seen, report: ScanReport) -> None:
 
 
 def _register_unreadable(db: Session, folder: Shelf, report: ScanReport) -> None:
-    known = {row.path: row for row in db.scalars(_unreadable_below(folder))}
+    known = {row.path: row for row in _unreadable_of(db, folder)}
     for path in known.keys() - report.unreadable.keys():
         db.delete(known[path])
         report.files_restored += 1
@@ -254,15 +260,18 @@ def _update(row: Base, columns: Mapping[str, Any]) -> bool:
     return bool(changed)
 
 
-def _files_below(folder: Shelf) -> Select[Any]:
-    return select(DataFile).where(_below(DataFile.path, folder))
+def _files_of(db: Session, folder: Shelf) -> list[DataFile]:
+    rows = db.scalars(select(DataFile).where(below(DataFile.path, folder.name)))
+    return [row for row in rows if folder.holds(row.path)]
 
 
-def _unreadable_below(folder: Shelf) -> Select[Any]:
-    return select(UnreadableFile).where(_below(UnreadableFile.path, folder))
+def _unreadable_of(db: Session, folder: Shelf) -> list[UnreadableFile]:
+    rows = db.scalars(select(UnreadableFile).where(below(UnreadableFile.path, folder.name)))
+    return [row for row in rows if folder.holds(row.path)]
 
 
-def _below(path: InstrumentedAttribute[str], folder: Shelf) -> ColumnElement[bool]:
+def below(path: InstrumentedAttribute[str], folder: str) -> ColumnElement[bool]:
+    """Whether a path lies below a folder."""
     # As a range, because LIKE of SQLite takes raw and Raw for the same; "0" is the character after "/".
-    outside = folder.name.rstrip("/")
+    outside = folder.rstrip("/")
     return and_(path >= f"{outside}/", path < f"{outside}0")

@@ -5,6 +5,7 @@ from b2cal.model import job_in_words, stage_in_words
 from .actors import THE_LOOP, Actor, actor, manager
 from .advance import Progress, advance
 from .agents import AGENT, agent_at_work
+from .arrival import Look, look_at_watched
 from .asking import asks_somebody
 from .buttons import Button, buttons, processing_buttons
 from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, brought_by_hand, fitting_tags
@@ -105,6 +106,7 @@ __all__ = [
     "JobPage",
     "Jobs",
     "LocalDatabase",
+    "Look",
     "NewProcessing",
     "NextTry",
     "NotAllowed",
@@ -173,6 +175,7 @@ __all__ = [
     "last_rejection",
     "let_in",
     "lift",
+    "look_at_watched",
     "manager",
     "managers",
     "memory_in_words",

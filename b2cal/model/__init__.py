@@ -41,7 +41,7 @@ from .loop import (
     Verdict,
 )
 from .migrate import migrate, schema
-from .sources import DataFile, Definition, DefinitionPayload, Person, Release, Run, UnreadableFile
+from .sources import DataFile, Definition, DefinitionPayload, Person, Release, Run, UnreadableFile, Watch
 from .words import job_in_words, stage_in_words
 from .work import GroupEpoch, Incident, Job, JobGroup, Lease, LocalJob
 
@@ -97,6 +97,7 @@ __all__ = [
     "TagState",
     "UnreadableFile",
     "Verdict",
+    "Watch",
     "job_in_words",
     "migrate",
     "now",

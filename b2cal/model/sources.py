@@ -99,11 +99,37 @@ class DataFile(Base):
     mtime_ns: Mapped[int] = mapped_column(BigInteger, comment="a file of the same size and age is not read again")
     sha256: Mapped[Digest]
     registered_at: Mapped[Moment]
+    expires_at: Mapped[Moment | None] = mapped_column(comment="its storage may delete it from then on; null = never")
     attempt_id: Mapped[int | None] = mapped_column(
         ForeignKey("attempt.id"), comment="the cDST production that made it; null = from the detector"
     )
 
     __table_args__ = (Index(None, "data_name", "format", "exprun"), Base.__table_args__)
+
+
+class Watch(Base):
+    """A folder that is scanned again and again; kept when that has ended."""
+
+    __tablename__ = "watch"
+
+    id: Mapped[Id]
+    place: Mapped[Place] = mapped_column(comment="a folder, or its address behind a door")
+    stream: Mapped[Name] = mapped_column(comment="only its files; empty = those of all streams")
+    keep_days: Mapped[int | None] = mapped_column(comment="new files may go so long after their arrival; null = never")
+    live: Mapped[bool | None] = mapped_column(comment="true or null: marker of a watch that goes on")
+    begun_by: Mapped[Name]
+    begun_at: Mapped[Moment]
+    ended_by: Mapped[Name | None]
+    ended_at: Mapped[Moment | None]
+    scanned_at: Mapped[Moment | None] = mapped_column(comment="the last time that this succeeded")
+    failing_since: Mapped[Moment | None]
+    error: Mapped[Prose]
+
+    __table_args__ = (
+        UniqueConstraint("place", "stream", "live"),
+        CheckConstraint("live is null or live = 1", name="live_marker"),
+        Base.__table_args__,
+    )
 
 
 class UnreadableFile(Base):

@@ -26,6 +26,7 @@ POLICY = {
     "processings.board": Access.SIGNED_IN,
     "processing.page": Access.SIGNED_IN,
     "processing.preview": Access.SIGNED_IN,
+    "processing.arrived": Access.SIGNED_IN,
     "processing_acting.form": Access.MANAGER,
     "processing_acting.act": Access.MANAGER,
     "calibration.page": Access.SIGNED_IN,

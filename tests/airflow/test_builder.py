@@ -1,14 +1,17 @@
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
-from b2cal.airflow import processing_dags
+from b2cal.airflow import maintenance_dags, processing_dags
+from b2cal.airflow.__main__ import environment
 from b2cal.airflow.builder import build
 from b2cal.airflow.graph import Graph
+from b2cal.settings import Settings
 from tests.airflow.graphs import graph, write
 
 GROUPS = {
@@ -95,15 +98,31 @@ def test_a_file_that_vanishes_while_the_folder_is_read_stops_nothing(home: Path)
     assert set(processing_dags()) == {"bucket1"}
 
 
+def test_the_arrival_of_data_is_looked_after_in_the_time_of_the_settings(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("B2CAL_DATA__SCAN_EVERY_S", environment(Settings(), {})["B2CAL_DATA__SCAN_EVERY_S"])
+    (dag,) = maintenance_dags().values()
+    assert (dag.schedule, dag.catchup, dag.max_active_runs) == (timedelta(minutes=10), False, 1)
+    assert set(DagSerialization.from_dict(DagSerialization.to_dict(dag)).task_dict) == {"look"}
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "bucket1")
+    assert maintenance_dags() == {}
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", dag.dag_id)
+    assert set(maintenance_dags()) == {dag.dag_id}
+    assert processing_dags() == {}
+
+
 @pytest.mark.processes
-def test_the_dag_file_imports_nothing_heavy(home: Path) -> None:
+def test_the_dag_files_import_nothing_heavy(home: Path) -> None:
     write(home / "dags", graph())
-    dag_file = Path(__file__).parents[2] / "dags" / "processings.py"
+    files = Path(__file__).parents[2] / "dags"
     script = f"""
-import runpy, sys
+import os, runpy, sys
 import airflow.sdk, airflow.triggers.base
 before = set(sys.modules)
-assert "bucket1" in runpy.run_path({str(dag_file)!r})
+os.environ["B2CAL_DATA__SCAN_EVERY_S"] = "600"
+assert "bucket1" in runpy.run_path({str(files / "processings.py")!r})
+assert "_arrival" in runpy.run_path({str(files / "maintenance.py")!r})
 new = set(sys.modules) - before
 ours = {{name for name in new if name.split(".")[0] == "b2cal"}}
 print(sorted(ours - {{name for name in ours if name.startswith(("b2cal.airflow", "b2cal.core"))}} - {{"b2cal"}}))

@@ -19,12 +19,13 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from b2cal import loop
+from b2cal import data, loop
 from b2cal.cli.processes import end_leftovers
 from b2cal.loop import Act, Actor, Workplace
-from b2cal.model import Calibration, Processing, ProcessingState, Role, migrate
+from b2cal.model import Calibration, DataFile, Processing, ProcessingState, Role, migrate
 from b2cal.settings import AirflowSettings, Settings, SiteSettings
 from tests import factories
+from tests.data.catalogues import registry_entry, root_file, write_registry
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -68,6 +69,7 @@ class Running:
             "B2CAL_HOME": str(self.home),
             "B2CAL_SITE__PORT": str(self.settings.site.port),
             "B2CAL_AIRFLOW__PORT": str(self.settings.airflow.port),
+            "B2CAL_DATA__SCAN_EVERY_S": "2",
         }
         with open(self.home / "up.out", "ab") as output:
             command = [sys.executable, "-m", "b2cal", "up"]
@@ -185,6 +187,29 @@ def test_something_reopened_is_passed_again(b2cal: Running) -> None:
     for name in ("Channel mask", "Time offsets"):
         b2cal.veto(processing, name)
     eventually(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 60)
+
+
+@pytest.mark.end_to_end
+def test_what_arrives_in_a_watched_folder_is_registered_without_anybody(b2cal: Running, tmp_path: Path) -> None:
+    database = b2cal.workplace.database
+    database.write(lambda db: data.begin_watch(db, str(tmp_path), "", None, "manager"))
+
+    def failing() -> bool:
+        with database.read() as db:
+            return any(watch.failing_since is not None for watch in data.watches(db))
+
+    def n_files() -> int:
+        with database.read() as db:
+            return db.query(DataFile).count()
+
+    eventually(failing, 60)  # there is no registry yet
+    root_file(tmp_path, "bhabha_e0026_r00001.root", 10)
+    write_registry(tmp_path, [registry_entry(1)])
+    eventually(n_files, 60)
+    eventually(lambda: not failing(), 60)
+    failed = "SELECT 1 FROM task_instance WHERE dag_id = '_arrival' AND (state = 'failed' OR try_number > 1)"
+    assert b2cal.airflow(failed) == []
+    database.write(lambda db: data.end_watch(db, str(tmp_path), "", "manager"))
 
 
 @pytest.mark.kill

@@ -1,5 +1,6 @@
 """`b2cal data scan` registers what is there, and what waits for it looks again."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,45 @@ def test_a_scan_wakes_what_waits_also_when_it_finds_nothing_new(tmp_path: Path) 
     assert ended.exit_code == 0, ended.output
     assert "Runs: 0 new" in ended.output
     assert [now > then for now, then in zip(signals(), before, strict=True)] == [True, True, False]
+    world.database.dispose()
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])  # doctor looks whether ports are free
+def test_a_folder_is_watched_until_that_is_stopped_and_what_ails_it_is_told(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    environment = {"B2CAL_HOME": str(tmp_path)}
+
+    def call(*words: str) -> Result:
+        return CliRunner().invoke(group, ["--as", "manager", "--json", *words], env=environment)
+
+    assert call("data", "watch", "add", str(raw), "--keep-days", "30").exit_code == 0
+    twice = call("data", "watch", "add", f"{raw}/")
+    assert str(twice.exception).startswith(f"{raw} is watched since ")
+    loop.look_at_watched(world.workplace)
+    (row,) = json.loads(call("data", "watch", "list").output)
+    assert (row["place"], row["keep_days"], row["scanned_at"]) == (str(raw), 30, None)
+    assert row["error"].startswith(f"There is no run registry {raw}/runs.json.")
+    found = {it["what"]: it for it in json.loads(call("doctor").output)}["arrival"]
+    assert found["health"] == "warning"
+    assert row["error"] in found["says"]
+    assert call("data", "watch", "stop", str(raw)).exit_code == 0
+    assert json.loads(call("data", "watch", "list").output) == []
+    assert str(call("data", "watch", "stop", str(raw)).exception) == f"{raw} is not watched."
+    world.database.dispose()
+
+
+def test_what_has_arrived_is_told_for_every_active_processing(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.process(last=120)
+    environment = {"B2CAL_HOME": str(tmp_path)}
+    told = CliRunner().invoke(group, ["--json", "data", "arrivals"], env=environment)
+    (bucket1,) = json.loads(told.output)
+    assert (bucket1["processing"], bucket1["registered_runs"], bucket1["newest_run"]) == ("bucket1", 10, "e26r109")
+    assert [(it["stream"], it["complete"]) for it in bucket1["streams"]] == [("bhabha", 10)]
+    told = CliRunner().invoke(group, ["data", "arrivals", "bucket1"], env=environment)
+    assert "The newest registered run is e26r109: later ones may still come." in told.output
     world.database.dispose()
 
 

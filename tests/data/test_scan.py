@@ -181,6 +181,18 @@ def test_files_of_folders_with_nearly_the_same_name_are_left_alone(database, tmp
         assert set(db.scalars(select(UnreadableFile.path))) == {str(folder / "bhabha.root") for folder in folders}
 
 
+def test_of_a_folder_of_which_one_stream_is_wanted_all_other_files_are_left_alone(database, folder):
+    (folder / "bhabha_extra_e0026_r00001.root").write_bytes(b"")
+    one = shelf.OneStream(shelf.Folder(folder), "bhabha")
+    report = data.scan(database, one)
+    assert (report.files_added, report.unreadable) == (2, {})
+    report = data.scan(database, folder)
+    assert (report.files_added, report.files_unchanged, len(report.unreadable)) == (1, 2, 1)
+    (folder / "cosmic_e0026_r00001_f01.root").unlink()
+    assert data.scan(database, one).unreadable == {}
+    assert len(data.scan(database, folder).unreadable) == 2
+
+
 def test_a_damaged_file_keeps_its_row_and_comes_back_when_it_is_whole_again(database, folder):
     data.scan(database, folder)
     path = folder / "bhabha_e0026_r00001.root"

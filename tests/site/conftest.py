@@ -49,6 +49,7 @@ PAGES = (
     "/processings/proc12-chunk3",
     "/processings/bucket24",
     "/processings/bucket23/publication",
+    "/processings/bucket23/arrival",
     "/processings/bucket23/jobs",
     "/processings/bucket23/do/hold",
     "/processings/bucket23/do/extend",

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from b2cal import data
 from b2cal.loop.calendar import blocked_days
 from b2cal.model import (
     BarrierPolicy,
@@ -55,6 +56,26 @@ def test_a_processing_shows_steps_graph_forecast_and_what_publishing_changes(exp
     ):
         assert expected in text
     assert text.count('<text class="name"') == 16
+
+
+def test_what_has_arrived_of_its_runs_is_told_stream_by_stream_with_folders_in_trouble(
+    expert: Browser, database: Database
+) -> None:
+    def unit(db: Session) -> None:
+        data.note_trouble(db, data.begin_watch(db, "/data/raw", "hadron", None, "manager").id, "No door leads to it.")
+
+    assert 'href="/processings/bucket23/arrival">412 runs</a>' in expert.get("/processings/bucket23").text
+    assert "A watched folder" not in expert.get("/processings/bucket23/arrival").text
+    database.write(unit)
+    text = expert.get("/processings/bucket23/arrival").text
+    assert "A watched folder cannot be scanned" in text
+    assert re.search(r"/data/raw</span> \(hadron\), since .*: No door leads to it\.", text)
+    with database.read() as db:
+        it = db.scalars(select(Processing).where(Processing.name == "bucket23")).one()
+        streams = data.arrival(db, it.run_first, it.run_last).streams
+    assert streams
+    for stream in streams:
+        assert f"<td><b>{stream.stream}</b></td>" in text
 
 
 def test_when_a_processing_is_cancelled_it_asks_nobody_and_says_why(manager: Browser, database: Database) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from flask import Blueprint, render_template, request
 
 from b2cal import loop
+from b2cal.data import arrival, watches
 from b2cal.site import acts
 from b2cal.site.desk import at, reading, visitor
 from b2cal.site.live import live
@@ -66,6 +67,20 @@ def preview(name: str) -> str:
         changes=[change.to_json() for change in found.changes] if done is None else done.details.get("changes", []),
         may_publish=any(button.verb is loop.ProcessingVerb.PUBLISH for button in buttons),
         names=full_names(db),
+    )
+
+
+@pages.get("/processings/<name>/arrival")
+def arrived(name: str) -> str:
+    db = reading()
+    it = view_named(db, name).processing
+    watched = watches(db)
+    return render_template(
+        "arrival.html",
+        it=it,
+        found=arrival(db, it.run_first, it.run_last),
+        watched=watched,
+        failing=[watch for watch in watched if watch.failing_since is not None],
     )
 
 
