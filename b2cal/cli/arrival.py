@@ -1,5 +1,6 @@
-"""`b2cal data watch` and `b2cal data arrivals`: where data arrive, and which have."""
+"""`b2cal data watch`, `arrivals` and `expire`: where data arrive, which have, and until when they stay."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,14 @@ import click
 from sqlalchemy import select
 
 from b2cal import data as catalogue
+from b2cal import loop
 from b2cal.core.iov import IoV
 from b2cal.loop import ProcessingView
 from b2cal.model import Processing, ProcessingState
 
 from .desk import Desk, local, pass_desk
-from .places import FOLDER, name_of
+from .places import FOLDER, Place, name_of
+from .ranges import Expiry
 
 STREAM = click.option("--stream", default="", help="Only files of this stream or skim.")
 
@@ -95,6 +98,22 @@ def arrivals(desk: Desk, processing: str | None) -> None:
         for name, it in found.items()
     ]
     desk.show(facts, lambda: _tell(desk, runs, found))
+
+
+@click.command()
+@click.argument("place", type=Place(path_type=Path))
+@click.argument("day", type=Expiry(), required=False)
+@pass_desk
+def expire(desk: Desk, place: Path | str, day: datetime | None) -> None:
+    """Say from which DAY on the files below PLACE, a folder or one file, may be deleted; without DAY they stay.
+
+    b2cal deletes nothing itself. What expires is not read any more, and what has read it cannot be restarted.
+    """
+    desk.check_operator()
+    name = name_of(place, desk.settings)
+    n_files = desk.write(lambda db: loop.keep_until(db, name, day))
+    until = f"are kept until {day:%Y-%m-%d}" if day else "are kept for ever"
+    desk.done(f"Files at {name} {until}: {n_files}.", place=name, files=n_files, expires_at=day)
 
 
 def _row(facts: dict[str, Any]) -> tuple[str, ...]:

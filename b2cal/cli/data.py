@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
@@ -12,9 +12,10 @@ from b2cal import data as catalogue
 from b2cal import loop, shipped
 from b2cal.core.errors import B2calError
 
-from .arrival import arrivals, watch
+from .arrival import arrivals, expire, watch
 from .desk import Desk, pass_desk
-from .places import FOLDER
+from .places import FOLDER, name_of
+from .ranges import Expiry
 
 TOYDETECTOR = shipped("examples") / "toydetector"
 
@@ -40,12 +41,14 @@ def data() -> None:
 
 data.add_command(watch)
 data.add_command(arrivals)
+data.add_command(expire)
 
 
 @data.command()
 @FOLDER
+@click.option("--expires", type=Expiry(), help="All files below FOLDER may be deleted from this day on.")
 @pass_desk
-def scan(desk: Desk, folder: Path | str) -> None:
+def scan(desk: Desk, folder: Path | str, expires: datetime | None) -> None:
     """Register the runs and files below FOLDER; what waits for them looks again.
 
     FOLDER may lie behind an XRootD door that b2cal.toml names: root://host:1094//store/raw.
@@ -60,6 +63,8 @@ def scan(desk: Desk, folder: Path | str) -> None:
     report = catalogue.scan(desk.workplace.database, place, timedelta(days=days) if days else None)
     # Also when nothing is new: the scan before may have been killed here, and a surplus file that is gone helps, too.
     desk.write(loop.data_arrived)
+    if expires is not None and report.n_usable:
+        desk.write(lambda db: loop.keep_until(db, name_of(folder, desk.settings), expires))
     desk.done(str(report), **report.to_json())
     if report.unusable and not report.n_usable:
         raise NothingUsable(

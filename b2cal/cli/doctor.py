@@ -236,6 +236,16 @@ def _arrival(_settings: Settings, database: Database) -> Finding:
     return Finding("arrival", Health.WELL, f"{len(watched)} folders are watched")
 
 
+def _expiry(_settings: Settings, database: Database) -> Finding:
+    with database.read() as db:
+        found, at = loop.all_expiring(db), now(db)
+    if found:
+        more = f" And those of {len(found) - 1} more." if found[1:] else ""
+        do = "Let their storage keep them longer and say so by `b2cal data expire`, or finish before."
+        return Finding("expiry", Health.WARNING, f"{min(found, key=lambda it: it.at).told(at)}{more}", do)
+    return Finding("expiry", Health.WELL, "no inputs of what goes on expire soon")
+
+
 def _doors(centre: str, doors: Sequence[str]) -> Iterator[Finding]:
     """Whether each door of a storage is open; a shut one is no harm to jobs while another is open."""
     shut = {door: said for door in doors if (said := data.trouble_at(door))}
@@ -270,6 +280,7 @@ _LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (
     _outbox,
     _incidents,
     _arrival,
+    _expiry,
 )
 _SIGNS = {Health.WELL: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.ILL: ("✗", "red")}
 

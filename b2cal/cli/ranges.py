@@ -1,6 +1,6 @@
 """Ranges of runs and of days, as people type them."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import click
@@ -40,3 +40,17 @@ class Days(click.ParamType[tuple[date, ...]]):
         if not first <= last:
             self.fail(f"{value!r}: the last day comes before the first.", param, ctx)
         return tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
+
+
+class Expiry(click.ParamType[datetime]):
+    """The day from which on files may be deleted: 2026-12-24."""
+
+    name = "DAY"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            return datetime.combine(date.fromisoformat(str(value)), time(), UTC)
+        except ValueError:
+            self.fail(f"{value!r} is no day. Write 2026-12-24.", param, ctx)

@@ -3,6 +3,7 @@
 from .arrivals import Arrival, StreamArrival, arrival
 from .behind_doors import FolderBehindDoors, NoDoor, bring, trouble_at
 from .catalogue import GONE, ScanReport, scan
+from .expiry import NothingThere, expiry_of_attempt, expiry_of_streams, set_expiry
 from .inputs import ChosenFile, Completeness, Inputs, RunChoice, Shortfall, select
 from .produced import NewFile, UnusableFile, late_files, register_produced
 from .registry import RegistryRefused
@@ -31,6 +32,7 @@ __all__ = [
     "NewFile",
     "NoDoor",
     "NotWatched",
+    "NothingThere",
     "RegistryRefused",
     "RunChoice",
     "ScanReport",
@@ -44,6 +46,8 @@ __all__ = [
     "bring",
     "default_selection",
     "end_watch",
+    "expiry_of_attempt",
+    "expiry_of_streams",
     "late_files",
     "note_scanned",
     "note_trouble",
@@ -52,6 +56,7 @@ __all__ = [
     "scan_watched",
     "select",
     "selection_problems",
+    "set_expiry",
     "trouble_at",
     "watches",
 ]

@@ -5,7 +5,7 @@ from b2cal.model import job_in_words, stage_in_words
 from .actors import THE_LOOP, Actor, actor, manager
 from .advance import Progress, advance
 from .agents import AGENT, agent_at_work
-from .arrival import Look, look_at_watched
+from .arrival import Look, keep_until, look_at_watched
 from .asking import asks_somebody
 from .buttons import Button, buttons, processing_buttons
 from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, brought_by_hand, fitting_tags
@@ -13,6 +13,7 @@ from .calendar import spoken_days
 from .centres import NOTHING_TO_DO, WaitingGroup, Workload, workloads
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
+from .expiry import Expiring, all_expiring, expiring, inputs_expire_at, restart_until
 from .graph import write_graph
 from .incidents import HeldUp, OpenIncident, closed_incidents, held_up, open_incidents
 from .inputs import inputs_of, lacks_selection, productions, selection_by_default
@@ -96,6 +97,7 @@ __all__ = [
     "ByHand",
     "Choice",
     "Conflict",
+    "Expiring",
     "Freshness",
     "FromTag",
     "HeldUp",
@@ -138,6 +140,7 @@ __all__ = [
     "advance",
     "advance_processing",
     "agent_at_work",
+    "all_expiring",
     "asks_for_inputs",
     "asks_somebody",
     "asks_to_be_submitted",
@@ -159,6 +162,7 @@ __all__ = [
     "default_config",
     "disk_in_words",
     "end_standing_veto",
+    "expiring",
     "extend",
     "fitting_tags",
     "go_on",
@@ -167,10 +171,12 @@ __all__ = [
     "in_the_way",
     "in_the_way_of_processing",
     "inputs_asked_at",
+    "inputs_expire_at",
     "inputs_of",
     "job_in_words",
     "job_page",
     "keep",
+    "keep_until",
     "lacks_selection",
     "last_rejection",
     "let_in",
@@ -200,6 +206,7 @@ __all__ = [
     "release_named",
     "replace",
     "restart",
+    "restart_until",
     "restarts_itself",
     "retry_jobs",
     "rights_decided",

@@ -1,11 +1,12 @@
 """Arrival of data: what lies in watched folders becomes known, and what waits for it looks again."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from b2cal.core.errors import B2calError
-from b2cal.data import ScanReport, note_scanned, note_trouble, scan_watched, watches
+from b2cal.data import ScanReport, note_scanned, note_trouble, scan_watched, set_expiry, watches
 from b2cal.model import Watch
 
 from .processings import data_arrived
@@ -29,6 +30,17 @@ def look_at_watched(workplace: Workplace) -> list[Look]:
     with workplace.database.read() as db:
         watched = watches(db)
     return [_look(workplace, watch) for watch in watched]
+
+
+def keep_until(db: Session, place: str, expires_at: datetime | None) -> int:
+    """Note until when a file, or all files below a folder, are kept; None: for ever. Tells how many these are.
+
+    Raises:
+        NothingThere: none is registered there.
+    """
+    n_files = set_expiry(db, place, expires_at)
+    data_arrived(db)  # what waits because they had expired
+    return n_files
 
 
 def _look(workplace: Workplace, watch: Watch) -> Look:

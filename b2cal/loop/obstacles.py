@@ -11,6 +11,7 @@ from b2cal.model import Calibration, Decision, Kind, Processing, ProcessingState
 
 from .actors import Actor, actor, manager
 from .errors import Conflict, NotAllowed
+from .expiry import of_expiry
 from .rounds import retry_obstacle
 from .rules import GOING, ProcessingVerb, Verb, processing_rule, rule_at, rules_for
 from .view import Freshness, ProcessingView
@@ -29,7 +30,11 @@ def in_the_way(view: ProcessingView, calibration: Calibration, verb: Verb, usern
         role = actor(view.db, username, calibration).role
     except NotAllowed as refusal:
         return refusal
-    return obstacle(view.db, calibration, verb, role) or of_freshness(view, calibration.name, verb)
+    return (
+        obstacle(view.db, calibration, verb, role)
+        or of_freshness(view, calibration.name, verb)
+        or of_expiry(view, calibration, verb)
+    )
 
 
 def in_the_way_of_processing(

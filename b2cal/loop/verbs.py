@@ -33,6 +33,7 @@ from .by_hand import ByHand, entries_of_tag
 from .calendar import after
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig
+from .expiry import of_expiry
 from .inputs import inputs_of, lacks_selection, selection_by_default
 from .named import person_named
 from .obstacles import refuse_by_freshness
@@ -146,7 +147,17 @@ def replace(db: Session, calibration_id: int, made: ByHand, act: Act) -> Attempt
 
 
 def restart(db: Session, calibration_id: int, act: Act) -> None:
-    """Run the same submission again."""
+    """Run the same submission again.
+
+    Raises:
+        Conflict: besides those of `transition`: its inputs have expired. What b2cal does again by itself, because what
+            it has made holds no longer, waits for them.
+    """
+    calibration = refuse_early(db, calibration_id, Verb.RESTART, act)
+    if act.by.role is not Role.LOOP:
+        refusal = of_expiry(ProcessingView(db, calibration.processing_id), calibration, Verb.RESTART)
+        if refusal is not None:
+            raise refusal
     with transition(db, calibration_id, Verb.RESTART, act) as it:
         _end_attempt(it)
         it.calibration.problem = ""

@@ -19,10 +19,12 @@ from b2cal.model import (
     StartPolicy,
     State,
     Verdict,
+    now,
     stage_in_words,
 )
 from b2cal.validation import judged
 
+from .expiry import expired
 from .inputs import accepted, inputs_of, lacks_selection
 from .jobs import next_try, stages_of
 from .outages import site_awaited_since
@@ -90,6 +92,8 @@ def lacking(view: ProcessingView, calibration: Calibration) -> Lack | None:
     inputs = inputs_of(view, calibration, calibration.submission.selection)
     if not inputs.files:
         return Lack("No file of its inputs has arrived: it never starts on nothing.")
+    if says := expired(inputs, now(view.db)):
+        return Lack(says)
     if inputs.completeness is Completeness.COMPLETE or accepted(view, calibration, inputs):
         return None
     return Lack(f"Waits for its inputs. {inputs}", dispensable=True)

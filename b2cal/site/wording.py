@@ -86,6 +86,7 @@ _TASKS = {
     Task.REPAIR: ("failed", CALIBRATION[State.FAILED]),
     Task.CHOOSE: ("select data", CALIBRATION[State.REVIEW]),
     Task.INPUTS: ("inputs", CALIBRATION[State.REVIEW]),
+    Task.EXPIRING: ("data expire", CALIBRATION[State.REVIEW]),
     Task.KEEP: ("stale", CALIBRATION[State.REVIEW]),
     Task.UNSUBMITTED: ("not submitted", CALIBRATION[State.REVIEW]),
     Task.PUBLISH: ("publish", CALIBRATION[State.REVIEW]),

@@ -2,14 +2,17 @@
 
 import json
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import select
 
 from b2cal import loop
 from b2cal.cli.data import HoldsAnother, NothingUsable, SimulationFailed, run_simulation
 from b2cal.cli.main import group
+from b2cal.model import DataFile
 from tests import factories
 from tests.data.catalogues import registry_entry, root_file, write_registry
 from tests.loop.world import World
@@ -62,6 +65,38 @@ def test_a_folder_is_watched_until_that_is_stopped_and_what_ails_it_is_told(tmp_
     assert json.loads(call("data", "watch", "list").output) == []
     assert str(call("data", "watch", "stop", str(raw)).exception) == f"{raw} is not watched."
     world.database.dispose()
+
+
+@pytest.mark.processes
+def test_files_expire_as_a_scan_or_somebody_says(tmp_path: Path) -> None:
+    database = factories.database(tmp_path)
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    first = root_file(raw, "bhabha_e0026_r00001.root", 10)
+    write_registry(raw, [registry_entry(1)])
+
+    def call(*words: str, keep_days: str = "0") -> Result:
+        home = {"B2CAL_HOME": str(tmp_path), "B2CAL_DATA__KEEP_DAYS": keep_days}
+        return CliRunner().invoke(group, ["data", *words], env=home)
+
+    def expiries() -> list[str]:
+        with database.read() as db:
+            rows = db.scalars(select(DataFile).order_by(DataFile.path))
+            return [f"{row.expires_at:%Y-%m-%d}" if row.expires_at else "" for row in rows]
+
+    assert call("scan", str(raw)).exit_code == 0
+    assert expiries() == [""]
+    root_file(raw, "cosmic_e0026_r00001.root", 10)
+    assert call("scan", str(raw), keep_days="30").exit_code == 0
+    assert expiries() == ["", f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}"]
+    assert call("scan", str(raw), "--expires", "2027-01-31").exit_code == 0
+    assert expiries() == ["2027-01-31", "2027-01-31"]
+    assert f"Files at {first} are kept until 2027-02-28: 1." in call("expire", str(first), "2027-02-28").output
+    assert expiries() == ["2027-02-28", "2027-01-31"]
+    assert "are kept for ever: 2." in call("expire", str(raw)).output
+    assert expiries() == ["", ""]
+    assert call("expire", str(raw), "soon").exit_code == 2
+    database.dispose()
 
 
 def test_what_has_arrived_is_told_for_every_active_processing(tmp_path: Path) -> None:

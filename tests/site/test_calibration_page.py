@@ -5,13 +5,15 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
-from b2cal.model import (
-    Calibration,
-)
+from sqlalchemy import select, update
+
+from b2cal.model import Attempt, AttemptFile, Calibration, Database, DataFile
 from b2cal.settings import Settings
 
 from .conftest import Browser
+from .sample import NOW
 
 Find = Callable[..., Calibration]
 
@@ -99,6 +101,32 @@ def test_inputs_say_why_each_run_was_left_out(expert: Browser, find: Find) -> No
     reasons = re.findall(r"<li><b>(\d+) runs:</b> ([^\n]*)\n\s*<div[^>]*>(.*?)</div>", text, re.DOTALL)
     assert [(int(n), links.count("/data/e26r")) for n, _, links in reasons] == [(9, 9), (6, 6)]
     assert "Frozen when attempt 2 started" in text
+
+
+def test_it_says_until_when_a_restart_is_possible(manager: Browser, find: Find, database: Database) -> None:
+    it = find("x-t relation")
+    pages = [f"/calibrations/{it.id}", f"/calibrations/{it.id}/inputs"]
+    assert all("restart is possible" not in manager.get(page).text for page in pages)
+    first = select(AttemptFile.data_file_id).join(Attempt).where(Attempt.calibration_id == it.id).limit(1)
+
+    def expires(at: datetime) -> None:
+        with database.read() as db:
+            number = db.scalars(first).one()
+        database.write(lambda db: db.execute(update(DataFile).where(DataFile.id == number).values(expires_at=at)))
+
+    expires(NOW + timedelta(days=12))
+    for page in pages:
+        text = re.sub(r"<[^>]+>", "", manager.get(page).text)
+        assert re.search(r"A restart is possible until \d+ \w+( \d+)?, \d\d:\d\d UTC \(12 days\)\.", text), page
+    assert "restarts possible until" in manager.get("/processings/bucket23").text
+    assert f"/calibrations/{it.id}/do/restart" in manager.get(pages[0]).text
+    assert "bucket23 expire on" not in manager.get("/").text
+    expires(NOW + timedelta(days=5))
+    assert "Inputs of bucket23 expire on" in manager.get("/").text
+    expires(NOW - timedelta(days=1))
+    assert "it cannot be restarted" in manager.get(pages[0]).text
+    assert f"/calibrations/{it.id}/do/restart" not in manager.get(pages[0]).text
+    assert "the first of the files that it read expired" in manager.get(f"/calibrations/{it.id}/do/restart").text
 
 
 def test_before_an_attempt_the_inputs_are_those_of_now(expert: Browser, find: Find) -> None:

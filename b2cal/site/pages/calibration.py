@@ -53,7 +53,13 @@ def inputs(number: int) -> str:
         selection = submission.selection if submission is not None else loop.selection_by_default(it)
         rows = [choice.to_json() for choice in loop.inputs_of(view, it, selection).runs]
     return render_template(
-        "inputs.html", it=it, attempt=attempt, selection=selection, runs=report(rows), late=late(db, attempt)
+        "inputs.html",
+        it=it,
+        attempt=attempt,
+        selection=selection,
+        runs=report(rows),
+        late=late(db, attempt),
+        until=loop.restart_until(view, it),
     )
 
 

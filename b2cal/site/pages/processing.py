@@ -39,6 +39,7 @@ def page(name: str) -> str | tuple[str, int]:
         filters=FILTERS,
         heading=heading,
         steps=counted(list(view.calibrations.values()), view.processing.state),
+        expire_at=loop.inputs_expire_at(view),
         spent=time_spent(view, now),
         preview=loop.publication_preview(view),
         asked=asked_to_publish(view),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,7 @@ class Dossier:
     failures: Sequence[Failure]
     inputs: Sequence[Stream]
     n_later: int
+    restart_until: datetime | None
     made: Sequence[Made]
     produced: Sequence[Stream]
     config: Sequence[Field]
@@ -165,6 +167,7 @@ def dossier(db: Session, number: int, settings: Settings) -> Dossier:
         failures=_failures(db, attempt, settings.attempts) if attempt is not None else (),
         inputs=_inputs(db, attempt.id) if attempt is not None else (),
         n_later=_n_later(view, it, attempt) if attempt is not None and attempt.live else 0,
+        restart_until=loop.restart_until(view, it),
         made=[Made(made, _is_of_base(view, made)) for made in attempt.payloads] if attempt is not None else (),
         produced=_produced(db, attempt.id) if attempt is not None and it.kind is Kind.PRODUCE else (),
         config=_config(it, before, submission),

@@ -26,6 +26,7 @@ class Task(StrEnum):
     REPAIR = auto()
     CHOOSE = auto()
     INPUTS = auto()
+    EXPIRING = auto()
     KEEP = auto()
     UNSUBMITTED = auto()
     PUBLISH = auto()
@@ -87,6 +88,9 @@ def _tasks(
         asked = asked_to_publish(view) if manages else None
         if asked is not None:
             yield view, asked, Task.UNPUBLISHED if asked.refused else Task.PUBLISH
+        expiring = loop.expiring(view, at) if manages else None
+        if expiring is not None:
+            yield view, Asked(expiring.told(at), refused=False), Task.EXPIRING
 
 
 def n_to_decide(view: loop.ProcessingView, at: datetime) -> int:

@@ -8,7 +8,7 @@ from b2cal.model import ProcessingState, PublishPolicy
 
 @dataclass(frozen=True)
 class Asked:
-    """What the manager is told; `refused`: publishing is impossible as it stands, whoever tries."""
+    """What the manager of a processing is told; `refused`: publishing is impossible as it stands, whoever tries."""
 
     sentence: str
     refused: bool
