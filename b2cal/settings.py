@@ -249,6 +249,20 @@ class DataSettings(Section):
     keep_days: Annotated[int, Field(ge=0)] = Field(
         0, description="new files may be deleted so many days after their arrival; 0 = never"
     )
+    free_bytes: Annotated[int, Field(ge=0)] = Field(
+        2_000_000_000, description="the doctor warns when less is free where the home folder lies"
+    )
+    payload_bytes: Annotated[int, Field(ge=0)] = Field(
+        10_000_000, description="room that a processing needs for each payload, with what leads to it"
+    )
+    share: Annotated[float, Field(ge=0)] = Field(
+        0.5, description="bytes that productions write, per byte that they read"
+    )
+    shares: dict[str, Annotated[float, Field(ge=0)]] = Field({}, description="the same by name of the production")
+
+    def output_share(self, production: str) -> float:
+        """Bytes that a production writes, per byte that it reads."""
+        return self.shares.get(production, self.share)
 
 
 class Settings(BaseSettings):

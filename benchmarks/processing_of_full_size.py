@@ -233,7 +233,7 @@ def begin(db: Session) -> None:
     span = IoV(ExpRun(EXPERIMENT, 1), ExpRun(EXPERIMENT, N_RUNS))
     wanted = NewProcessing(NAME, span, release="toy", manager="manager", base_tag="base", target_tag=target)
     planned = loop.create_processing(db, wanted)
-    loop.activate(db, planned.id, Act(MANAGER, planned.version))
+    loop.activate(db, planned.id, loop.Room(), Act(MANAGER, planned.version))
 
 
 def veto(db: Session) -> None:

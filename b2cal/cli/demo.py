@@ -41,7 +41,7 @@ from .furnishing import (
     elsewhere,
     prepare,
 )
-from .processing import overview, picture
+from .picture import overview, picture
 from .supervisor import Supervisor
 from .up import addresses, running, troubles
 

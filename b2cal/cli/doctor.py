@@ -29,7 +29,6 @@ from .ports import listeners, refusal, taken
 from .processes import has_open
 
 _SKEW_ALLOWED = timedelta(seconds=2)
-_FREE_BYTES_WANTED = 2 * 1024**3
 
 
 class Health(StrEnum):
@@ -96,8 +95,8 @@ def _disk(settings: Settings) -> Finding:
     if not os.access(folder, os.W_OK):
         return Finding("disk", Health.ILL, f"{folder} cannot be written", "Make it writable, or set B2CAL_HOME.")
     free = shutil.disk_usage(folder).free
-    says = f"{free / 1024**3:.1f} GiB free in {folder}"
-    if free < _FREE_BYTES_WANTED:
+    says = f"{loop.bytes_in_words(free)} free in {folder}"
+    if free < settings.data.free_bytes:
         return Finding("disk", Health.WARNING, says, "Make room: attempts and payloads are written there.")
     return Finding("disk", Health.WELL, says)
 

@@ -179,4 +179,4 @@ def open_bucket(db: Session, profile: Profile, centre: str = "local") -> None:
         reject_window_s=profile.window_s,
     )
     planned = loop.create_processing(db, wanted)
-    loop.activate(db, planned.id, Act(loop.manager(db, MANAGER), planned.version))
+    loop.activate(db, planned.id, loop.Room(), Act(loop.manager(db, MANAGER), planned.version))

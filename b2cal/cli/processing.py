@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 from rich.live import Live
-from rich.table import Table
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,7 +16,7 @@ from b2cal import loop
 from b2cal.batch import known_centre
 from b2cal.conditions import Change
 from b2cal.core.iov import IoV
-from b2cal.loop import Act, NewProcessing, ProcessingView
+from b2cal.loop import Act, NewProcessing, ProcessingView, Room
 from b2cal.model import (
     BarrierPolicy,
     NoVerdictPolicy,
@@ -32,21 +31,10 @@ from b2cal.model import (
 )
 
 from .desk import REASON, Desk, local, pass_desk
+from .picture import overview, picture
 from .ranges import Days, Runs
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-_SIGNS = {
-    "open": "◇",
-    "submitted": "○",
-    "running": "●",
-    "validating": "◐",
-    "in review": "▲",
-    "signed off": "✓",
-    "vetoed": "⊘",
-    "cancelled": "⊘",
-    "failed": "✕",
-}
 
 
 @click.group()
@@ -78,6 +66,7 @@ def _policy(name: str, default: StrEnum) -> Decorator:
 @_policy("publish", PublishPolicy.AUTO)
 @click.option("--veto", "vetoes", multiple=True, metavar="CALIBRATION", help="Leave it out from the start.")
 @click.option("--planned", is_flag=True, help="Only plan it: its windows open with `processing activate`.")
+@click.option("--reason", "-m", default="", help="Why, although there is too little room; kept with the decision.")
 @pass_desk
 def create(desk: Desk, /, **asked: Any) -> None:
     """Plan a processing and, if it is not only to be planned, open its windows."""
@@ -112,19 +101,31 @@ def create(desk: Desk, /, **asked: Any) -> None:
         desk.done(f"{wanted.name} is planned. {to_do} {warning}".rstrip(), processing=wanted.name, warning=warning)
         return
 
+    room = loop.look_for_room(desk.workplace, wanted.release, wanted.runs, wanted.centre, wanted.vetoes)
+
     def unit(db: Session) -> _Opened:
         planned = loop.create_processing(db, wanted)
-        return _activate(db, planned.id, Act(loop.manager(db, desk.username), planned.version))
+        return _activate(db, planned.id, room, Act(loop.manager(db, desk.username), planned.version, asked["reason"]))
 
     _tell_opened(desk, wanted.name, desk.write(unit))
 
 
 @processing.command()
 @click.argument("name")
+@REASON
 @pass_desk
-def activate(desk: Desk, name: str) -> None:
-    """Open the windows of a planned processing; from now its release, graph and base are fixed."""
-    _tell_opened(desk, name, desk.write(lambda db: _activate(db, *_managed(db, desk, name, ""))))
+def activate(desk: Desk, name: str, reason: str) -> None:
+    """Open the windows of a planned processing; from now its release, graph and base are fixed.
+
+    Where there is too little room for what it will write, that needs a reason.
+    """
+    room = loop.room_for(desk.workplace, name)
+
+    def unit(db: Session) -> _Opened:
+        number, act = _managed(db, desk, name, reason)
+        return _activate(db, number, room, act)
+
+    _tell_opened(desk, name, desk.write(unit))
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,8 @@ class _Opened:
     published_before: str
 
 
-def _activate(db: Session, number: int, act: Act) -> _Opened:
-    active = loop.activate(db, number, act)
+def _activate(db: Session, number: int, room: Room, act: Act) -> _Opened:
+    active = loop.activate(db, number, room, act)
     return _Opened(
         active.manager,
         ProcessingView(db, number).windows_end_at(now(db)),
@@ -190,8 +191,12 @@ def list_all(desk: Desk) -> None:
 def show(desk: Desk, name: str) -> None:
     """Show one processing: every calibration with what it waits for, and what publishing will change."""
     facts = overview(desk, name)
+    if facts["state"] == ProcessingState.PLANNED:
+        facts["room"] = loop.room_for(desk.workplace, name).to_json()
     desk.show(facts, lambda: desk.console.print(picture(facts)))
     if not desk.as_json:
+        for share in facts.get("room", ()):
+            desk.console.print(f"  {loop.Share(**share)}")
         for line in [*(change["says"] for change in facts["publishing"]), facts["obstacle"]]:
             desk.console.print(f"  {line}")
         if facts["publishing"]:
@@ -313,66 +318,3 @@ def veto(desk: Desk, name: str, subsystem: str, fallback: str | None, reason: st
 def _managed(db: Session, desk: Desk, name: str, reason: str) -> tuple[int, Act]:
     it = ProcessingView.of(db, name).processing
     return it.id, Act(loop.manager(db, desk.username), it.version, reason)
-
-
-def overview(desk: Desk, name: str) -> dict[str, Any]:
-    """All that `show` and `watch` tell of a processing, as plain values."""
-    with desk.workplace.database.read() as db:
-        view = ProcessingView.of(db, name)
-        numbers = loop.by_attempt(loop.stages_of(db, [attempt.id for attempt in view.attempts.values()]))
-        jobs = {name: numbers.get(attempt.id) for name, attempt in view.attempts.items()}
-        preview = loop.publication_preview(view)
-        at = now(db)
-        return {
-            "name": name,
-            "state": view.processing.state.value,
-            "held": view.processing.held,
-            "barrier": view.processing.barrier_policy.value,
-            "windows_end_at": view.windows_end_at(at),
-            "blocked_days": loop.spoken_days(view.processing.blocked_days),
-            "at": at,
-            "calibrations": [
-                {
-                    "name": c.name,
-                    "step": c.step.value,
-                    "state": c.state.value,
-                    "freshness": view.standing(c.name).freshness.value,
-                    "why": loop.why(view, c, at).sentence,
-                    "expert": c.expert,
-                    "jobs_done": own.done if own else 0,
-                    "jobs": own.total if own else 0,
-                }
-                for c in sorted(view.calibrations.values(), key=lambda c: (c.step.order, c.id))
-                for own in [jobs.get(c.name)]
-            ],
-            "publishing": [{"says": str(change), **change.to_json()} for change in preview.changes],
-            "obstacle": preview.obstacle,
-            "preview": preview.fingerprint,
-        }
-
-
-def _windows(facts: dict[str, Any]) -> str | None:
-    ends_at, blocked = facts["windows_end_at"], facts["blocked_days"]
-    until = f"windows end {local(ends_at)}" if ends_at else ""
-    return "; ".join(filter(None, [until, f"blocked days {blocked}" if blocked else ""])) or None
-
-
-def picture(facts: dict[str, Any]) -> Table:
-    """The overview as a table for a terminal."""
-    at: datetime = facts["at"]
-    held = ", held" if facts["held"] else ""
-    barrier = ", full barriers between steps" if facts["barrier"] == BarrierPolicy.STEPS else ""
-    table = Table(
-        title=f"{facts['name']}: {facts['state']}{held}{barrier}  ({at:%H:%M:%S} UTC)",
-        title_justify="left",
-        header_style="bold",
-        caption=_windows(facts),
-        caption_justify="left",
-    )
-    for column in ("Step", "Calibration", "State", "Jobs", "Why / what next"):
-        table.add_column(column)
-    for row in facts["calibrations"]:
-        jobs = f"{row['jobs_done']}/{row['jobs']}" if row["jobs"] else "–"
-        word = loop.state_in_words(State(row["state"]), ProcessingState(facts["state"]))
-        table.add_row(row["step"], row["name"], f"{_SIGNS[word]} {word}", jobs, row["why"])
-    return table

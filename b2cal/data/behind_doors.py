@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import parse_qsl
 
 from b2cal.calibration.doors import (
     Address,
@@ -165,6 +166,32 @@ def look_behind_doors(url: str, settings: Settings) -> tuple[Lying, str]:
     status, told = server_of(file.way).stat(Address.of(file.way).path, timeout=_PATIENCE_S)
     check(file.way, status)
     return _lying(url, told) or Lying(url, problem="it is still being written"), checksum_at(file.way)
+
+
+def free_behind_doors(url: str, settings: Settings) -> int | None:
+    """Bytes that may still be written into a folder; None: its server does not tell.
+
+    Raises:
+        NoDoor: the settings have no door that leads there.
+        DoorTrouble: no server answers.
+    """
+    folder = FolderBehindDoors.find(url, settings)
+    path = Address.of(folder.way).path
+    status, told = server_of(folder.way).query(client().flags.QueryCode.SPACE, path, timeout=_PATIENCE_S)
+    check(folder.way, status)
+    return parse_space(told.rstrip(b"\0").decode(errors="replace"))
+
+
+def parse_space(told: str) -> int | None:
+    """Free bytes, from `oss.space=270553174016&oss.free=67406774272&oss.used=203146399744&oss.quota=-1`."""
+    facts = dict(parse_qsl(told))
+    try:
+        space, free, used, quota = (int(facts[f"oss.{name}"]) for name in ("space", "free", "used", "quota"))
+    except (KeyError, ValueError):
+        return None
+    if not space:
+        return None  # it knows no such folder
+    return free if quota < 0 else max(0, min(free, quota - used))
 
 
 def trouble_at(door: str) -> str:

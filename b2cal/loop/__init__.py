@@ -45,6 +45,7 @@ from .publication import (
     why_unpublished,
 )
 from .rejections import Rejections, last_rejection, rejected_by
+from .room import Room, Share, bytes_in_words, look_for_room, room_for
 from .rounds import Redone, check_kept_outputs, next_round, redone
 from .rules import FINISHED, GOING, OVER, PROCESSING_RULES, RULES, ProcessingRule, ProcessingVerb, Reason, Rule, Verb
 from .signals import signals
@@ -124,7 +125,9 @@ __all__ = [
     "Redone",
     "Rejections",
     "Repeated",
+    "Room",
     "Rule",
+    "Share",
     "Source",
     "StageJobs",
     "Standing",
@@ -150,6 +153,7 @@ __all__ = [
     "brought_by_hand",
     "buttons",
     "by_attempt",
+    "bytes_in_words",
     "cancel",
     "cancel_jobs",
     "check_kept_outputs",
@@ -182,6 +186,7 @@ __all__ = [
     "let_in",
     "lift",
     "look_at_watched",
+    "look_for_room",
     "manager",
     "managers",
     "memory_in_words",
@@ -210,6 +215,7 @@ __all__ = [
     "restarts_itself",
     "retry_jobs",
     "rights_decided",
+    "room_for",
     "said_by",
     "select_data",
     "selection_by_default",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -43,6 +44,7 @@ from .graph import task_id, want_graph
 from .named import release_named
 from .order import Place, directly_before
 from .publication import freeze_base, wake_tag
+from .room import Room, refuse_short
 from .rules import FINISHED, ProcessingVerb
 from .transition import Act, decided, processing_transition, raise_signals
 from .vetoes import veto_from_the_start
@@ -138,9 +140,17 @@ def create_processing(db: Session, wanted: NewProcessing) -> Processing:
     return processing
 
 
-def activate(db: Session, processing_id: int, act: Act) -> Processing:
-    """Freeze release, graph and base, open all windows; leave out what was named for it or has a standing veto."""
-    processing = processing_transition(db, processing_id, ProcessingVerb.ACTIVATE, act)
+def activate(db: Session, processing_id: int, room: Room, act: Act) -> Processing:
+    """Freeze release, graph and base, open all windows; leave out what was named for it or has a standing veto.
+
+    `room` is what whoever activates it found just before, see `room_for`.
+
+    Raises:
+        InvalidChoice: besides what `processing_transition` raises: there is too little of it, and no reason.
+    """
+    refuse_short(room, act.reason)
+    shortage: dict[str, Any] = {"room": room.to_json()} if room.is_short else {}
+    processing = processing_transition(db, processing_id, ProcessingVerb.ACTIVATE, act, **shortage)
     processing.activated_at = now(db)
     definitions = db.scalars(
         select(Definition).where(Definition.release_id == processing.release_id).order_by(Definition.id)

@@ -238,7 +238,6 @@ _PLAIN: dict[Verb, Callable[[Session, int, Act], object]] = {
     Verb.RETRY_JOBS: loop.retry_jobs,
 }
 _ON_PROCESSING: dict[ProcessingVerb, Callable[[Session, int, Act], object]] = {
-    ProcessingVerb.ACTIVATE: loop.activate,
     ProcessingVerb.HOLD: loop.hold,
     ProcessingVerb.RELEASE: loop.release,
     ProcessingVerb.CANCEL: loop.cancel,

@@ -102,14 +102,7 @@ def run(number: int) -> str:
 
 def size(n_bytes: int | None) -> str:
     """`1.2 MB`."""
-    if n_bytes is None:
-        return "–"
-    value, unit = float(n_bytes), _UNITS[0]
-    for unit in _UNITS:
-        if value < 1000 or unit == _UNITS[-1]:
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+    return "–" if n_bytes is None else loop.bytes_in_words(n_bytes)
 
 
 def count(number: int | None) -> str:

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from b2cal import loop
 from b2cal.cli.desk import Desk
 from b2cal.cli.main import group
-from b2cal.cli.processing import _tell_changes, overview
+from b2cal.cli.picture import overview
+from b2cal.cli.processing import _tell_changes
 from b2cal.model import Job, ProcessingKind, ProcessingState, PublishPolicy
 from tests.loop.test_publication import finish_all
 from tests.loop.world import World
@@ -145,6 +146,21 @@ def test_what_is_only_planned_waits_until_a_manager_activates_it(world: World) -
     assert "Experts who cannot log in yet: tracking; what they should decide is put to manager." in said
     assert world.state("A", "bucket2") == "open"
     assert isinstance(managed("activate").exception, loop.Conflict)
+
+
+def test_with_too_little_room_the_numbers_are_told_before_and_activating_needs_a_reason(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created("bucket2", "e26r105-e26r106", "--planned")
+    assert "needed for constants" in shown(name="bucket2")
+    monkeypatch.setenv("B2CAL_DATA__PAYLOAD_BYTES", str(10**18))
+    (share,) = json.loads(shown("--json", name="bucket2"))["room"]
+    assert share["free"] < share["needed"]
+    assert "There is too little room." in str(managed("activate").exception)
+    begun = ["processing", "create", "bucket3", "--runs", "e26r107", "--release", "toy", "--tag", "main"]
+    assert "too little room" in str(CliRunner().invoke(group, ["--as", "manager", *begun]).exception)
+    assert managed("activate", "-m", "another disk comes").exit_code == 0
+    assert world.processing("bucket2").state is ProcessingState.ACTIVE
 
 
 def test_only_a_manager_activates(world: World) -> None:

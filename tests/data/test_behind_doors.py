@@ -143,6 +143,13 @@ def test_doors_of_any_centre_lead_there(tmp_path, doors):
     assert folder == FolderBehindDoors(doors[1].url("store/raw"), doors[1].url("store/raw"), is_there=True)
 
 
+def test_the_room_behind_a_door_is_what_its_server_tells(settings, doors):
+    free = data.free_behind_doors(doors[1].url("store/raw"), settings)
+    on_disk = shutil.disk_usage(doors[0].files).free
+    assert free == pytest.approx(on_disk, rel=0.05)
+    assert data.free_behind_doors(doors[1].url("store/nothing"), settings) is None
+
+
 def test_when_no_door_answers_the_scan_is_refused_and_nothing_is_taken_for_gone(database, settings, doors):
     raw = doors[0].url("store/raw")
     data.scan(database, FolderBehindDoors.find(raw, settings))

@@ -97,7 +97,7 @@ def begin_tuned(small: SmallLoop) -> None:
             window_s=furnishing.SMALL.window_s,
         )
         planned = loop.create_processing(db, wanted)
-        loop.activate(db, planned.id, Act(MANAGER, planned.version))
+        loop.activate(db, planned.id, loop.Room(), Act(MANAGER, planned.version))
 
     small.workplace.database.write(unit)
 

@@ -98,4 +98,4 @@ def test_a_processing_whose_tasks_would_have_one_name_or_none_in_airflow(
     world = World(tmp_path, tuple(Defined(name) for name in names))
     planned = world.database.write(lambda db: loop.create_processing(db, GOOD).id)
     with nothing_changes(world), pytest.raises(loop.Conflict, match=names[1]):
-        world.database.write(lambda db: loop.activate(db, planned, Act(MANAGER, 1)))
+        world.database.write(lambda db: loop.activate(db, planned, loop.Room(), Act(MANAGER, 1)))

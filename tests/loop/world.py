@@ -237,7 +237,7 @@ class World:
 
         def unit(db: Session) -> None:
             planned = loop.create_processing(db, wanted)
-            loop.activate(db, planned.id, Act(MANAGER, planned.version))
+            loop.activate(db, planned.id, loop.Room(), Act(MANAGER, planned.version))
 
         self.database.write(unit)
 

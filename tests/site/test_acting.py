@@ -354,6 +354,25 @@ def test_what_cannot_be_done_says_what_is_in_the_way_and_has_no_form(
         assert "Put in doubt by it" not in page, address
 
 
+def test_a_processing_without_room_for_what_it_writes_is_activated_only_with_a_reason(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("B2CAL_DATA__PAYLOAD_BYTES", str(10**18))
+    manager: Browser = request.getfixturevalue("manager")
+    address = "/processings/bucket24/do/activate"
+    form = manager.get(address).text
+    assert "✕ Too little room" in form
+    assert re.search(r"about <b>\d+ PB</b> needed for constants( and cDST)?, <b>[\d.]+ .B</b> free", form)
+    assert "required>" in form
+    seen = re.search(r'name="seen" value="(\d+)"', form)
+    assert seen is not None
+    refused = manager.post(address, seen=seen[1], reason=" ")
+    assert refused.status_code == 422
+    assert "There is too little room." in refused.text
+    assert manager.post(address, seen=seen[1], reason="another disk comes").status_code == 303
+    assert "another disk comes" in manager.get("/decisions").text
+
+
 def test_in_a_published_processing_it_is_the_processing_that_is_in_the_way(expert: Browser, database: Database) -> None:
     with database.read() as db:
         signed_off = select(Calibration.id).join(Processing).where(Processing.name == "bucket22")

@@ -72,6 +72,7 @@ def processing_act(name: str, verb: str) -> Answer:
     stop_reading()  # nobody writes while he reads
     try:
         seen = acts.seen_version(sent)
+        room = _room(name, verb)
 
         def unit(db: Session) -> None:
             view = loop.ProcessingView.of(db, name)
@@ -79,6 +80,8 @@ def processing_act(name: str, verb: str) -> Answer:
             asked = Act(loop.manager(db, me), seen, sent.get("reason", "").strip(), key)
             if verb in _OF_MANY:
                 acts.carry_out_on_many(db, view, verb, asked, sent)
+            elif room is not None:
+                loop.activate(db, view.processing.id, room, asked)
             else:
                 acts.carry_out_on_processing(db, view.processing.id, ProcessingVerb(verb), asked, sent)
 
@@ -156,6 +159,7 @@ def _processing_form(name: str, verb: str, error: B2calError | None = None) -> A
         else loop.in_the_way_of_processing(db, it, ProcessingVerb(verb), visitor().username)
     )
     wording = _processing_wording(verb)
+    room = _room(name, verb) if obstacle is None else None
     page = render_template(
         "act_processing.html",
         it=it,
@@ -167,7 +171,8 @@ def _processing_form(name: str, verb: str, error: B2calError | None = None) -> A
         jobs=loop.together(it.jobs for it in loop.stages_of(db, [attempt.id for attempt in view.attempts.values()])),
         obstacle=obstacle,
         once=new_token(),
-        needs_reason=vetoes or (verb in buttons and buttons[verb].needs_reason),
+        needs_reason=vetoes or (verb in buttons and buttons[verb].needs_reason) or (room is not None and room.is_short),
+        room=room,
         subsystems=loop.subsystems(view) if vetoes else [],
         tags=_tags_for_subsystems(view) if vetoes else [],
         sent=request.form,
@@ -190,6 +195,11 @@ def _processing_wording(verb: str) -> acts.Wording:
     if verb not in acts.PROCESSING_WORDING:
         raise loop.NotFound(f"There is nothing called {verb!r} to do.", hint="Use the buttons of the page.")
     return acts.PROCESSING_WORDING[ProcessingVerb(verb)]
+
+
+def _room(name: str, verb: str) -> loop.Room | None:
+    """The room for what a processing will write, where that is of interest."""
+    return loop.room_for(desk().workplace, name) if verb == ProcessingVerb.ACTIVATE else None
 
 
 def _tags_for_subsystems(view: loop.ProcessingView) -> list[str]:
