@@ -79,6 +79,16 @@ Door = Annotated[str, AfterValidator(_address)]
 
 Output = Annotated[str, AfterValidator(lambda folder: _address(folder) if folder else "")]
 
+
+def _place(place: str) -> str:
+    if place and not place.startswith("/"):
+        _address(place)
+    return place
+
+
+SecondPlace = Annotated[str, AfterValidator(_place)]
+"""A folder of this machine, or a folder of an XRootD server; empty: none."""
+
 XRD_ENVIRONMENT: Mapping[str, Mapping[str, int]] = {
     # Tries are made at the beginnings of windows, so these 480 last as long as the 24 below: 4 hours. What is refused
     # for good is asked again, because another door may be open meanwhile.
@@ -97,6 +107,9 @@ class StorageSettings(Section):
 
     doors: tuple[Door, ...] = Field((), description="ways to its storage, in the order in which they are tried")
     output: Output = Field("", description="folder behind a door into which productions write; empty = the home folder")
+    tape: SecondPlace = Field(
+        "", description="where files of productions that are signed off are copied; empty = nowhere"
+    )
     xrootd: Literal["watchful", "2021"] = Field(
         "watchful", description="how jobs wait for an XRootD server: for 4 hours, asking every 30 s or, `2021`, 600 s"
     )
@@ -249,6 +262,7 @@ class DataSettings(Section):
     keep_days: Annotated[int, Field(ge=0)] = Field(
         0, description="new files may be deleted so many days after their arrival; 0 = never"
     )
+    copy_every_s: Seconds = Field(60.0, description="how often it is looked what is to be copied to tape")
     free_bytes: Annotated[int, Field(ge=0)] = Field(
         2_000_000_000, description="the doctor warns when less is free where the home folder lies"
     )

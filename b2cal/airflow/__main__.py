@@ -24,7 +24,9 @@ OPTIONS = {
 
 def environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:
     """What a process of Airflow finds in its environment: our configuration and nobody else's."""
-    ours = {name: value for name, value in inherited.items() if not name.startswith(("AIRFLOW", "PYTHONPATH"))}
+    others = ("AIRFLOW", "PYTHONPATH", "B2CAL_DATA__COPY_EVERY_S")
+    ours = {name: value for name, value in inherited.items() if not name.startswith(others)}
+    copies = {"B2CAL_DATA__COPY_EVERY_S": str(settings.data.copy_every_s)}
     return ours | {
         # The processes of one Airflow talk to each other, never through a site's web proxy.
         "no_proxy": ",".join(filter(None, (inherited.get("no_proxy"), "127.0.0.1", "localhost"))),
@@ -33,6 +35,7 @@ def environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, s
         "B2CAL_DAGS": str(settings.dags),
         # The builder of DAGs cannot afford to import the settings.
         "B2CAL_DATA__SCAN_EVERY_S": str(settings.data.scan_every_s),
+        **(copies if any(storage.tape for storage in settings.storages.values()) else {}),
     }
 
 

@@ -1,4 +1,7 @@
-"""The DAGs that belong to no processing. As in `builder` nothing heavy may be imported here."""
+"""The DAGs that belong to no processing. As in `builder` nothing heavy may be imported here.
+
+How often they run stands in the environment, as `python -m b2cal.airflow` has taken it from the settings.
+"""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -6,30 +9,34 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, get_parsing_context
 
 from .builder import RETRIES
-from .operators import LookForData
+from .operators import CopyToTape, LookForData
 
-ARRIVAL = "_arrival"
+ARRIVAL, COPIES = "_arrival", "_copies"
 """No processing has such a name."""
 
 
 def maintenance_dags() -> dict[str, DAG]:
-    """The DAGs by their id; in a worker only the one that it was started for."""
+    """The DAGs by their id; in a worker only the one that it was started for. Without tape nothing is copied."""
     only = get_parsing_context().dag_id
-    return {} if only not in (None, ARRIVAL) else {ARRIVAL: _arrival()}
+    built = {}
+    if only in (None, ARRIVAL):
+        with _every("B2CAL_DATA__SCAN_EVERY_S", ARRIVAL, "arrival of data") as built[ARRIVAL]:
+            LookForData(task_id="look")
+    if only in (None, COPIES) and "B2CAL_DATA__COPY_EVERY_S" in os.environ:
+        with _every("B2CAL_DATA__COPY_EVERY_S", COPIES, "copies to tape") as built[COPIES]:
+            CopyToTape(task_id="copy")
+    return built
 
 
-def _arrival() -> DAG:
-    every_s = float(os.environ["B2CAL_DATA__SCAN_EVERY_S"])
-    with DAG(
-        ARRIVAL,
-        dag_display_name="arrival of data",
-        schedule=timedelta(seconds=every_s),
+def _every(variable: str, identity: str, name: str) -> DAG:
+    return DAG(
+        identity,
+        dag_display_name=name,
+        schedule=timedelta(seconds=float(os.environ[variable])),
         start_date=datetime(2020, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
         default_args=RETRIES,
         tags=["maintenance"],
-    ) as dag:
-        LookForData(task_id="look")
-    return dag
+    )

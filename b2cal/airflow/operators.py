@@ -123,3 +123,16 @@ class LookForData(BaseOperator):
 
         for look in loop.look_at_watched(loop.open_workplace()):
             self.log.info("%s", look)
+
+
+class CopyToTape(BaseOperator):
+    """Copies what productions have made to a second place; a copy that fails is no fault of the task."""
+
+    ui_color = "#eee6f6"
+
+    def execute(self, context: "Context") -> None:
+        """Copy all that is due."""
+        from b2cal import loop
+
+        for made in loop.make_copies(loop.open_workplace()):
+            self.log.info("%s", made)

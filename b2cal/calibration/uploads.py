@@ -86,10 +86,10 @@ def deliver(path: Path, url: str) -> tuple[int, str]:
     """
     folder, _, name = url.rpartition("/")
     half = f"{folder}/.{name}{_HALF}"
-    size_bytes, checksum = path.stat().st_size, _adler32(path)
+    size_bytes, checksum = path.stat().st_size, adler32(path)
     try:
-        _copy(path, half)
-        _compare(half, size_bytes, checksum)
+        transfer(path, half)
+        compare(half, size_bytes, checksum)
         status, _ = server_of(half).mv(Address.of(half).path, Address.of(url).path)
         check(url, status)
     except BaseException:
@@ -99,15 +99,26 @@ def deliver(path: Path, url: str) -> tuple[int, str]:
     return size_bytes, checksum
 
 
-def _copy(path: Path, url: str) -> None:
+def transfer(source: Path | str, target: Path | str) -> None:
+    """Copy a file; at least one of the two lies behind a door. What lies at the target already is not replaced.
+
+    Raises:
+        DoorTrouble: it could not be copied.
+    """
+    source, target = (str(it.absolute()) if isinstance(it, Path) else it for it in (source, target))
     copying = client().CopyProcess()
-    copying.add_job(str(path.absolute()), url, mkdir=True)
-    check(url, copying.prepare())
+    copying.add_job(source, target, mkdir=True)
+    check(target, copying.prepare())
     status, _ = copying.run()
-    check(url, status)
+    check(target, status)
 
 
-def _compare(url: str, size_bytes: int, checksum: str) -> None:
+def compare(url: str, size_bytes: int, checksum: str) -> None:
+    """See that a file behind a door is whole.
+
+    Raises:
+        DoorTrouble: it is not, or its server does not tell.
+    """
     arrived, told = size_at(url), checksum_at(url)
     if (arrived, told) != (size_bytes, checksum):
         raise DoorTrouble(
@@ -127,7 +138,8 @@ def _remove_halves(folder: str) -> None:
             server.rm(f"{Address.of(folder).path}/{entry.name}")
 
 
-def _adler32(path: Path) -> str:
+def adler32(path: Path) -> str:
+    """The checksum of a file on a disk, as servers tell it."""
     checksum = zlib.adler32(b"")
     with open(path, "rb") as file:
         while block := file.read(_BLOCK_BYTES):

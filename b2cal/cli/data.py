@@ -13,6 +13,7 @@ from b2cal import loop, shipped
 from b2cal.core.errors import B2calError
 
 from .arrival import arrivals, expire, watch
+from .copies import copies, copy_again
 from .desk import Desk, pass_desk
 from .places import FOLDER, name_of
 from .ranges import Expiry
@@ -42,6 +43,8 @@ def data() -> None:
 data.add_command(watch)
 data.add_command(arrivals)
 data.add_command(expire)
+data.add_command(copies)
+data.add_command(copy_again)
 
 
 @data.command()

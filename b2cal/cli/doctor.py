@@ -19,7 +19,7 @@ from b2cal.calibration.doors import DoorTrouble
 from b2cal.conditions import PayloadStore, tag_entries
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import overlaps
-from b2cal.model import Database, GlobalTag, Outbox, Payload, now, schema
+from b2cal.model import CopyState, Database, FileCopy, GlobalTag, Outbox, Payload, now, schema
 from b2cal.settings import Settings, SettingsRefused
 
 from .centre import asked
@@ -245,6 +245,15 @@ def _expiry(_settings: Settings, database: Database) -> Finding:
     return Finding("expiry", Health.WELL, "no inputs of what goes on expire soon")
 
 
+def _copies(_settings: Settings, database: Database) -> Finding:
+    with database.read() as db:
+        failed = db.scalars(select(FileCopy).where(FileCopy.state == CopyState.FAILED).order_by(FileCopy.id)).all()
+    if failed:
+        says = f"{len(failed)} files could not be copied to tape; {failed[0].target}: {failed[0].error}"
+        return Finding("copies", Health.WARNING, says, "They are tried again; `b2cal data copies` shows all.")
+    return Finding("copies", Health.WELL, "nothing failed to be copied to tape")
+
+
 def _doors(centre: str, doors: Sequence[str]) -> Iterator[Finding]:
     """Whether each door of a storage is open; a shut one is no harm to jobs while another is open."""
     shut = {door: said for door in doors if (said := data.trouble_at(door))}
@@ -280,6 +289,7 @@ _LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (
     _incidents,
     _arrival,
     _expiry,
+    _copies,
 )
 _SIGNS = {Health.WELL: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.ILL: ("✗", "red")}
 

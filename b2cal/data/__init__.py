@@ -8,6 +8,7 @@ from .inputs import ChosenFile, Completeness, Inputs, RunChoice, Shortfall, sele
 from .produced import NewFile, UnusableFile, late_files, register_produced
 from .registry import RegistryRefused
 from .selection import InvalidSelection, Selection, default_selection, selection_problems
+from .transfer import CannotCopy, Original, copy_file
 from .watches import (
     FolderGone,
     NotWatched,
@@ -23,6 +24,7 @@ from .watches import (
 __all__ = [
     "GONE",
     "Arrival",
+    "CannotCopy",
     "ChosenFile",
     "Completeness",
     "FolderBehindDoors",
@@ -33,6 +35,7 @@ __all__ = [
     "NoDoor",
     "NotWatched",
     "NothingThere",
+    "Original",
     "RegistryRefused",
     "RunChoice",
     "ScanReport",
@@ -44,6 +47,7 @@ __all__ = [
     "arrival",
     "begin_watch",
     "bring",
+    "copy_file",
     "default_selection",
     "end_watch",
     "expiry_of_attempt",

@@ -11,6 +11,7 @@ from .buttons import Button, buttons, processing_buttons
 from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, brought_by_hand, fitting_tags
 from .calendar import spoken_days
 from .centres import NOTHING_TO_DO, WaitingGroup, Workload, workloads
+from .copies import Made, copies_of, copy_again, make_copies
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .expiry import Expiring, all_expiring, expiring, inputs_expire_at, restart_until
@@ -110,6 +111,7 @@ __all__ = [
     "Jobs",
     "LocalDatabase",
     "Look",
+    "Made",
     "NewProcessing",
     "NextTry",
     "NotAllowed",
@@ -159,6 +161,8 @@ __all__ = [
     "check_kept_outputs",
     "closed_incidents",
     "consequences",
+    "copies_of",
+    "copy_again",
     "copy_tag",
     "create_processing",
     "create_tag",
@@ -187,6 +191,7 @@ __all__ = [
     "lift",
     "look_at_watched",
     "look_for_room",
+    "make_copies",
     "manager",
     "managers",
     "memory_in_words",

@@ -5,6 +5,7 @@ from .constants import GlobalTag, Payload, TagIov
 from .database import Database, now
 from .enums import (
     BarrierPolicy,
+    CopyState,
     DataFormat,
     Grade,
     GroupState,
@@ -41,7 +42,7 @@ from .loop import (
     Verdict,
 )
 from .migrate import migrate, schema
-from .sources import DataFile, Definition, DefinitionPayload, Person, Release, Run, UnreadableFile, Watch
+from .sources import DataFile, Definition, DefinitionPayload, FileCopy, Person, Release, Run, UnreadableFile, Watch
 from .words import job_in_words, stage_in_words
 from .work import GroupEpoch, Incident, Job, JobGroup, Lease, LocalJob
 
@@ -55,12 +56,14 @@ __all__ = [
     "BaseIov",
     "BlockedDay",
     "Calibration",
+    "CopyState",
     "DataFile",
     "DataFormat",
     "Database",
     "Decision",
     "Definition",
     "DefinitionPayload",
+    "FileCopy",
     "GlobalTag",
     "Grade",
     "GroupEpoch",

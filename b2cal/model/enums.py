@@ -187,6 +187,15 @@ class IncidentKind(StrEnum):
     HOST = "host"
 
 
+class CopyState(StrEnum):
+    """How far the copy of a file in a second place is; one that failed is tried again."""
+
+    WANTED = "wanted"
+    COPYING = "copying"
+    DONE = "done"
+    FAILED = "failed"
+
+
 class Grade(StrEnum):
     """Outcome of a check and of a verdict."""
 

@@ -4,7 +4,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueCon
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import Base
-from .enums import DataFormat, Kind, Role, Step
+from .enums import CopyState, DataFormat, Kind, Role, Step
 from .types import Digest, Id, Json, Label, Moment, Name, Place, Prose, Ref, RunNumber, enum
 
 
@@ -105,6 +105,25 @@ class DataFile(Base):
     )
 
     __table_args__ = (Index(None, "data_name", "format", "exprun"), Base.__table_args__)
+
+
+class FileCopy(Base):
+    """A copy of a produced file in a second place, as a rule on tape."""
+
+    __tablename__ = "file_copy"
+
+    id: Mapped[Id]
+    data_file_id: Mapped[Ref] = mapped_column(ForeignKey("data_file.id"), unique=True)
+    target: Mapped[Place] = mapped_column(comment="where it lies when it is done")
+    state: Mapped[CopyState] = mapped_column(enum(CopyState))
+    tries: Mapped[int] = mapped_column(default=0)
+    error: Mapped[Prose] = mapped_column(comment="of the last try")
+    not_before: Mapped[Moment] = mapped_column(comment="when it is tried again")
+    wanted_at: Mapped[Moment]
+    done_at: Mapped[Moment | None]
+    file: Mapped[DataFile] = relationship()
+
+    __table_args__ = (Index(None, "state", "not_before"), Base.__table_args__)
 
 
 class Watch(Base):

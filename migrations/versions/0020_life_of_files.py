@@ -1,4 +1,4 @@
-"""Life of files: watched folders, until when files are kept
+"""Life of files: watched folders, until when files are kept, copies in a second place
 
 Revision: 0020, after 0017
 """
@@ -16,6 +16,9 @@ COLLATION = "utf8mb4_bin"
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 MOMENT = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 PROSE = sa.Text().with_variant(mysql.LONGTEXT(collation=COLLATION), "mysql", "mariadb")
+STATES = sa.Enum(
+    "wanted", "copying", "done", "failed", name="copystate", native_enum=False, create_constraint=True, length=24
+)
 TABLE = {
     "mysql_charset": "utf8mb4",
     "mysql_engine": "InnoDB",
@@ -48,12 +51,30 @@ def upgrade() -> None:
         sa.UniqueConstraint("place", "stream", "live", name=op.f("uq_watch_place_stream_live")),
         **TABLE,
     )
+    op.create_table(
+        "file_copy",
+        sa.Column("id", BIG, autoincrement=True, nullable=False),
+        sa.Column("data_file_id", BIG, nullable=False),
+        sa.Column("target", text(700), nullable=False, comment="where it lies when it is done"),
+        sa.Column("state", STATES, nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("error", PROSE, nullable=False, comment="of the last try"),
+        sa.Column("not_before", MOMENT, nullable=False, comment="when it is tried again"),
+        sa.Column("wanted_at", MOMENT, nullable=False),
+        sa.Column("done_at", MOMENT, nullable=True),
+        sa.ForeignKeyConstraint(["data_file_id"], ["data_file.id"], name=op.f("fk_file_copy_data_file_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_file_copy")),
+        sa.UniqueConstraint("data_file_id", name=op.f("uq_file_copy_data_file_id")),
+        **TABLE,
+    )
+    op.create_index(op.f("ix_file_copy_state_not_before"), "file_copy", ["state", "not_before"])
     with op.batch_alter_table("data_file") as file:
         comment = "its storage may delete it from then on; null = never"
         file.add_column(sa.Column("expires_at", MOMENT, nullable=True, comment=comment))
 
 
 def downgrade() -> None:
+    op.drop_table("file_copy")
     with op.batch_alter_table("data_file") as file:
         file.drop_column("expires_at")
     op.drop_table("watch")

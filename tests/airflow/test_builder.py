@@ -11,7 +11,7 @@ from b2cal.airflow import maintenance_dags, processing_dags
 from b2cal.airflow.__main__ import environment
 from b2cal.airflow.builder import build
 from b2cal.airflow.graph import Graph
-from b2cal.settings import Settings
+from b2cal.settings import BatchSettings, Settings
 from tests.airflow.graphs import graph, write
 
 GROUPS = {
@@ -110,6 +110,16 @@ def test_the_arrival_of_data_is_looked_after_in_the_time_of_the_settings(
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", dag.dag_id)
     assert set(maintenance_dags()) == {dag.dag_id}
     assert processing_dags() == {}
+
+
+def test_copies_are_made_where_a_centre_has_a_tape(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_tape = Settings(batch=BatchSettings(tape="root://tape.example.org:1094//cdst"))
+    for settings, dags in ((Settings(), {"_arrival"}), (with_tape, {"_arrival", "_copies"})):
+        for name, value in environment(settings, {}).items():
+            monkeypatch.setenv(name, value)
+        assert set(maintenance_dags()) == dags
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "_copies")
+    assert set(maintenance_dags()["_copies"].task_ids) == {"copy"}
 
 
 @pytest.mark.processes

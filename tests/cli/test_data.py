@@ -4,6 +4,7 @@ import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,6 +16,7 @@ from b2cal.cli.main import group
 from b2cal.model import DataFile
 from tests import factories
 from tests.data.catalogues import registry_entry, root_file, write_registry
+from tests.loop.test_copies import Tape
 from tests.loop.world import World
 
 
@@ -97,6 +99,29 @@ def test_files_expire_as_a_scan_or_somebody_says(tmp_path: Path) -> None:
     assert expiries() == ["", ""]
     assert call("expire", str(raw), "soon").exit_code == 2
     database.dispose()
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])  # doctor looks whether ports are free
+def test_copies_that_failed_are_told_and_tried_again(tmp_path: Path) -> None:
+    tape = Tape(tmp_path)
+    tape.world.advance("cDST")
+    damaged = min(tape.made.iterdir())
+    damaged.unlink()
+    tape.copy()
+    environment = {"B2CAL_HOME": str(tape.workplace.settings.home)}
+
+    def call(*words: str) -> Any:
+        return json.loads(CliRunner().invoke(group, ["--as", "manager", "--json", *words], env=environment).output)
+
+    rows = call("data", "copies", "bucket1")
+    assert [row["state"] for row in rows] == ["failed", *["done"] * 4]
+    assert (rows[0]["file"], rows[0]["tries"], rows[0]["production"]) == (str(damaged), 1, "cDST")
+    assert "No such file" in rows[0]["error"]
+    found = {it["what"]: it for it in call("doctor")}["copies"]
+    assert (found["health"], found["says"][:36]) == ("warning", "1 files could not be copied to tape;")
+    assert call("data", "copy-again")["count"] == 1
+    assert call("data", "copies")[0]["again_at"] != rows[0]["again_at"]
+    tape.world.database.dispose()
 
 
 def test_what_has_arrived_is_told_for_every_active_processing(tmp_path: Path) -> None:

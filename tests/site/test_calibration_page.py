@@ -8,9 +8,22 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
-from b2cal.model import Attempt, AttemptFile, Calibration, Database, DataFile
+from b2cal.model import (
+    Attempt,
+    AttemptFile,
+    Calibration,
+    CopyState,
+    Database,
+    DataFile,
+    DataFormat,
+    FileCopy,
+    Kind,
+    Run,
+)
 from b2cal.settings import Settings
+from tests import factories
 
 from .conftest import Browser
 from .sample import NOW
@@ -127,6 +140,24 @@ def test_it_says_until_when_a_restart_is_possible(manager: Browser, find: Find, 
     assert "it cannot be restarted" in manager.get(pages[0]).text
     assert f"/calibrations/{it.id}/do/restart" not in manager.get(pages[0]).text
     assert "the first of the files that it read expired" in manager.get(f"/calibrations/{it.id}/do/restart").text
+
+
+def test_a_production_says_how_much_of_its_files_is_on_tape(expert: Browser, find: Find, database: Database) -> None:
+    def made(db: Session) -> int:
+        attempt = factories.attempt(db, db.scalars(select(Calibration).where(Calibration.kind == Kind.PRODUCE)).first())
+        runs = db.scalars(select(Run.exprun).limit(2)).all()
+        for exprun, state in zip(runs, (CopyState.DONE, CopyState.FAILED), strict=True):
+            file = DataFile(path=f"/cdst/{exprun}.root", data_name="hadron", format=DataFormat.CDST, exprun=exprun)
+            file.n_events, file.size_bytes, file.mtime_ns, file.sha256 = 10, 1000, 1, ""
+            file.registered_at, file.attempt_id = NOW, attempt.id
+            row = FileCopy(file=file, target=f"/tape/{exprun}.root", state=state, error="the disk is full")
+            row.wanted_at, row.not_before = NOW, NOW + timedelta(minutes=4)
+            db.add(row)
+        return attempt.calibration_id
+
+    text = re.sub(r"<[^>]+>", "", expert.get(f"/calibrations/{database.write(made)}").text)
+    assert "On tape: 1 of 2 files · 1 failed, tried again in 4 min: the disk is full" in text
+    assert text.count("/tape/") == 2
 
 
 def test_before_an_attempt_the_inputs_are_those_of_now(expert: Browser, find: Find) -> None:

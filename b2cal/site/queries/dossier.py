@@ -20,6 +20,7 @@ from b2cal.model import (
     Calibration,
     DataFile,
     Decision,
+    FileCopy,
     Grade,
     Job,
     JobGroup,
@@ -105,6 +106,7 @@ class Dossier:
     restart_until: datetime | None
     made: Sequence[Made]
     produced: Sequence[Stream]
+    copies: Sequence[FileCopy]
     config: Sequence[Field]
     previous: Previous
     plots: Sequence[Plot]
@@ -170,6 +172,7 @@ def dossier(db: Session, number: int, settings: Settings) -> Dossier:
         restart_until=loop.restart_until(view, it),
         made=[Made(made, _is_of_base(view, made)) for made in attempt.payloads] if attempt is not None else (),
         produced=_produced(db, attempt.id) if attempt is not None and it.kind is Kind.PRODUCE else (),
+        copies=loop.copies_of(db, attempt.id) if attempt is not None and it.kind is Kind.PRODUCE else (),
         config=_config(it, before, submission),
         previous=before,
         plots=plots(measured),

@@ -1,0 +1,137 @@
+"""What a production has made is copied to a second place when it is signed off: whole, once, whatever happens."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from b2cal import loop
+from b2cal.core.checksums import sha256_file
+from b2cal.loop import Workplace
+from b2cal.model import CopyState, DataFile, FileCopy, Kind, State, Step
+from b2cal.settings import BatchSettings, Settings
+from tests.loop.world import Defined, World
+
+PARTS = (Defined("cDST", step=Step.CDST_PRODUCTION, kind=Kind.PRODUCE),)
+
+
+class Tape:
+    """A production that waits to be signed off, with its files on the disk, and an empty second place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world = World(folder, PARTS)
+        self.folder, self.made = folder / "tape", folder / "made"
+        home = self.world.workplace.settings.home
+        settings = Settings(home=home, batch=BatchSettings(tape=str(self.folder)))
+        self.workplace = Workplace(settings, self.world.database)
+        self.made.mkdir()
+        self.world.process()
+        self.world.do("submit", "cDST")
+        self.produce()
+
+    def produce(self) -> None:
+        """The files of an attempt lie on the disk, and wait for their sign-off."""
+        self.world.advance("cDST")
+        self.world.files_made("cDST", set())
+        with self.world.database.read() as db:
+            attempt_id = self.world.view(db).attempts["cDST"].id
+            rows = db.scalars(select(DataFile).where(DataFile.attempt_id == attempt_id)).all()
+        for row in rows:
+            path = self.made / f"{row.id}.root"
+            path.write_bytes(bytes([row.id % 256]) * 1000)
+            columns = {"path": str(path), "size_bytes": 1000, "sha256": sha256_file(path)}
+            one = update(DataFile).where(DataFile.id == row.id).values(columns)
+            self.world.database.write(lambda db, one=one: db.execute(one))
+        self.world.judged("cDST")
+
+    def copy(self) -> list[str]:
+        """Make what is due; the errors."""
+        return [made.error for made in loop.make_copies(self.workplace)]
+
+    def rows(self) -> list[FileCopy]:
+        with self.world.database.read() as db:
+            return list(db.scalars(select(FileCopy).order_by(FileCopy.id)))
+
+    def files(self) -> dict[str, bytes]:
+        """All that lies in the second place, by name."""
+        return {path.name: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Iterator[Tape]:
+    tape = Tape(tmp_path)
+    yield tape
+    tape.world.database.dispose()
+
+
+def test_files_are_copied_once_when_their_production_is_signed_off(tape: Tape) -> None:
+    assert tape.copy() == []
+    tape.world.advance("cDST")
+    assert tape.world.state("cDST") == State.SIGNED_OFF
+    assert tape.copy() == [""] * 5
+    assert tape.files() == {path.name: path.read_bytes() for path in tape.made.iterdir()}
+    assert {row.state for row in tape.rows()} == {CopyState.DONE}
+    assert all(Path(row.target).is_file() for row in tape.rows())
+    assert tape.copy() == []
+
+
+def test_who_is_killed_at_any_point_leaves_nothing_that_the_next_would_stumble_over(tape: Tape) -> None:
+    tape.world.advance("cDST")
+    copying = loop.make_copies(tape.workplace)
+    next(copying)
+    copying.close()
+    half, unmarked, *_ = tape.rows()[1:]
+    for row, name in ((half, f".{Path(half.target).name}.part"), (unmarked, Path(unmarked.target).name)):
+        begun = update(FileCopy).where(FileCopy.id == row.id).values(state=CopyState.COPYING, tries=1)
+        tape.world.database.write(lambda db, begun=begun: db.execute(begun))
+        place = Path(row.target).parent / name
+        place.parent.mkdir(parents=True)
+        whole = (tape.made / Path(row.target).name).read_bytes()
+        place.write_bytes(whole if row is unmarked else whole[:10])
+    before = Path(unmarked.target).stat().st_mtime_ns
+    assert tape.copy() == [""] * 4
+    assert tape.files() == {path.name: path.read_bytes() for path in tape.made.iterdir()}
+    assert Path(unmarked.target).stat().st_mtime_ns == before
+    assert {row.state for row in tape.rows()} == {CopyState.DONE}
+
+
+def test_what_cannot_be_copied_is_told_and_tried_again_later_and_later_while_others_go_on(tape: Tape) -> None:
+    damaged = min(tape.made.iterdir())
+    whole = damaged.read_bytes()
+    damaged.write_bytes(b"x" * 1000)
+    tape.world.advance("cDST")
+    first, *others = tape.copy()
+    assert first.startswith(f"{damaged} is not as it was registered")
+    assert others == [""] * 4
+    assert damaged.name not in "".join(tape.files())
+    assert tape.copy() == []
+    for pause in (60, 120, 240):
+        tape.world.tick(pause - 1)
+        assert tape.copy() == []
+        tape.world.tick(1)
+        assert len(tape.copy()) == 1
+    assert (tape.rows()[0].state, tape.rows()[0].tries) == (CopyState.FAILED, 4)
+    damaged.write_bytes(whole)
+    assert tape.world.database.write(loop.copy_again) == 1
+    assert tape.copy() == [""]
+    assert (tape.rows()[0].state, tape.rows()[0].error) == (CopyState.DONE, "")
+
+
+def test_what_a_production_made_that_is_done_again_is_wanted_no_more(tape: Tape) -> None:
+    tape.world.advance("cDST")
+    for made in loop.make_copies(tape.workplace):
+        assert made.error == ""
+        break
+    tape.world.do("restart", "cDST")
+    assert tape.copy() == []
+    assert [row.state for row in tape.rows()] == [CopyState.DONE]
+    tape.produce()
+    tape.world.advance("cDST")
+    assert tape.copy() == [""] * 5
+
+
+def test_without_a_second_place_nothing_is_wanted(tape: Tape) -> None:
+    tape.world.advance("cDST")
+    assert list(loop.make_copies(tape.world.workplace)) == []
+    assert tape.rows() == []
