@@ -69,7 +69,8 @@ def list_all(desk: Desk) -> None:
 @pass_desk
 def stop(desk: Desk, folder: Path | str, stream: str) -> None:
     """Watch FOLDER no more; what was registered of it stays."""
-    place = folder if isinstance(folder, str) else str(folder.resolve())
+    # Its server may be away: perhaps that is why.
+    place = folder.rstrip("/") if isinstance(folder, str) else str(folder.resolve())
     desk.write(lambda db: catalogue.end_watch(db, place, stream, desk.operator(db).username))
     desk.done(f"{place} is not watched any more.", place=place, stream=stream)
 

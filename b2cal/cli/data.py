@@ -67,7 +67,8 @@ def scan(desk: Desk, folder: Path | str, expires: datetime | None) -> None:
     # Also when nothing is new: the scan before may have been killed here, and a surplus file that is gone helps, too.
     desk.write(loop.data_arrived)
     if expires is not None and report.n_usable:
-        desk.write(lambda db: loop.keep_until(db, name_of(folder, desk.settings), expires))
+        name = name_of(folder, desk.settings)
+        desk.write(lambda db: loop.keep_until(db, name, expires))
     desk.done(str(report), **report.to_json())
     if report.unusable and not report.n_usable:
         raise NothingUsable(

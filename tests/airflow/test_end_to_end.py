@@ -21,11 +21,12 @@ from sqlalchemy.orm import Session
 
 from b2cal import data, loop
 from b2cal.cli.processes import end_leftovers
+from b2cal.core.checksums import sha256_file
 from b2cal.loop import Act, Actor, Workplace
-from b2cal.model import Calibration, DataFile, Processing, ProcessingState, Role, migrate
+from b2cal.model import Calibration, DataFile, DataFormat, Kind, Processing, ProcessingState, Role, State, migrate
 from b2cal.settings import AirflowSettings, Settings, SiteSettings
 from tests import factories
-from tests.data.catalogues import registry_entry, root_file, write_registry
+from tests.data.catalogues import file, registry_entry, root_file, run, write_registry
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -70,6 +71,8 @@ class Running:
             "B2CAL_SITE__PORT": str(self.settings.site.port),
             "B2CAL_AIRFLOW__PORT": str(self.settings.airflow.port),
             "B2CAL_DATA__SCAN_EVERY_S": "2",
+            "B2CAL_DATA__COPY_EVERY_S": "2",
+            "B2CAL_BATCH__TAPE": str(self.home / "tape"),
         }
         with open(self.home / "up.out", "ab") as output:
             command = [sys.executable, "-m", "b2cal", "up"]
@@ -207,9 +210,24 @@ def test_what_arrives_in_a_watched_folder_is_registered_without_anybody(b2cal: R
     write_registry(tmp_path, [registry_entry(1)])
     eventually(n_files, 60)
     eventually(lambda: not failing(), 60)
-    failed = "SELECT 1 FROM task_instance WHERE dag_id = '_arrival' AND (state = 'failed' OR try_number > 1)"
-    assert b2cal.airflow(failed) == []
+    failed = "SELECT 1 FROM task_instance WHERE dag_id = ? AND state = 'failed'"
+    assert b2cal.airflow(failed, "_arrival") == []
     database.write(lambda db: data.end_watch(db, str(tmp_path), "", "manager"))
+
+
+@pytest.mark.end_to_end
+def test_what_a_production_has_made_comes_to_tape_without_anybody(b2cal: Running, tmp_path: Path) -> None:
+    made = tmp_path / "hadron_e0026_r00099.root"
+    made.write_bytes(b"cDST")
+
+    def unit(db: Session) -> None:
+        run(db, 99)
+        cdst = factories.calibration(db, name="cDST", kind=Kind.PRODUCE, state=State.SIGNED_OFF)
+        columns = {"format": DataFormat.CDST, "attempt_id": factories.attempt(db, cdst).id, "size_bytes": 4}
+        file(db, 99, "hadron", path=str(made), sha256=sha256_file(made), **columns)
+
+    b2cal.workplace.database.write(unit)
+    eventually(lambda: [it.read_bytes() for it in (b2cal.home / "tape").rglob(made.name)] == [b"cDST"], 60)
 
 
 @pytest.mark.kill
