@@ -277,7 +277,7 @@ def of_process() -> Iterator[tuple[str, float]]:
 
 def of_cgroup(told: Path, root: Path) -> Iterator[tuple[str, float]]:
     """Limits of all processes together, of the job's cgroup and those above it: cgroups(7), version 2 and 1."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         for _, controllers, place in (line.split(":", 2) for line in told.read_text().splitlines()):
             if controllers == "":
                 mounted, file = root, "memory.max"
@@ -320,7 +320,8 @@ def ended_by(number: int) -> str:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = used.ru_utime + used.ru_stime
     soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    most = {signal.SIGXCPU: soft, signal.SIGKILL: hard}.get(signal.Signals(number), resource.RLIM_INFINITY)
+    kept_by: dict[int, int] = {signal.SIGXCPU: soft, signal.SIGKILL: hard}
+    most = kept_by.get(number, resource.RLIM_INFINITY)
     if most != resource.RLIM_INFINITY and cpu_s > most - 1:
         return f"{told}: it used {cpu_s:.0f} s of the {most} s of processor time that one process may use"
     largest, _ = resource.getrlimit(resource.RLIMIT_FSIZE)

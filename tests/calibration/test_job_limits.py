@@ -131,6 +131,8 @@ def test_memory_is_limited_by_the_cgroup_of_the_job_or_one_above_it(tmp_path, cg
 
 def test_where_nobody_limits_or_tells_anything_there_is_no_limit(tmp_path):
     assert list(job.of_cgroup(tmp_path / "none", tmp_path)) == []
+    (tmp_path / "told").write_text("damaged")
+    assert list(job.of_cgroup(tmp_path / "told", tmp_path)) == []
     (tmp_path / "told").write_text("4:memory:/x")
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / "memory.limit_in_bytes").write_text(str(2**63 - 4096))
@@ -154,6 +156,11 @@ def test_a_job_that_ran_into_a_limit_of_its_own_says_which(start, tmp_path, prog
     report = JobReport.read(tmp_path)
     assert report.error.startswith(f"Ended by signal {number} (")
     assert report.error.endswith(error)
+
+
+def test_a_job_that_ends_by_a_signal_without_a_name_is_reported_as_any_other(start, tmp_path):
+    assert start("import os; os.kill(os.getpid(), 40)").wait() == 128 + 40
+    assert JobReport.read(tmp_path).error.startswith("Ended by signal 40")
 
 
 def test_when_the_batch_system_says_that_processor_time_is_up_the_command_and_the_report_hear_of_it(start, tmp_path):
