@@ -70,8 +70,8 @@ class Running:
             "B2CAL_HOME": str(self.home),
             "B2CAL_SITE__PORT": str(self.settings.site.port),
             "B2CAL_AIRFLOW__PORT": str(self.settings.airflow.port),
-            "B2CAL_DATA__SCAN_EVERY_S": "2",
-            "B2CAL_DATA__COPY_EVERY_S": "2",
+            "B2CAL_DATA__SCAN_EVERY_S": "5",
+            "B2CAL_DATA__COPY_EVERY_S": "5",
             "B2CAL_BATCH__TAPE": str(self.home / "tape"),
         }
         with open(self.home / "up.out", "ab") as output:
