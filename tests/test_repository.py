@@ -253,4 +253,4 @@ def test_make_alone_prints_what_there_is_and_starts_nothing(asked: list[str]) ->
     make = ["make", "--no-print-directory", *asked]  # it may be make that runs this test
     told = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.findall(r"^make (\w+)", told, flags=re.MULTILINE) == ["demo", "test", "lint", "proof", "lock", "assets"]
-    assert len(told.splitlines()) == 6
+    assert len(told.splitlines()) == 7

@@ -37,8 +37,7 @@ def test_a_broken_file_is_named(folder: Path, broken: bytes, command: list[str])
     [
         ("homme = 'x'", "homme is not known; did you mean 'home'?"),
         ("[site]\nprot = 1", "site.prot is not known; did you mean 'port'?"),
-        ("[batch]
-foo = 1", "batch.foo is not known; known are doors, output, tape, xrootd, opens_per_s, "),
+        ("[batch]\nfoo = 1", "batch.foo is not known; known are doors, output, tape, xrootd, opens_per_s, "),
         (
             "[batch]\ndoors = ['root://a/store']",
             "batch.doors.1 must be an address such as root://host:1094//store, not ",

@@ -3,6 +3,7 @@
 from b2cal.model import job_in_words, stage_in_words
 
 from .actors import THE_LOOP, Actor, actor, manager
+from .acts_on_jobs import cancel_jobs, retry_jobs
 from .advance import Progress, advance
 from .agents import AGENT, agent_at_work
 from .arrival import Look, keep_until, look_at_watched
@@ -54,7 +55,6 @@ from .tags import add_to_tag, copy_tag, create_tag, set_tag_state
 from .transition import Act
 from .verbs import (
     Choice,
-    cancel_jobs,
     consequences,
     extend,
     go_on,
@@ -65,7 +65,6 @@ from .verbs import (
     reject,
     replace,
     restart,
-    retry_jobs,
     select_data,
     sign_off,
     submit,

@@ -16,13 +16,9 @@ from b2cal.model import (
     Attempt,
     Calibration,
     GroupState,
-    Job,
     JobGroup,
-    JobState,
     Kind,
-    Outcome,
     Role,
-    Stage,
     State,
     Submission,
 )
@@ -38,7 +34,6 @@ from .inputs import inputs_of, lacks_selection, selection_by_default
 from .named import person_named
 from .obstacles import refuse_by_freshness
 from .outages import give_back, site_awaited_since
-from .rounds import Redone, failed_stage, want_failed_again
 from .rules import Verb
 from .transition import Act, Transition, raise_signals, refuse_early, transition
 from .view import Freshness, ProcessingView
@@ -162,47 +157,6 @@ def restart(db: Session, calibration_id: int, act: Act) -> None:
         _end_attempt(it)
         it.calibration.problem = ""
         it.calibration.kept_reads = None
-
-
-def cancel_jobs(db: Session, calibration_id: int, act: Act) -> None:
-    """Give a running attempt up: it has failed, and the agent cancels the jobs that are left.
-
-    The attempt still counts: what its jobs have done can be kept, see `retry_jobs`.
-    """
-    with transition(db, calibration_id, Verb.CANCEL_JOBS, act) as it:
-        attempt = _live_attempt(it)
-        assert attempt is not None, "what runs has an attempt"
-        problem = f"{act.by.username} cancelled its jobs: {act.reason}"
-        attempt.outcome, attempt.message, attempt.ended_at = Outcome.FAILED, problem, it.at
-        it.calibration.problem = problem
-        left = select(func.count(Job.id)).join(JobGroup, JobGroup.id == Job.group_id)
-        left = left.where(JobGroup.attempt_id == attempt.id, Job.state.in_((JobState.QUEUED, JobState.RUNNING)))
-        it.detail(attempt=attempt.number, jobs_cancelled=db.scalar(left))
-        if act.by.username != it.calibration.expert:
-            it.tell(it.calibration.expert, f"Its jobs were cancelled by {act.by.username}: {act.reason}")
-
-
-def retry_jobs(db: Session, calibration_id: int, act: Act) -> Redone:
-    """Do the failed jobs of a failed attempt again; it goes on with what the others have done.
-
-    Whether their outputs are still there is seen to before, see `check_kept_outputs`.
-
-    Raises:
-        Conflict: besides those of `transition`: no job has failed, or some are still being cancelled; or what the
-            attempt was made from is no longer what it was.
-    """
-    calibration = refuse_early(db, calibration_id, Verb.RETRY_JOBS, act)
-    refuse_by_freshness(ProcessingView(db, calibration.processing_id), calibration.name, Verb.RETRY_JOBS)
-    to = State.VALIDATING if failed_stage(db, calibration) is Stage.MEASURE else State.RUNNING
-    with transition(db, calibration_id, Verb.RETRY_JOBS, act, to) as it:
-        attempt = _live_attempt(it)
-        assert attempt is not None, "what failed has an attempt"
-        redone = want_failed_again(db, it.calibration, act.by.username)
-        if to is State.RUNNING:
-            attempt.outcome, attempt.message, attempt.ended_at = None, "", None
-        it.calibration.problem = ""
-        it.detail(attempt=attempt.number, jobs_again=redone.again, jobs_kept=redone.kept)
-        return redone
 
 
 def veto(db: Session, calibration_id: int, act: Act, fallback_tag: str | None = None) -> None:
@@ -353,7 +307,7 @@ def _reopen(it: Transition) -> None:
 
 def _end_attempt(it: Transition) -> Attempt | None:
     """The live attempt lives no longer; the agent cancels the jobs that are left."""
-    attempt = _live_attempt(it)
+    attempt = it.live_attempt
     if attempt is None:
         return None
     attempt.live = None
@@ -366,10 +320,6 @@ def _end_attempt(it: Transition) -> Attempt | None:
     it.detail(attempt=attempt.number, groups_cancelled=left)
     it.db.flush()
     return attempt
-
-
-def _live_attempt(it: Transition) -> Attempt | None:
-    return it.db.scalar(select(Attempt).where(Attempt.calibration_id == it.calibration.id, Attempt.live.is_(True)))
 
 
 def _drop_live(db: Session, kind: type[Submission] | type[Attempt], calibration_id: int) -> None:

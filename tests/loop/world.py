@@ -282,7 +282,8 @@ class World:
             it = view.processing
             previewed = (loop.publication_preview(view).fingerprint,) if verb is ProcessingVerb.PUBLISH else ()
         act = Act(by, it.version, "because")
-        self.database.write(lambda db: getattr(loop, verb.value)(db, it.id, act, *previewed))
+        words = (loop.Room(), act) if verb is ProcessingVerb.ACTIVATE else (act, *previewed)
+        self.database.write(lambda db: getattr(loop, verb.value)(db, it.id, *words))
 
     def add_to_tag(self, tag: str, name: str, value: object, first: int) -> None:
         """A manager puts constants into a tag, from a run of experiment 26 on."""
