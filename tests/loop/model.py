@@ -87,6 +87,8 @@ class Model:
     def freshness(self, name: str) -> str:
         if self.state[name] in (State.OPEN, State.SUBMITTED, State.VETOED) or name in self.without_attempt:
             return "fresh"
+        if self.processing is ProcessingState.CANCELLED:
+            return "fresh"  # nothing in it is done again
         if not all(self.settled(other) for other in self.upstream[name]):
             return "in doubt"
         now = self.counting(name, self.reads_now(name))

@@ -9,7 +9,7 @@ from playwright.sync_api import Request, expect
 from sqlalchemy import select
 
 from b2cal.core.clock import ManualClock
-from b2cal.model import Calibration, Database, Job, JobState
+from b2cal.model import Database, Job, JobState
 from b2cal.settings import Settings
 
 from .conftest import NARROW, Browser, Open, site_of
@@ -121,21 +121,6 @@ def test_the_log_of_a_job_on_htcondor_comes_back_with_it(
     text = expert.get(page).text
     assert 'id="L3"' in text
     assert "comes back" not in text
-
-
-def test_a_job_says_which_try_it_is_and_leads_to_the_others(expert: Browser, database: Database) -> None:
-    with database.read() as db:
-        failed = db.scalars(select(Job).where(Job.error.contains("Operation expired")).order_by(Job.id)).first()
-        assert failed is not None
-        group = failed.group
-        again = next(job for job in _next_round(group.attempt.calibration, db.scalars(select(Job))) if job.number == 0)
-    assert "This is try 1; the others:" in expert.get(f"/jobs/{failed.id}").text
-    text = expert.get(f"/jobs/{again.id}").text
-    assert f'This is try 2; the others: <a href="/jobs/{failed.id}">try 1</a>' in text
-
-
-def _next_round(it: Calibration, jobs: Iterator[Job]) -> list[Job]:
-    return [job for job in jobs if job.group.round == 1 and job.group.attempt.calibration_id == it.id]
 
 
 @pytest.mark.browser
