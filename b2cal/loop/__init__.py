@@ -3,7 +3,6 @@
 from b2cal.model import job_in_words, stage_in_words
 
 from .actors import THE_LOOP, Actor, actor, manager
-from .acts_on_jobs import cancel_jobs, retry_jobs
 from .advance import Progress, advance
 from .agents import AGENT, agent_at_work
 from .arrival import Look, keep_until, look_at_watched
@@ -71,6 +70,7 @@ from .verbs import (
     veto,
     withdraw,
 )
+from .verbs_on_jobs import cancel_jobs, retry_jobs
 from .vetoes import Subsystem, begin_standing_veto, end_standing_veto, standing_vetoes, subsystems, veto_subsystem
 from .view import Freshness, ProcessingView, Standing
 from .waiting import Why, restarts_itself, why

@@ -75,6 +75,11 @@ def begin(view: ProcessingView, calibration: Calibration, submission: Submission
     return attempt
 
 
+def live_attempt(db: Session, calibration_id: int) -> Attempt | None:
+    """The attempt of a calibration that counts, if there is one."""
+    return db.scalar(select(Attempt).where(Attempt.calibration_id == calibration_id, Attempt.live.is_(True)))
+
+
 def frozen(db: Session, attempt: Attempt) -> dict[str, int]:
     """How many files and payloads an attempt has frozen."""
     files = select(func.count()).where(AttemptFile.attempt_id == attempt.id)

@@ -117,7 +117,10 @@ def failed_stage(db: Session, calibration: Calibration) -> Stage:
 
 
 def want_failed_again(db: Session, calibration: Calibration, by: str) -> Redone:
-    """Want another round for the jobs that failed or were cancelled; their tries are counted from it."""
+    """Want another round for the jobs that failed or were cancelled; their tries are counted from it.
+
+    Where all had ended well before they were cancelled, nothing is left to do, and the stage is done.
+    """
     last = _last_round(db, calibration)
     assert last is not None, "there is an obstacle where nothing has failed"
     jobs, at = _latest(db, last), now(db)
@@ -125,7 +128,10 @@ def want_failed_again(db: Session, calibration: Calibration, by: str) -> Redone:
     for job in failed:
         job.retry = f"{job.retry} Done again at the wish of {by}, from {at:%Y-%m-%d %H:%M:%S} UTC on.".lstrip()
     told = _redone(last, jobs)
-    db.add(next_round(last, failed, at, at, {}, last.round + 1))
+    if failed:
+        db.add(next_round(last, failed, at, at, {}, last.round + 1))
+    else:
+        last.state = GroupState.DONE
     return told
 
 

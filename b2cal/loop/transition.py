@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from b2cal.core.checksums import digest
-from b2cal.model import Attempt, Calibration, Decision, Outbox, Processing, ProcessingState, State, now
+from b2cal.model import Calibration, Decision, Outbox, Processing, ProcessingState, State, now
 
 from .actors import Actor
 from .errors import Conflict, InvalidChoice, NotFound, Repeated
@@ -43,12 +43,6 @@ class Transition:
     calibration: Calibration
     decision: Decision
     at: datetime
-
-    @property
-    def live_attempt(self) -> Attempt | None:
-        """The attempt that counts."""
-        its = select(Attempt).where(Attempt.calibration_id == self.calibration.id, Attempt.live.is_(True))
-        return self.db.scalar(its)
 
     def detail(self, **facts: Any) -> None:
         """Keep facts with the decision."""

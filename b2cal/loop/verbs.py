@@ -12,19 +12,10 @@ from b2cal.conditions import tag_named
 from b2cal.core.errors import listed
 from b2cal.core.iov import IoV
 from b2cal.data import selection_problems
-from b2cal.model import (
-    Attempt,
-    Calibration,
-    GroupState,
-    JobGroup,
-    Kind,
-    Role,
-    State,
-    Submission,
-)
+from b2cal.model import Attempt, Calibration, GroupState, JobGroup, Kind, Role, State, Submission
 from b2cal.releases import config_problems
 
-from .attempts import begin_by_hand
+from .attempts import begin_by_hand, live_attempt
 from .by_hand import ByHand, entries_of_tag
 from .calendar import after
 from .defaults import default_config
@@ -307,7 +298,7 @@ def _reopen(it: Transition) -> None:
 
 def _end_attempt(it: Transition) -> Attempt | None:
     """The live attempt lives no longer; the agent cancels the jobs that are left."""
-    attempt = it.live_attempt
+    attempt = live_attempt(it.db, it.calibration.id)
     if attempt is None:
         return None
     attempt.live = None

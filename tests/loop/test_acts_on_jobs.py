@@ -128,6 +128,16 @@ def test_cancelled_jobs_leave_a_failed_attempt_of_which_what_is_done_is_kept(wor
     assert world.advance("A").state == "running"
 
 
+def test_jobs_that_had_all_ended_well_when_they_were_cancelled_are_kept_all(world: World) -> None:
+    jobs_bring(world, COLLECTED)
+    world.database.write(lambda db: setattr(db.scalars(select(JobGroup)).one(), "state", GroupState.SUBMITTED))
+    world.do("cancel_jobs", "A")
+    world.database.write(lambda db: setattr(db.scalars(select(JobGroup)).one(), "state", GroupState.CANCELLED))
+    world.do("retry_jobs", "A")
+    assert world.advance("A").state == "running"
+    assert [(number, state) for number, state, _ in rounds(world)] == [(0, "done"), (0, "wanted")]
+
+
 def changed(db: Session) -> None:
     db.scalars(select(DataFile).where(DataFile.path.contains("_102"))).one().sha256 = "another"
 

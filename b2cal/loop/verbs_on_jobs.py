@@ -1,10 +1,11 @@
-"""What people do about the jobs of a calibration as a whole; like `verbs`, each in one transaction of the caller."""
+"""What people do to the jobs of an attempt: give them up, or have the failed ones done again."""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from b2cal.model import Job, JobGroup, JobState, Outcome, Stage, State
 
+from .attempts import live_attempt
 from .obstacles import refuse_by_freshness
 from .rounds import Redone, failed_stage, want_failed_again
 from .rules import Verb
@@ -18,7 +19,7 @@ def cancel_jobs(db: Session, calibration_id: int, act: Act) -> None:
     The attempt still counts: what its jobs have done can be kept, see `retry_jobs`.
     """
     with transition(db, calibration_id, Verb.CANCEL_JOBS, act) as it:
-        attempt = it.live_attempt
+        attempt = live_attempt(db, calibration_id)
         assert attempt is not None, "what runs has an attempt"
         problem = f"{act.by.username} cancelled its jobs: {act.reason}"
         attempt.outcome, attempt.message, attempt.ended_at = Outcome.FAILED, problem, it.at
@@ -43,7 +44,7 @@ def retry_jobs(db: Session, calibration_id: int, act: Act) -> Redone:
     refuse_by_freshness(ProcessingView(db, calibration.processing_id), calibration.name, Verb.RETRY_JOBS)
     to = State.VALIDATING if failed_stage(db, calibration) is Stage.MEASURE else State.RUNNING
     with transition(db, calibration_id, Verb.RETRY_JOBS, act, to) as it:
-        attempt = it.live_attempt
+        attempt = live_attempt(db, calibration_id)
         assert attempt is not None, "what failed has an attempt"
         redone = want_failed_again(db, it.calibration, act.by.username)
         if to is State.RUNNING:
