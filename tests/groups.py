@@ -30,12 +30,10 @@ GROUPS: dict[str, list[Command]] = {
         [BIN / "lint-imports", "--no-logo"],
     ],
     "unit": pytest(UNIT, "-n", "2", "--dist", "worksteal"),
-    **{group: pytest(f"{group} and not proof") for group in SLOW if group != "proof"},
+    **{group: pytest(f"{group} and not proof", "-n", "2") for group in SLOW if group != "proof"},
     "pages": pytest("pages and not processes and not browser and not proof", "-n", "2", "--dist", "worksteal"),
-    "processes": pytest("processes and not proof", "-n", "2"),
     "contract": pytest("contract and not proof", "-n", "2", "--dist", "worksteal"),
     "service": pytest("service and not proof", "-n", "2", "--dist", "worksteal"),
-    "end_to_end": pytest("end_to_end and not proof", "-n", "2"),
     "physics": pytest("physics and not proof", "-n", "2", "--dist", "loadfile"),
 }
 
