@@ -67,6 +67,9 @@ class CondorBackend:
         self._removed: set[BatchId] = set()
         self._avoided = ""
 
+    def ready(self) -> None:
+        self._schedd.ping()
+
     def submit(self, group: BatchGroup) -> None:
         self._schedd.ping()
         if any(handle.epoch == group.epoch for handle in self.find(group.token)):

@@ -1,4 +1,4 @@
-"""What b2cal asks of the batch system of a centre. Six verbs; whatever differs between systems lies behind them.
+"""What b2cal asks of the batch system of a centre. Seven verbs; whatever differs between systems lies behind them.
 
 Every call may be repeated after a crash at any point. A group of jobs is known by a token, which the client made, and
 an epoch, which counts the tries to submit it: both are in the database before the batch system is asked, and every
@@ -85,6 +85,13 @@ class JobEvent:
 
 class Backend(Protocol):
     """Batch system of one centre. Every call may be repeated after a crash at any point."""
+
+    def ready(self) -> None:
+        """See that the batch system is there and takes jobs from this user; nothing is changed.
+
+        Raises:
+            BatchError: it is not, or does not.
+        """
 
     def submit(self, group: BatchGroup) -> None:
         """Hand over a group. The same token and epoch again changes nothing.

@@ -61,6 +61,9 @@ class LocalBackend:
         self._slots = slots or len(os.sched_getaffinity(0))
         self._starts: dict[int, list[datetime]] = {}
 
+    def ready(self) -> None:
+        """This machine is there."""
+
     def submit(self, group: BatchGroup) -> None:
         def unit(db: Session) -> None:
             same = select(LocalJob.id).where(LocalJob.token == group.token, LocalJob.epoch == group.epoch)

@@ -19,6 +19,7 @@ from pathlib import Path
 from b2cal.core.checksums import digest
 from b2cal.core.failures import Failure, Source
 from b2cal.core.files import write_atomically
+from b2cal.core.ids import new_token
 from b2cal.model import JobState
 from b2cal.settings import LsfSettings
 
@@ -55,6 +56,9 @@ class LsfBackend:
         self._missing: set[BatchId] = set()
         self._killed: set[BatchId] = set()
         self._avoided: tuple[str, ...] = ()
+
+    def ready(self) -> None:
+        self._lsf.jobs(f"{self._prefix}.{new_token()}.*")
 
     def submit(self, group: BatchGroup) -> None:
         for first, jobs in _arrays(group, self._centre):

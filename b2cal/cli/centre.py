@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from b2cal import loop
-from b2cal.batch import BatchError, UnknownCentre, backends, known_centre
+from b2cal.batch import Backend, BatchError, UnknownCentre, backends, known_centre
 from b2cal.core.errors import B2calError, sentence
-from b2cal.core.ids import new_token
 from b2cal.loop import Workload
 from b2cal.model import Database, JobState
 from b2cal.settings import Settings
@@ -46,16 +45,17 @@ def status(desk: Desk) -> None:
 
 
 def asked(settings: Settings, database: Database) -> dict[str, B2calError | None]:
-    """What each centre of the settings has against answering: asked for a group that nobody has submitted."""
-    objections: dict[str, B2calError | None] = {}
-    for name, backend in backends(settings, database).items():
-        try:
-            backend.find(new_token())
-        except BatchError as error:
-            objections[name] = error
-        else:
-            objections[name] = None
-    return objections
+    """What the batch system of each centre of the settings has against taking jobs."""
+    return {name: objection(backend) for name, backend in backends(settings, database).items()}
+
+
+def objection(backend: Backend) -> BatchError | None:
+    """What a batch system has against taking jobs; None if it takes them."""
+    try:
+        backend.ready()
+    except BatchError as error:
+        return error
+    return None
 
 
 def _not_described(settings: Settings, name: str) -> B2calError | None:

@@ -4,10 +4,9 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 
 import click
@@ -15,7 +14,6 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from b2cal import data, loop
-from b2cal.calibration.doors import DoorTrouble
 from b2cal.conditions import PayloadStore, tag_entries
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import overlaps
@@ -23,30 +21,13 @@ from b2cal.model import CopyState, Database, FileCopy, GlobalTag, Outbox, Payloa
 from b2cal.settings import Settings, SettingsRefused
 
 from .centre import asked
+from .centre_health import Finding, Health, batch_finding, storage_findings
 from .components import Address, components
 from .desk import Desk, pass_desk, schema_remedy, trouble
 from .ports import listeners, refusal, taken
 from .processes import has_open
 
 _SKEW_ALLOWED = timedelta(seconds=2)
-
-
-class Health(StrEnum):
-    """How a thing is."""
-
-    WELL = "well"
-    WARNING = "warning"
-    ILL = "ill"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    what: str
-    health: Health
-    says: str
-    do: str = ""
 
 
 @click.command()
@@ -75,17 +56,15 @@ def examine(desk: Desk) -> Iterator[Finding]:
     looked: list[Finding] = []
     try:
         looked.extend(look(settings, desk.workplace.database) for look in _LOOKS)  # those before an error stay
-        looked.extend(_centres(settings, desk.workplace.database))
+        looked.extend(batch_finding(name, it) for name, it in asked(settings, desk.workplace.database).items())
         url = desk.workplace.database.engine.url.render_as_string()
         yield Finding("database", Health.WELL, f"{url} answers")
     except (B2calError, DBAPIError) as error:
         told = trouble(error, settings) if isinstance(error, DBAPIError) else error
         yield Finding("database", Health.ILL, str(told), told.hint)
     yield from looked
-    for name, storage in settings.storages.items():
-        yield from _doors(name, storage.doors)
-        if storage.output:
-            yield _output(storage.output, settings)
+    for name in settings.storages:
+        yield from storage_findings(settings, name)
 
 
 def _disk(settings: Settings) -> Finding:
@@ -205,14 +184,6 @@ def _outbox(_settings: Settings, database: Database) -> Finding:
     return Finding("outbox", Health.WARNING, says, "They are tried again; `b2cal outbox list` shows all.")
 
 
-def _centres(settings: Settings, database: Database) -> Iterator[Finding]:
-    for name, objection in asked(settings, database).items():
-        if objection is None:
-            yield Finding(f"centre {name}", Health.WELL, "its batch system answers")
-        else:
-            yield Finding(f"centre {name}", Health.ILL, str(objection), objection.hint)
-
-
 def _incidents(_settings: Settings, database: Database) -> Finding:
     with database.read() as db:
         incidents = loop.open_incidents(db)
@@ -252,30 +223,6 @@ def _copies(_settings: Settings, database: Database) -> Finding:
         says = f"{len(failed)} files could not be copied to tape; {failed[0].target}: {failed[0].error}"
         return Finding("copies", Health.WARNING, says, "They are tried again; `b2cal data copies` shows all.")
     return Finding("copies", Health.WELL, "nothing failed to be copied to tape")
-
-
-def _doors(centre: str, doors: Sequence[str]) -> Iterator[Finding]:
-    """Whether each door of a storage is open; a shut one is no harm to jobs while another is open."""
-    shut = {door: said for door in doors if (said := data.trouble_at(door))}
-    for door in doors:
-        what = f"door {door}"
-        if door not in shut:
-            yield Finding(what, Health.WELL, f"open, for jobs at {centre}")
-            continue
-        health = Health.ILL if len(shut) == len(doors) else Health.WARNING
-        do = "Look whether the server runs and lets this account in, and whether `doors` in b2cal.toml names it."
-        yield Finding(what, health, f"shut: {shut[door]}", do)
-
-
-def _output(folder: str, settings: Settings) -> Finding:
-    what, make = f"output {folder}", f"Make the folder {folder}, or name another as `output` in b2cal.toml."
-    try:
-        found = data.FolderBehindDoors.find(folder, settings)
-    except DoorTrouble as error:
-        return Finding(what, Health.ILL, str(error), error.hint)
-    if not found.exists():
-        return Finding(what, Health.ILL, "is not there", make)
-    return Finding(what, Health.WELL, f"is there, through {found.way}")
 
 
 _LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (

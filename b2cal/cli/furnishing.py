@@ -19,6 +19,7 @@ from b2cal.loop import Act, Actor, NewProcessing, Workplace
 from b2cal.model import Definition, GlobalTag, Person, Processing, Role, Run
 from b2cal.settings import Settings
 
+from .centre_health import see_that_fit
 from .data import TOYDETECTOR, HoldsAnother, run_simulation
 
 PROCESSING, TAG, SUBSYSTEM_TAG, MANAGER = "bucket1", "main", "calorimeter_local", "manager"
@@ -99,8 +100,10 @@ def prepare(workplace: Workplace, story: Story) -> list[str]:
     Raises:
         NotTheDemo: the home holds data of another simulation.
         SimulationFailed: the simulation ended with an error.
+        UnfitCentre: jobs could not start, read or write where they are to run.
         DoorTrouble: the data cannot be brought to where the centre's jobs read them.
     """
+    see_that_fit(workplace, story.centre)
     simulated = workplace.settings.folder("data")
     if not (simulated / "complete").exists():
         try:

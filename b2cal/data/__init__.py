@@ -1,7 +1,7 @@
 """Data: the run registry, the catalogue of files, and the way from a selection to the inputs of a calibration."""
 
 from .arrivals import Arrival, StreamArrival, arrival
-from .behind_doors import FolderBehindDoors, NoDoor, bring, free_behind_doors, trouble_at
+from .behind_doors import FolderBehindDoors, NoDoor, bring, free_behind_doors, trouble_at, trouble_in_writing
 from .catalogue import GONE, ScanReport, scan
 from .expiry import NothingThere, expiry_of_attempt, expiry_of_streams, set_expiry
 from .inputs import ChosenFile, Completeness, Inputs, RunChoice, Shortfall, select
@@ -63,5 +63,6 @@ __all__ = [
     "selection_problems",
     "set_expiry",
     "trouble_at",
+    "trouble_in_writing",
     "watches",
 ]

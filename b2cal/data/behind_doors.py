@@ -25,6 +25,7 @@ from b2cal.calibration.doors import (
 from b2cal.calibration.uploads import deliver
 from b2cal.core.apart import Allowance, work_apart
 from b2cal.core.errors import B2calError
+from b2cal.core.ids import new_token
 from b2cal.settings import Settings
 
 from .opening import Opened, opened
@@ -200,6 +201,17 @@ def trouble_at(door: str) -> str:
         status = _ask(door)
     except DoorTrouble as error:
         return f"{str(error).rstrip('.')}; {error.hint.rstrip('.')}"
+    return "" if status.ok else reason(status)
+
+
+def trouble_in_writing(folder: FolderBehindDoors) -> str:
+    """Why nothing can be written into a folder, as half a sentence; empty if it can. Nothing stays there."""
+    url = f"{stem(folder.way)}.b2cal-{new_token()}"
+    server, path = server_of(url), Address.of(url).path
+    status, _ = server.mkdir(path, timeout=_PATIENCE_S)
+    if not status.ok:
+        return reason(status)
+    status, _ = server.rmdir(path, timeout=_PATIENCE_S)
     return "" if status.ok else reason(status)
 
 

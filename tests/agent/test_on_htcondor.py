@@ -9,7 +9,7 @@ from typing import Any
 import htcondor2
 import pytest
 
-from b2cal.batch import START, BatchGroup
+from b2cal.batch import START, BatchError, BatchGroup
 from b2cal.batch.condor import CondorBackend
 from b2cal.core.clock import ManualClock, SystemClock
 from b2cal.model import GroupState, JobState
@@ -76,7 +76,10 @@ def test_while_the_pool_is_stopped_a_group_says_why_it_waits_and_is_handed_over_
     agent = site.agent(pool=backend)
     running = site.want({"do": "time.sleep(5)"}, centre="pool")
     site.run(agent, lambda: site.group(running)["jobs"][0]["state"] is JobState.RUNNING, "it runs")
+    backend.ready()
     own_pool.stop()
+    with pytest.raises(BatchError, match="The schedd of this machine could not take jobs from this user"):
+        backend.ready()
     waiting = site.want({}, {}, centre="pool")
     agent.round()
     seen = site.group(waiting)
@@ -143,7 +146,10 @@ def test_who_may_look_at_the_pool_but_not_submit_is_told_so(
     closed = {"CONDOR_SLOTS": "1", "CONDOR_EXTRA": str(tmp_path / "deny.conf")}
     with TemporaryDirectory(prefix="b2cal-pool-", dir="/tmp") as folder, running_pool(Path(folder), **closed):
         waiting = site.want({}, centre="pool")
-        site.agent(pool=CondorBackend(pool_settings, tmp_path / "events")).round()
+        backend = CondorBackend(pool_settings, tmp_path / "events")
+        site.agent(pool=backend).round()
+        with pytest.raises(BatchError, match="take jobs from this user"):
+            backend.ready()
     seen = site.group(waiting)
     assert seen["state"] is GroupState.WANTED
     assert "The schedd of this machine could not take jobs from this user" in seen["jobs"][0]["error"]

@@ -8,8 +8,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from b2cal.calibration.doors import DoorTrouble
+from b2cal.cli.centre_health import UnfitCentre
 from b2cal.cli.main import group
+from b2cal.core.clock import SystemClock
 from b2cal.data import NoDoor, RegistryRefused
+from b2cal.model import Database, Processing
+from b2cal.settings import Settings
 from tests import factories
 from tests.data.catalogues import registry_entry, root_file, write_registry
 from tests.services.xrootd import Door, two_running
@@ -72,11 +76,41 @@ def test_the_doctor_asks_every_door(doors: tuple[Door, Door]) -> None:
     assert health(first)[0] == health(second)[0] == "ill"
 
 
-def test_the_doctor_looks_whether_the_folder_for_output_is_there(doors: tuple[Door, Door], tmp_path: Path) -> None:
+def test_the_doctor_looks_whether_the_folder_for_output_can_be_written(
+    doors: tuple[Door, Door], tmp_path: Path
+) -> None:
     with (tmp_path / "b2cal.toml").open("a") as settings:
         settings.write(f'output = "{doors[0].url("cdst")}"')
     assert health(doors[0], "output", "cdst") == ("ill", "is not there")
     (doors[0].files / "cdst").mkdir()
-    assert health(doors[0], "output", "cdst") == ("well", f"is there, through {doors[0].url('cdst')}")
+    assert health(doors[0], "output", "cdst") == ("well", f"can be written, through {doors[0].url('cdst')}")
     doors[0].stop()
-    assert health(doors[0], "output", "cdst") == ("well", f"is there, through {doors[1].url('cdst')}")
+    assert health(doors[0], "output", "cdst") == ("well", f"can be written, through {doors[1].url('cdst')}")
+    doors[0].start()
+    (doors[0].files / "cdst").chmod(0o555)
+    assert health(doors[0], "output", "cdst")[0] == "ill"
+    (doors[0].files / "cdst").chmod(0o755)
+    assert list((doors[0].files / "cdst").iterdir()) == []
+
+
+def test_no_processing_is_made_whose_jobs_could_not_read_or_write(doors: tuple[Door, Door], tmp_path: Path) -> None:
+    with (tmp_path / "b2cal.toml").open("a") as settings:
+        settings.write(f'output = "{doors[0].url("cdst")}"')
+    without_output = created()
+    (doors[0].files / "cdst").mkdir()
+    for door in doors:
+        door.stop()
+    without_doors = created()
+    for refused, said, line in ((without_output, "is not there", "output"), (without_doors, "shut", "doors")):
+        assert isinstance(refused.exception, UnfitCentre)
+        assert said in str(refused.exception)
+        assert f"`{line}` in b2cal.toml" in refused.exception.hint
+    database = Database(Settings().url, SystemClock())
+    with database.read() as db:
+        assert db.query(Processing).count() == 0
+    database.dispose()
+
+
+def created() -> Result:
+    words = ["processing", "create", "bucket1", "--runs", "e1r1-", "--release", "toy", "--tag", "main"]
+    return CliRunner().invoke(group, words)

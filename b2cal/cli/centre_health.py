@@ -1,0 +1,96 @@
+"""Whether a centre can do its work: its batch system, the doors of its storage, the folder for output."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from b2cal import data
+from b2cal.batch import backends
+from b2cal.calibration.doors import DoorTrouble
+from b2cal.core.errors import B2calError, listed
+from b2cal.loop import Workplace
+from b2cal.settings import Settings
+
+from .centre import objection
+
+
+class Health(StrEnum):
+    """How a thing is."""
+
+    WELL = "well"
+    WARNING = "warning"
+    ILL = "ill"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    health: Health
+    says: str
+    do: str = ""
+
+
+class UnfitCentre(B2calError):
+    """A centre cannot do its work as the settings describe it."""
+
+
+def see_that_fit(workplace: Workplace, centre: str) -> None:
+    """See, before anything is wanted of a centre, that its jobs would start, read and write.
+
+    Raises:
+        UnfitCentre: they would not.
+    """
+    backend = backends(workplace.settings, workplace.database)[centre]
+    findings = [batch_finding(centre, objection(backend)), *storage_findings(workplace.settings, centre)]
+    ill = [it for it in findings if it.health is Health.ILL]
+    if ill:
+        raise UnfitCentre(
+            f"Nothing can be done at {centre} now: {listed([f'{it.what}: {it.says.rstrip(chr(46))}' for it in ill])}.",
+            " ".join(dict.fromkeys(it.do for it in ill)),
+        )
+
+
+def batch_finding(centre: str, objects: B2calError | None) -> Finding:
+    """What was found when a batch system was asked."""
+    what = f"centre {centre}"
+    if objects is None:
+        return Finding(what, Health.WELL, "its batch system takes jobs")
+    return Finding(what, Health.ILL, str(objects), objects.hint)
+
+
+def storage_findings(settings: Settings, centre: str) -> Iterator[Finding]:
+    """What is found at the doors of a centre and in its folder for output."""
+    storage = settings.storages[centre]
+    yield from _doors(centre, storage.doors)
+    if storage.output:
+        yield _output(storage.output, settings)
+
+
+def _doors(centre: str, doors: Sequence[str]) -> Iterator[Finding]:
+    """Whether each door of a storage is open; a shut one is no harm to jobs while another is open."""
+    shut = {door: said for door in doors if (said := data.trouble_at(door))}
+    for door in doors:
+        what = f"door {door}"
+        if door not in shut:
+            yield Finding(what, Health.WELL, f"open, for jobs at {centre}")
+            continue
+        health = Health.ILL if len(shut) == len(doors) else Health.WARNING
+        do = "Look whether the server runs and lets this account in, and whether `doors` in b2cal.toml names it."
+        yield Finding(what, health, f"shut: {shut[door]}", do)
+
+
+def _output(folder: str, settings: Settings) -> Finding:
+    what, other = f"output {folder}", "or name another as `output` in b2cal.toml."
+    try:
+        found = data.FolderBehindDoors.find(folder, settings)
+    except DoorTrouble as error:
+        return Finding(what, Health.ILL, str(error), error.hint)
+    if not found.exists():
+        return Finding(what, Health.ILL, "is not there", f"Make the folder {folder}, {other}")
+    if trouble := data.trouble_in_writing(found):
+        return Finding(
+            what, Health.ILL, f"cannot be written: {trouble}", f"Let this account write into {folder}, {other}"
+        )
+    return Finding(what, Health.WELL, f"can be written, through {found.way}")
