@@ -43,7 +43,8 @@ def _tried_again(db: Session, group: JobGroup, failed: Sequence[Job], settings: 
     policy = retry_policy(settings, group.attempt.calibration.processing.centre)
     plans = {job.number: plan(_failure(job), job.memory_mb, policy) for job in failed}
     hopeless = [number for number, its in plans.items() if its.hopeless]
-    storm = None if hopeless else storm_among(db, failed, now(db), settings.batch)
+    waiting = [] if hopeless else [job for job in failed if plans[job.number].waits]  # more memory is given at once
+    storm = storm_among(db, waiting, now(db), settings.batch) if waiting else None
     if storm is not None:
         for job in failed:
             job.retry = f"{plans[job.number].said}. {storm.reason}."

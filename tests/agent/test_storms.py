@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
+from b2cal.agent.settle import settle
 from b2cal.core.clock import ManualClock
 from b2cal.core.failures import Remedy, Source
-from b2cal.model import Attempt, GroupState, Incident, Release
-from b2cal.settings import RetryRule
+from b2cal.model import Attempt, GroupState, Incident, Job, JobState, Release
+from b2cal.settings import CondorSettings, RetryRule
 
 from .conftest import Site, columns_of
 
@@ -126,6 +127,23 @@ def test_where_more_jobs_end_well_than_fail_alike_there_is_no_storm(site, clock,
     site.run_until(agent, site.want(*[{}] * 5), DONE)
     fails(site, agent, *[reads_storage(weather)] * 4)
     assert incidents(site) == []
+
+
+def test_jobs_that_want_more_memory_get_it_at_once_however_many_they_are(site):
+    centre = CondorSettings(backend="htcondor", memory_mb=1000, max_memory_mb=8000)
+    site.settings = site.settings.model_copy(update={"centres": {"centre": centre}})
+    group_id = site.want(*[{}] * 4, centre="centre", state=GroupState.SUBMITTED)
+    killed = {
+        "source": Source.SIGNAL,
+        "code": 9,
+        "failure_kind": "signal 9: killed",
+        "ended_at": site.database.clock.now(),
+    }
+    for job in site.group(group_id)["jobs"]:
+        site.change(Job, job["id"], state=JobState.FAILED, **killed)
+    site.database.write(lambda db: settle(db, group_id, site.settings))
+    assert incidents(site) == []
+    assert [job["memory_mb"] for job in site.rounds(group_id)[1]["jobs"]] == [2000] * 4
 
 
 def test_failures_that_have_nothing_in_common_are_no_storm(site, clock):
