@@ -107,15 +107,14 @@ def _plan(desk: Desk, order: Order) -> PlannedGroup:
             stage=group.stage.value,
             iteration=group.iteration,
             round=group.round,
-            interpreter=desk.settings.interpreter(order.centre) or release.interpreter,
+            interpreter=release.interpreter,
             spec=group.spec,
             parts={job.number: job.spec for job in group.jobs},
             memory_mb={job.number: job.memory_mb for job in group.jobs if job.memory_mb is not None},
-            doors=storage.doors,
             output=storage.output if group.stage is Stage.PRODUCE else "",
             open_spread_s=storage.open_spread_s(len(group.jobs)),
-            environment={**release.environment, **storage.environment},
-        )
+            environment=release.environment,
+        ).at(order.centre, desk.settings)
 
 
 def _arrived(handles: Sequence[Handle], n_jobs: int) -> int | None:

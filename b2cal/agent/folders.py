@@ -4,9 +4,9 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import b2cal
 from b2cal.calibration.job import SHARED
@@ -14,6 +14,7 @@ from b2cal.core.checksums import digest, sha256_file
 from b2cal.core.errors import B2calError
 from b2cal.core.files import put_folder
 from b2cal.core.ids import new_token
+from b2cal.settings import Settings
 
 from .sandbox import lay_out, shared
 
@@ -66,6 +67,16 @@ class PlannedGroup:
     output: str = ""
     open_spread_s: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, centre: str, settings: Settings) -> Self:
+        """The same as it runs at a centre: by its Python, through its doors, with what must be set there."""
+        storage = settings.storages[centre]
+        return replace(
+            self,
+            interpreter=settings.interpreter(centre) or self.interpreter,
+            doors=storage.doors,
+            environment={**self.environment, **storage.environment},
+        )
 
     def folder(self, epoch: int) -> str:
         """Where the jobs of this epoch live, below the attempts folder."""

@@ -4,7 +4,7 @@ What a probe brings back is thrown away; the job itself is done again with the o
 """
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -115,9 +115,7 @@ def _send(desk: Desk, backend: Backend, it: Open) -> None:
     assert it.token is not None
     folder = it.folder(desk.settings.attempts)
     if not folder.exists():
-        storage = desk.settings.storages[it.centre]
-        environment = {**it.plan.environment, **storage.environment}
-        prepare(desk.settings.attempts, replace(it.plan, doors=storage.doors, environment=environment), 1)
+        prepare(desk.settings.attempts, it.plan.at(it.centre, desk.settings), 1)
     host = it.about if it.kind is IncidentKind.HOST else ""
     job = BatchJob(0, folder, it.probe["memory_mb"], host)
     backend.submit(BatchGroup(it.token, 1, it.plan.name, (job,)))

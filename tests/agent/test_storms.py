@@ -196,6 +196,18 @@ def test_a_storm_that_nobody_waits_for_any_more_is_over_without_a_probe(site, cl
     assert incidents(site)[0]["probes"] == 0
 
 
+def test_a_probe_runs_by_the_python_of_its_centre(site, clock, weather):
+    own = site.interpreter.rename(site.interpreter.with_name("python of the centre"))
+    rules = site.settings.batch.rules
+    centre = CondorSettings(backend="htcondor", interpreter=str(own), rules=rules)
+    site.settings = site.settings.model_copy(update={"centres": {"centre": centre}})
+    agent = site.agent(centre=site.backend)
+    group_id = site.want(*[reads_storage(weather)] * 3, centre="centre")
+    site.run(agent, lambda: site.group(group_id)["state"] is FAILED, "its jobs have failed")
+    weather.unlink()
+    assert probed(site, clock, agent)["live"] is None
+
+
 def test_a_probe_finds_the_doors_and_the_environment_that_its_job_found(site, clock, weather):
     batch = site.settings.batch.model_copy(update={"doors": ("root://a//store",)})
     site.settings = site.settings.model_copy(update={"batch": batch})
