@@ -112,13 +112,14 @@ class Agent:
 
     def _look_after(self, centre: str, backend: Backend) -> bool:
         """Do what is due about the incidents of a centre; tells whether there is any."""
-        any_open = send_and_judge(self._desk, centre, backend)
-        with self._desk.database.read() as db:
-            hosts = avoided(db, centre)
-        if hosts != self._avoided.get(centre, []):
-            backend.avoid(hosts)
-            self._avoided[centre] = hosts
-        return any_open
+        try:
+            return send_and_judge(self._desk, centre, backend)
+        finally:
+            with self._desk.database.read() as db:
+                hosts = avoided(db, centre)
+            if hosts != self._avoided.get(centre, []):
+                backend.avoid(hosts)
+                self._avoided[centre] = hosts
 
     def _forget(self) -> None:
         self._lease.forget()

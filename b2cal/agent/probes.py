@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from b2cal.batch import Backend, BatchGroup, BatchJob, JobReport, plan, retry_policy
+from b2cal.core.errors import B2calError
 from b2cal.core.failures import Failure
 from b2cal.core.ids import new_token
 from b2cal.model import Incident, IncidentKind, JobState, Stage
@@ -27,6 +29,8 @@ LONGEST_PAUSE = 4
 
 ASK_EVERY = timedelta(minutes=1)
 """How often the batch system is asked for a probe that has left no report."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class Open:
 def send_and_judge(desk: Desk, centre: str, backend: Backend) -> bool:
     """Send the probes of a centre that are due; judge those that have ended. Tells whether there was any incident.
 
+    What cannot be done about one incident now keeps no other waiting.
+
     Raises:
         BatchError, CannotPrepare: it is tried again in a later round.
         OSError: what a probe has left cannot be read now.
@@ -80,17 +86,28 @@ def send_and_judge(desk: Desk, centre: str, backend: Backend) -> bool:
     with desk.database.read() as db:
         rows = db.scalars(select(Incident).where(Incident.centre == centre, Incident.live.is_(True))).all()
         incidents = [_seen(row) for row in rows]
+    trouble: B2calError | OSError | None = None
     for it in incidents:
-        folder = it.folder(desk.settings.attempts)
-        if it.token is None:
-            intended = _intended(desk, it, at) if it.due <= at else None
-            if intended is not None:
-                _send(desk, backend, intended)
-        elif JobReport.read(folder) is not None:
-            _judge(desk, centre, it, at)
-        elif it.due <= at:
-            _ask(desk, centre, backend, it, at)
+        desk.lease.keep()  # a batch system that does not answer takes its time
+        try:
+            _look_after(desk, backend, it, at)
+        except (B2calError, OSError) as error:
+            log.warning("an incident has to wait", centre=centre, about=it.about, error=str(error))
+            trouble = error
+    if trouble is not None:
+        raise trouble
     return bool(incidents)
+
+
+def _look_after(desk: Desk, backend: Backend, it: Open, at: datetime) -> None:
+    if it.token is None:
+        intended = _intended(desk, it, at) if it.due <= at else None
+        if intended is not None:
+            _send(desk, backend, intended)
+    elif JobReport.read(it.folder(desk.settings.attempts)) is not None:
+        _judge(desk, it, at)
+    elif it.due <= at:
+        _ask(desk, backend, it, at)
 
 
 def _intended(desk: Desk, it: Open, at: datetime) -> Open | None:
@@ -121,26 +138,25 @@ def _send(desk: Desk, backend: Backend, it: Open) -> None:
     backend.submit(BatchGroup(it.token, 1, it.plan.name, (job,)))
 
 
-def _ask(desk: Desk, centre: str, backend: Backend, it: Open, at: datetime) -> None:
+def _ask(desk: Desk, backend: Backend, it: Open, at: datetime) -> None:
     """See whether a probe without a report is under way: it may never have been submitted, or be lost."""
     assert it.token is not None
-    handles = backend.find(it.token)
-    if not handles:
-        _send(desk, backend, it)
-    elif all(handle.state.ended for handle in handles):
-        _judge(desk, centre, it, at)
-        return
 
     def unit(db: Session) -> None:
         db.get_one(Incident, it.id).probe_due = at + ASK_EVERY
 
-    desk.write(unit)
+    desk.write(unit)  # before the batch system is asked: one that refuses the probe is not asked in every round
+    handles = backend.find(it.token)
+    if not handles:
+        _send(desk, backend, it)
+    elif all(handle.state.ended for handle in handles):
+        _judge(desk, it, at)
 
 
-def _judge(desk: Desk, centre: str, it: Open, at: datetime) -> None:
+def _judge(desk: Desk, it: Open, at: datetime) -> None:
     """End the incident if its probe has come through, or has failed in another way that will not pass."""
     ended = ending(it.folder(desk.settings.attempts), Stage(it.probe["stage"]), at)
-    policy = retry_policy(desk.settings, centre)
+    policy = retry_policy(desk.settings, it.centre)
     over = ended["state"] is JobState.DONE
     if not over:
         failure = Failure(ended["source"], ended["code"], ended["error"])

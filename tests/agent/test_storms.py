@@ -7,10 +7,12 @@ import pytest
 from sqlalchemy import select
 
 from b2cal.agent.settle import settle
+from b2cal.batch import BatchError, LocalBackend
 from b2cal.core.clock import ManualClock
 from b2cal.core.failures import Remedy, Source
 from b2cal.model import Attempt, GroupState, Incident, Job, JobState, Release
 from b2cal.settings import CondorSettings, RetryRule
+from tests import factories
 
 from .conftest import Site, columns_of
 
@@ -194,6 +196,43 @@ def test_a_storm_that_nobody_waits_for_any_more_is_over_without_a_probe(site, cl
     clock.advance(PAUSE)
     site.run(agent, lambda: incidents(site)[0]["live"] is None, "it is over")
     assert incidents(site)[0]["probes"] == 0
+
+
+class RefusesProbes(LocalBackend):
+    """A batch system that refuses all that is sent to one host."""
+
+    def __init__(self, site):
+        super().__init__(site.database, 2)
+        self.asked, self.avoided = [], []
+
+    def submit(self, group):
+        if group.jobs[0].host == "gone":
+            self.asked.append(group.token)
+            raise BatchError("there is no such host")
+        super().submit(group)
+
+    def avoid(self, hosts):
+        self.avoided.append(hosts)
+
+
+def test_a_probe_that_is_refused_is_sent_once_a_minute_and_keeps_no_other_incident_waiting(site, clock, weather):
+    site.backend = backend = RefusesProbes(site)
+    agent = site.agent()
+    host = site.database.write(lambda db: factories.incident(db, about="gone", live=None).id)
+    fails(site, agent, *[reads_storage(weather)] * 3)
+    site.change(Incident, host, live=True, probe=incidents(site)[1]["probe"], probe_due=clock.now() + PAUSE)
+    weather.unlink()
+    clock.advance(PAUSE)
+    for _ in range(3):
+        agent.round()
+    assert len(backend.asked) == 1
+    clock.advance(PAUSE)
+    for _ in range(3):
+        agent.round()
+    assert len(backend.asked) == 2
+    assert len(set(backend.asked)) == 1
+    assert backend.avoided == [["gone"]]
+    site.run(agent, lambda: incidents(site)[1]["live"] is None, "the storm is over")
 
 
 def test_a_probe_runs_by_the_python_of_its_centre(site, clock, weather):
