@@ -117,7 +117,7 @@ class Agent:
         finally:
             with self._desk.database.read() as db:
                 hosts = avoided(db, centre)
-            if hosts != self._avoided.get(centre, []):
+            if hosts != self._avoided.get(centre):  # jobs that wait may avoid some on behalf of an earlier agent
                 backend.avoid(hosts)
                 self._avoided[centre] = hosts
 
@@ -125,6 +125,7 @@ class Agent:
         self._lease.forget()
         self._streams.clear()
         self._reckonings.clear()
+        self._avoided.clear()
         self._troubled = True
 
 

@@ -231,8 +231,19 @@ def test_a_probe_that_is_refused_is_sent_once_a_minute_and_keeps_no_other_incide
         agent.round()
     assert len(backend.asked) == 2
     assert len(set(backend.asked)) == 1
-    assert backend.avoided == [["gone"]]
+    assert backend.avoided == [[], ["gone"]]
     site.run(agent, lambda: incidents(site)[1]["live"] is None, "the storm is over")
+
+
+def test_who_becomes_the_agent_says_which_hosts_are_to_be_avoided_also_if_it_is_none(site):
+    site.backend = backend = RefusesProbes(site)
+    agent = site.agent()
+    agent.round()
+    agent.round()
+    assert backend.avoided == [[]]
+    agent.stop()
+    agent.round()
+    assert backend.avoided == [[], []]
 
 
 def test_a_probe_runs_by_the_python_of_its_centre(site, clock, weather):
