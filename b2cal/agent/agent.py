@@ -24,6 +24,9 @@ from .reckon import EVERY, Reckoning, reckon
 LONGEST_PAUSE_S = 30.0
 """How long a group rests, at most, whose batch system could not do what it was asked."""
 
+PATIENCE = timedelta(seconds=5)
+"""A batch system that takes longer until it cannot do what it was asked rests as a whole: others wait for it."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -45,7 +48,7 @@ class Agent:
         self._desk = Desk(settings, database, backends, self._lease)
         self._outbox = OutboxRelay(self._desk, handlers)
         self._streams: defaultdict[str, Stream] = defaultdict(Stream)
-        self._resting: dict[int, datetime] = {}
+        self._resting: dict[int | str, datetime] = {}  # groups, and centres
         self._reckonings: dict[str, Reckoning] = {}
         self._troubled = True  # there may be incidents, from before
         self._avoided: dict[str, list[str]] = {}
@@ -74,14 +77,15 @@ class Agent:
             orders = open_orders(db)
         self._troubled |= any(order.waits for order in orders)
         at = self._desk.now()
-        self._resting = {group_id: until for group_id, until in self._resting.items() if until > at}
+        self._resting = {who: until for who, until in self._resting.items() if until > at}
         for order in orders:
             self._lease.keep()  # a group of thousands of jobs takes its time
             step = _step(order, at)
-            if step is not None and order.group_id not in self._resting:
+            if step is not None and self._resting.keys().isdisjoint({order.group_id, order.centre}):
                 self._do(step, order)
 
     def _do(self, step: Callable[[Desk, Order], bool], order: Order) -> None:
+        begun = self._desk.now()
         try:
             adopted = step(self._desk, order)
             if adopted:
@@ -90,15 +94,21 @@ class Agent:
             raise
         except Exception as error:  # noqa: BLE001 (whatever is wrong with one group must not stop the others)
             log.warning("a group has to wait", token=order.token, step=step.__name__, error=repr(error))
-            pause_s = min(self._desk.settings.batch.retry_delay_s, LONGEST_PAUSE_S)
+            self._rest_if_it_hangs(order.centre, begun)
+            after = self._resting.get(order.centre, self._desk.now())  # the other groups of its centre go first
             self._streams[order.centre].unheeded.add(order.token)  # it may have been adopted all the same
-            self._resting[order.group_id] = self._desk.now() + timedelta(seconds=pause_s)
+            self._resting[order.group_id] = after + self._pause
             message = str(error)
             self._desk.write(lambda db: note_failure(db, order.group_id, message))
 
     def _collect_events(self) -> None:
         incidents = False
         for centre, backend in self._desk.backends.items():
+            if centre in self._resting:
+                incidents |= self._troubled
+                continue
+            self._lease.keep()
+            begun = self._desk.now()
             try:
                 self._troubled |= collect_events(self._desk, backend, self._streams[centre])
                 last = self._reckonings.get(centre) or Reckoning(self._desk.now() + EVERY)
@@ -108,7 +118,18 @@ class Agent:
             except (B2calError, OSError) as error:
                 incidents |= self._troubled
                 log.warning("a batch system does not answer", centre=centre, error=str(error))
+                self._rest_if_it_hangs(centre, begun)
         self._troubled = incidents
+
+    def _rest_if_it_hangs(self, centre: str, begun: datetime) -> None:
+        """Leave a centre alone for a while that took long to fail."""
+        at = self._desk.now()
+        if at - begun > PATIENCE:
+            self._resting[centre] = at + self._pause
+
+    @property
+    def _pause(self) -> timedelta:
+        return timedelta(seconds=min(self._desk.settings.batch.retry_delay_s, LONGEST_PAUSE_S))
 
     def _look_after(self, centre: str, backend: Backend) -> bool:
         """Do what is due about the incidents of a centre; tells whether there is any."""

@@ -254,6 +254,28 @@ def test_a_group_for_a_centre_that_nobody_knows_waits_and_says_which_are_known(s
     assert "kekcc" in site.group(group_id)["jobs"][0]["error"]
 
 
+def test_a_centre_that_hangs_is_asked_once_and_rests_while_the_others_go_on(site, clock):
+    asked = []
+
+    class Hangs(LocalBackend):
+        def find(self, token):
+            asked.append(token)
+            clock.advance(timedelta(minutes=1))
+            raise BatchError("it does not answer")
+
+        def events(self, since):
+            return iter(self.find(since))
+
+    groups = [site.want({}, centre="centre") for _ in range(3)]
+    other = site.want({})
+    agent = site.agent(centre=Hangs(site.database, slots=0))
+    assert site.run_until(agent, other, DONE, FAILED)["state"] is DONE
+    assert asked == [site.group(groups[0])["token"]]
+    clock.advance(timedelta(seconds=31))
+    agent.round()
+    assert asked == [site.group(group_id)["token"] for group_id in groups[:2]]  # each in turn
+
+
 class KeepsItsJobs(LocalBackend):
     """A batch system that cannot cancel now."""
 
