@@ -30,6 +30,9 @@ _IDENTITY = ["ClusterId", "ProcId", "B2calToken", "B2calEpoch", "B2calNumber", "
 _STANDING = ["JobStatus", "EnteredCurrentStatus", "QDate", *HOLD]
 _ENDING = ["ExitCode", "RemoveReason", *(f"Last{name}" for name in HOLD)]
 
+_NEXT = "JobMaterializeNextProcId"
+"""The first job of a cluster that has not materialised yet; those before it are in the queue or have left it."""
+
 TOOL_PATIENCE_S = 20.0
 
 Ad = Mapping[str, Any]
@@ -53,7 +56,7 @@ class Schedd:
 
     def queued(self, constraint: str) -> list[KnownJob]:
         """The jobs in the queue, with those of a cluster that have not materialised yet."""
-        attributes = [*_IDENTITY, *_STANDING]
+        attributes = [*_IDENTITY, *_STANDING, _NEXT]
         with self._asked_to("tell its queue"):
             schedd = htcondor2.Schedd(self._location())
             ads = schedd.query(constraint, attributes, opts=htcondor2.QueryOpt.IncludeClusterAd)
@@ -63,8 +66,9 @@ class Schedd:
                 job = _job(ad, ad["ProcId"], ad["B2calNumber"], *_standing(ad))
                 jobs[job.batch_id] = job
             else:
-                for proc, number in enumerate(ad["B2calNumbers"].split()):
-                    job = _job(ad, proc, int(number), JobState.QUEUED, None)
+                numbers = ad["B2calNumbers"].split()
+                for proc in range(ad.get(_NEXT, 0), len(numbers)):
+                    job = _job(ad, proc, int(numbers[proc]), JobState.QUEUED, None)
                     jobs.setdefault(job.batch_id, job)
         return list(jobs.values())
 

@@ -46,6 +46,11 @@ def queued(centre: Centre, token: str) -> int:
     return len(htcondor2.Schedd().query(f'B2calToken == "{token}"', ["ProcId"]))
 
 
+def materialised(token: str) -> set[int]:
+    """The numbers of the jobs that the schedd has in its queue."""
+    return {ad["B2calNumber"] for ad in htcondor2.Schedd().query(f'B2calToken == "{token}"', ["B2calNumber"])}
+
+
 def act(action: htcondor2.JobAction, batch_id: str) -> None:
     htcondor2.Schedd().act(action, [batch_id], reason=("by hand", 1))
 
@@ -183,6 +188,20 @@ def test_a_job_that_is_held_is_cancelled_and_never_runs(connect: Connect) -> Non
     centre.backend.cancel([batch_id])
     assert centre.wait_until_ended(group) == {0: JobState.CANCELLED}
     assert executions(group) == [0]
+
+
+def test_of_a_cluster_that_is_cancelled_when_some_have_ended_nothing_starts_any_more(connect: Connect) -> None:
+    centre = connect({}, max_idle=2)
+    group = centre.submitted("pass", *["time.sleep(60)"] * 9)
+    wait_for(lambda: centre.states(group)[0] is JobState.DONE, "the first is done")
+    wait_for(lambda: 0 not in materialised(group.token), "it has left the queue")
+    assert len(materialised(group.token)) < 9
+    living = [job.batch_id for job in centre.backend.find(group.token) if not job.state.ended]
+    assert len(living) == 9
+    centre.backend.cancel(living)
+    assert centre.wait_until_ended(group) == {0: JobState.DONE, **dict.fromkeys(range(1, 10), JobState.CANCELLED)}
+    assert materialised(group.token) == set()
+    assert htcondor2.Schedd().query(f'B2calToken == "{group.token}"', opts=htcondor2.QueryOpt.IncludeClusterAd) == []
 
 
 def test_a_job_that_needs_more_memory_than_it_asked_for_has_failed_with_the_code_of_its_hold(connect: Connect) -> None:
