@@ -91,13 +91,13 @@ class CondorBackend:
         if self._looked is None:
             self._look()
         queued = self._schedd.queued(f"B2calToken == {quoted(token)}")
-        self._log.read()
+        self._read_log()
         self._log.learn(queued)
         ours = [job.handle for job in self._log.jobs() if job.handle.token == token]
         return sorted(ours, key=lambda handle: (handle.epoch, handle.number))
 
     def events(self, since: Cursor) -> Iterator[JobEvent]:
-        self._log.read()
+        self._read_log()
         if self._look_is_due():
             try:
                 self._look()
@@ -123,13 +123,17 @@ class CondorBackend:
         self._avoided = avoided
 
     def log(self, job: BatchId, tail: int | None = None) -> bytes:
-        self._log.read()
+        self._read_log()
         known = self._log.job(job)
         if known is None:
             raise BatchError(f"There is no HTCondor job {job}.", hint="It may belong to another schedd.")
         if known.handle.state is JobState.RUNNING:
             return b"".join(_peek(job, name, tail) for name in PRINTED)
         return printed(known.folder, tail)
+
+    def _read_log(self) -> None:
+        if not self._log.read():
+            self._looked = None  # queue and history tell what the log does not
 
     def _look_is_due(self) -> bool:
         if self._looked is None:
@@ -144,7 +148,7 @@ class CondorBackend:
         """
         at = datetime.now(UTC)
         queued = self._schedd.queued(self._ours)
-        self._log.read()
+        self._read_log()
         missing = {job.batch_id for job in self._log.jobs() if not job.ended} - {job.batch_id for job in queued}
         self._log.learn(queued)
         if missing or self._looked is None:

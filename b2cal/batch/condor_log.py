@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import htcondor2
+import structlog
 from htcondor2 import JobEventType as Type
 
 from b2cal.core.failures import Failure, Source
@@ -33,6 +34,8 @@ the machine (31)."""
 HOLD = ("HoldReason", "HoldReasonCode", "HoldReasonSubCode")
 """What tells of a hold, in events as in the attributes of a job."""
 
+log = structlog.get_logger(__name__)
+
 Standing = tuple[JobState, Failure | None]
 """The state of a job, and what is wrong with it, if anything is."""
 
@@ -45,23 +48,22 @@ class EventLog(KnownJobs):
         self.path = path
         self._open()
 
-    def read(self) -> None:
-        """Take in what has been written since. While the last event is being written that is nothing."""
+    def read(self) -> bool:
+        """Take in what has been written since, nothing while the last event is being written.
+
+        False if an event is damaged: HTCondor's reader has gone past it, and goes on behind it the next time.
+        """
         if not self.path.exists() or self.path.stat().st_ino != self._inode:
             self._open()  # somebody removed it
         if not self._is_whole():
-            return
-        for event in self._reader.events(0):
-            batch_id = f"{event.cluster}.{event.proc}"
-            known = self.job(batch_id)
-            if event.type is Type.SUBMIT:
-                self._begin(batch_id, event)
-            elif known is None or known.ended:
-                continue
-            elif event.type is Type.JOB_ABORTED:
-                self.note(known, *removal(event.get("Reason", ""), known.failure), _moment(event))
-            elif event.type in _CHANGES:
-                self.note(known, *_CHANGES[event.type](event), _moment(event))
+            return True
+        try:
+            for event in self._reader.events(0):
+                self._take_in(event)
+        except htcondor2.HTCondorException as error:
+            log.warning("an event in the log of HTCondor is damaged", path=str(self.path), error=str(error))
+            return False
+        return True
 
     def learn(self, jobs: Iterable[KnownJob]) -> None:
         """Take in what queue or history tell and the log does not: jobs that it has not, and ends."""
@@ -80,6 +82,18 @@ class EventLog(KnownJobs):
         with self.path.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - len(_END)))
             return log.read() in (b"", _END)
+
+    def _take_in(self, event: htcondor2.JobEvent) -> None:
+        batch_id = f"{event.cluster}.{event.proc}"
+        known = self.job(batch_id)
+        if event.type is Type.SUBMIT:
+            self._begin(batch_id, event)
+        elif known is None or known.ended:
+            return
+        elif event.type is Type.JOB_ABORTED:
+            self.note(known, *removal(event.get("Reason", ""), known.failure), _moment(event))
+        elif event.type in _CHANGES:
+            self.note(known, *_CHANGES[event.type](event), _moment(event))
 
     def _begin(self, batch_id: BatchId, event: htcondor2.JobEvent) -> None:
         notes = _NOTES.fullmatch(str(event.get("LogNotes", "")).strip())

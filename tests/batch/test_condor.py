@@ -1,5 +1,6 @@
 """What HTCondor does by itself with jobs that it cannot run, and what is told of them."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -98,6 +99,16 @@ def test_a_running_client_whose_event_log_is_lost_still_sees_the_end_of_its_jobs
     assert centre.wait_until_ended(group) == {0: JobState.DONE, 1: JobState.FAILED}
     later = centre.submitted("pass")
     assert centre.wait_until_ended(later) == {0: JobState.DONE}
+
+
+def test_ends_whose_events_are_damaged_are_found_in_the_history(connect: Connect) -> None:
+    centre = connect({})
+    group = centre.submitted("pass", "sys.exit(1)")
+    wait_for(lambda: len(in_history(group.token)) == 2, "they have left the queue")
+    events = centre.folder / "events" / "jobs.log"
+    wait_for(lambda: events.read_text().count("\n005 (") == 2, "both ends are written down")
+    events.write_text(re.sub(r"(?s)\n005 \(.*?\n\.\.\.\n", "\n005 (\n...\n", events.read_text()))
+    assert centre.wait_until_ended(group) == {0: JobState.DONE, 1: JobState.FAILED}
 
 
 def test_why_a_job_was_held_and_removed_is_told_from_the_history_too(connect: Connect) -> None:

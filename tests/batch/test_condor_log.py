@@ -62,3 +62,12 @@ def test_who_reads_while_it_is_written_sees_whole_events_and_the_same_in_the_end
     whole.read()
     assert ends(log) == ends(whole)
     assert [job.batch_id for job in whole.after(cursor)] == [job.batch_id for job in whole.jobs()]
+
+
+def test_events_behind_a_damaged_one_are_read_the_next_time(path: Path) -> None:
+    begin, terminated, end = RECORDED.partition(b"005 (001.000.000)")
+    path.write_bytes(begin + terminated + b" \0\0\0\n...\n" + end.partition(b"...\n")[2])
+    log = EventLog(path)
+    assert not log.read()
+    assert log.read()
+    assert ends(log).items() > {**ENDS, ("aaaa1111", 0): (JobState.RUNNING, "")}.items()
