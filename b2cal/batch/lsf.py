@@ -110,10 +110,11 @@ class LsfBackend:
 
     def _look(self) -> None:
         """Ask for all jobs at once; look up those that LSF does not show any more."""
-        for array in self._journal:
-            if array.number:
-                self._learn(array)
         shown = self._lsf.jobs(f"{self._prefix}.*")
+        numbers = {job.name: job.batch_id.partition("[")[0] for job in shown}
+        for array in self._journal:
+            late = not array.number and array.name in numbers  # LSF took it without saying so
+            self._learn(self._journal.submitted(array, numbers[array.name]) if late else array)
         self._take_in(shown)
         self._looked_s = time.monotonic()
         at = datetime.now(UTC)

@@ -49,6 +49,18 @@ def test_what_lsf_took_without_saying_so_is_found_and_not_submitted_again(lsf: C
     assert executions(group) == [1, 1]
 
 
+def test_what_lsf_took_without_saying_so_is_seen_by_who_only_looks_and_can_be_cancelled(
+    lsf: Centre, cluster: Cluster
+) -> None:
+    group = lsf.group(FOREVER, FOREVER)
+    cluster.fails("bsub", "mute")
+    with pytest.raises(BatchError):
+        lsf.backend.submit(group)
+    wait_for(lambda: set(lsf.states(group)) == {0, 1}, "they are seen")
+    lsf.backend.cancel([handle.batch_id for handle in lsf.seen.values()])
+    assert lsf.wait_until_ended(group) == {0: JobState.CANCELLED, 1: JobState.CANCELLED}
+
+
 def test_what_lsf_refused_is_not_there_and_is_submitted_later(lsf: Centre, cluster: Cluster) -> None:
     group = lsf.group("pass")
     cluster.fails("bsub", "refuse")
