@@ -84,8 +84,6 @@ def main() -> int:
     os.ftruncate(lock, 0)
     os.pwrite(lock, json.dumps(identity()).encode(), 0)
 
-    if Path(ARCHIVE).exists() and not Path(SHARED).exists():
-        unpack(Path(ARCHIVE))
     # A batch system that brings files back misses none of them, whatever becomes of the command.
     Path("outputs").mkdir(exist_ok=True)
     Path("stdout").touch()
@@ -136,6 +134,11 @@ def identity() -> dict[str, int | str]:
 
 def attempt(peak: Peak) -> tuple[int, str | None]:
     """Run the command; returns what it returned (-n for signal n) and what went wrong, if anything did."""
+    try:
+        if Path(ARCHIVE).exists() and not Path(SHARED).exists():
+            unpack(Path(ARCHIVE))
+    except (OSError, tarfile.TarError) as damaged:
+        return os.EX_IOERR, f"{ARCHIVE} cannot be unpacked: {damaged}"
     try:
         command, env = read_wrapper(Path("wrapper.json"))
     except (OSError, KeyError, TypeError, ValueError) as unclear:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -114,6 +115,20 @@ def test_a_command_that_cannot_be_run_is_reported_as_well(folder, wrapper, code,
     assert folder.run() == code
     assert folder.report["exit_code"] == code
     assert folder.report["error"].startswith(error)
+
+
+def test_an_archive_that_cannot_be_unpacked_is_reported_and_all_that_is_brought_back_is_there(folder):
+    folder.wrap("touch", "ran")
+    (folder.path / job.SHARED).mkdir()
+    (folder.path / job.SHARED / "code.py").write_text("x" * 100_000)
+    with tarfile.open(folder.path / job.ARCHIVE, "w") as archive:
+        archive.add(folder.path / job.SHARED, arcname=job.SHARED)
+    shutil.rmtree(folder.path / job.SHARED)
+    os.truncate(folder.path / job.ARCHIVE, 50_000)
+    assert folder.run() == folder.report["exit_code"] == os.EX_IOERR
+    assert folder.report["error"] == "shared.tar cannot be unpacked: unexpected end of data"
+    assert {"outputs", "stdout", "stderr"} < {path.name for path in folder.path.iterdir()}
+    assert not (folder.path / "ran").exists()
 
 
 def test_the_environment_is_the_one_asked_for_with_one_thread_and_fixed_hashes(folder):
