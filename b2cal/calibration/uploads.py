@@ -82,7 +82,7 @@ def deliver(path: Path, url: str) -> tuple[int, str]:
     """Copy a file to an address: there whole, with the same size and checksum, which are returned, or not at all.
 
     Raises:
-        DoorTrouble: it could not be copied, or is not the same there.
+        DoorTrouble: it could not be copied, or is not the same there; a file that was there before is still whole.
     """
     folder, _, name = url.rpartition("/")
     half = f"{folder}/.{name}{_HALF}"
@@ -93,8 +93,8 @@ def deliver(path: Path, url: str) -> tuple[int, str]:
         status, _ = server_of(half).mv(Address.of(half).path, Address.of(url).path)
         check(url, status)
     except BaseException:
-        for one in (half, url):
-            server_of(one).rm(Address.of(one).path, timeout=_LAST_WORD_S)
+        # Never `url`: what lies there is whole, and may have been there before.
+        server_of(half).rm(Address.of(half).path, timeout=_LAST_WORD_S)
         raise
     return size_bytes, checksum
 

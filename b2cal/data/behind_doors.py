@@ -20,11 +20,13 @@ from b2cal.calibration.doors import (
     has_refused,
     reason,
     server_of,
+    size_at,
     stem,
 )
-from b2cal.calibration.uploads import deliver
+from b2cal.calibration.uploads import adler32, deliver
 from b2cal.core.apart import Allowance, work_apart
 from b2cal.core.errors import B2calError
+from b2cal.core.files import CannotWrite
 from b2cal.core.ids import new_token
 from b2cal.settings import Settings
 
@@ -143,15 +145,25 @@ def bring(folder: Path, door: str, settings: Settings) -> FolderBehindDoors:
     Raises:
         NoDoor: the settings do not know the door.
         DoorTrouble: it does not answer, or a file did not arrive whole.
+        CannotWrite: a file is there with other contents.
     """
     there = FolderBehindDoors.find(f"{stem(door)}{folder.name}", settings)
-    lying = {file.path: file.size_bytes for file in there.files()}
-    for path in sorted(folder.rglob("*.root")):
-        below = path.relative_to(folder).as_posix()
-        if lying.get(f"{stem(there.name)}{below}") != path.stat().st_size:
-            deliver(path, f"{stem(there.way)}{below}")
-    deliver(folder / REGISTRY, f"{stem(there.way)}{REGISTRY}")  # last: what has one is complete
+    for path in (*sorted(folder.rglob("*.root")), folder / REGISTRY):  # last: what has one is complete
+        _bring(path, f"{stem(there.way)}{path.relative_to(folder).as_posix()}")
     return FolderBehindDoors.find(there.name, settings)
+
+
+def _bring(path: Path, url: str) -> None:
+    status = _ask(url)
+    if has_refused(status):
+        deliver(path, url)
+        return
+    check(url, status)
+    if (size_at(url), checksum_at(url)) != (path.stat().st_size, adler32(path)):
+        raise CannotWrite(
+            f"{url} is there already, with other contents than {path}.",
+            hint="Nothing was replaced. Remove its folder behind the door if nobody needs it, or give another door.",
+        )
 
 
 def look_behind_doors(url: str, settings: Settings) -> tuple[Lying, str]:

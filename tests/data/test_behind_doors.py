@@ -10,6 +10,8 @@ from sqlalchemy import select
 
 from b2cal import data
 from b2cal.calibration.doors import DoorTrouble
+from b2cal.calibration.uploads import deliver
+from b2cal.core.files import CannotWrite
 from b2cal.core.iov import ExpRun
 from b2cal.data import FolderBehindDoors, NewFile, NoDoor, RegistryRefused, UnusableFile
 from b2cal.data.behind_doors import _HASTE
@@ -177,6 +179,26 @@ def test_a_wrong_path_behind_a_door_is_refused(database, settings, doors):
         data.scan(database, FolderBehindDoors.find(doors[0].url("store/rawe"), settings))
     assert str(refused.value) == f"There is no run registry {doors[0].url('store/rawe')}/runs.json."
     assert "Give the folder that holds runs.json" in refused.value.hint
+
+
+def test_what_was_brought_is_left_alone_and_never_replaced_or_removed(settings, doors, tmp_path):
+    folder, place = tmp_path / "brought", doors[0].files / "store" / "brought"
+    folder.mkdir()
+    root_file(folder, "bhabha_e0026_r00001.root", 100)
+    write_registry(folder, [registry_entry(1)])
+    (doors[0].files / "store").chmod(0o777)
+    assert data.bring(folder, doors[0].url("store"), settings).is_there
+    before = {file: file.read_bytes() for file in place.iterdir()}
+    assert {file.name for file in before} == {"bhabha_e0026_r00001.root", "runs.json"}
+    place.chmod(0o555)
+    assert data.bring(folder, doors[0].url("store"), settings).is_there
+    with pytest.raises(DoorTrouble):
+        deliver(folder / "runs.json", doors[0].url("store/brought/runs.json"))
+    place.chmod(0o777)
+    write_registry(folder, [registry_entry(2)])
+    with pytest.raises(CannotWrite, match=r"brought/runs.json is there already, with other contents than"):
+        data.bring(folder, doors[0].url("store"), settings)
+    assert {file: file.read_bytes() for file in place.iterdir()} == before
 
 
 @pytest.fixture
