@@ -10,7 +10,6 @@ The machines that run the jobs see the home folder under the same name, as they 
 
 import shlex
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -92,7 +91,7 @@ class LsfBackend:
     def cancel(self, jobs: Sequence[BatchId]) -> None:
         ours = [job for job in jobs if (known := self._known.job(job)) is not None and not known.ended]
         self._killed.update(ours)
-        self._lsf.kill(_elements(ours))
+        self._lsf.kill(ours)
 
     def avoid(self, hosts: Sequence[str]) -> None:
         avoided = tuple(sorted(hosts))
@@ -203,25 +202,6 @@ def _written(jobs: Sequence[BatchJob], first: int, centre: LsfSettings) -> Path:
     script = _SCRIPT.format(folders=shlex.quote(str(folders)), python=shlex.quote(centre.python))
     write_atomically(folders.with_name(f"{folders.name}.sh"), script)
     return folders
-
-
-def _elements(jobs: Sequence[BatchId]) -> list[str]:
-    """Elements of arrays as bkill takes them: `12[1-3,7]`."""
-    indices: dict[str, list[int]] = defaultdict(list)
-    for job in jobs:
-        number, _, index = job.removesuffix("]").partition("[")
-        indices[number].append(int(index))
-    return [f"{number}[{_ranges(sorted(its))}]" for number, its in indices.items()]
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ",".join(f"{first}-{last}" if last > first else str(first) for first, last in runs)
 
 
 def _failure(reason: str) -> Failure | None:

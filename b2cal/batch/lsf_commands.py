@@ -2,7 +2,8 @@
 
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from b2cal.settings import LsfSettings
@@ -16,8 +17,8 @@ _HINT = (
     " where, `path`, `ssh` and `queue` of the centre in b2cal.toml say. Nothing is lost: it is asked again."
 )
 
-_MOST_IDS = 500
-"""Jobs named in one call: a command line has an end."""
+_MOST_CHARACTERS = 50_000
+"""What names jobs in one call: by ssh a call is one word, of which Linux takes 128 KiB (execve(2), MAX_ARG_STRLEN)."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class LsfCommands:
         return found
 
     def kill(self, jobs: Sequence[BatchId]) -> None:
-        """Kill jobs; those that have ended or are unknown do not matter."""
-        for some in _chunks(jobs):
+        """Kill elements of arrays; those that have ended or are unknown do not matter."""
+        for some in _chunks(_elements(jobs)):
             said = self._call("bkill", some)
             refused = lsf_output.refusals(f"{said.stdout}\n{said.stderr}")
             if refused:
@@ -98,5 +99,37 @@ class LsfCommands:
         return BatchError(f"LSF could not {what}: {lines[-1].rstrip('.')}.", hint=_HINT)
 
 
-def _chunks(ids: Sequence[str]) -> list[list[str]]:
-    return [list(ids[begin : begin + _MOST_IDS]) for begin in range(0, len(ids), _MOST_IDS)]
+def _chunks(words: Iterable[str]) -> Iterator[list[str]]:
+    """Words by calls, or what stands in a word by words, so that none becomes too long."""
+    some: list[str] = []
+    length = 0
+    for word in words:
+        its = len(shlex.quote(word)) + 1
+        if some and length + its > _MOST_CHARACTERS:
+            yield some
+            some, length = [], 0
+        some.append(word)
+        length += its
+    if some:
+        yield some
+
+
+def _elements(jobs: Sequence[BatchId]) -> Iterator[str]:
+    """Elements of arrays as bkill takes them: `12[1-3,7]`."""
+    indices: dict[str, list[int]] = defaultdict(list)
+    for job in jobs:
+        number, _, index = job.removesuffix("]").partition("[")
+        indices[number].append(int(index))
+    for number, its in indices.items():
+        for some in _chunks(_ranges(sorted(its))):
+            yield f"{number}[{','.join(some)}]"
+
+
+def _ranges(numbers: Sequence[int]) -> list[str]:
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return [f"{first}-{last}" if last > first else str(first) for first, last in runs]
