@@ -184,7 +184,8 @@ def _register_files(
     twins = _by_content(db, [file for file in usable if file.path not in known])
     for file, found in usable.items():
         content = {"data_name": file.stream, "exprun": file.exprun, "n_events": found.n_events, "sha256": found.sha256}
-        twin = twins.get((file.stream, file.exprun, found.sha256))
+        its = (file.stream, file.exprun, found.sha256, file.size_bytes, found.n_events)
+        twin = twins.get(its)
         row = known.get(file.path)
         if row is not None:
             if _update(row, content):
@@ -197,7 +198,7 @@ def _register_files(
                 path=file.path, format=DataFormat.RAW, registered_at=now(db), expires_at=expires_at, **content
             )
             db.add(row)
-            twins[file.stream, file.exprun, found.sha256] = row
+            twins[its] = row
             report.files_added += 1
         elif folder.lies_there(twin.path, twin.size_bytes, twin.mtime_ns):
             report.unreadable[file.path] = f"it is the same as {twin.path}"
@@ -208,12 +209,15 @@ def _register_files(
         _update(row, {"size_bytes": file.size_bytes, "mtime_ns": file.mtime_ns})
 
 
-def _by_content(db: Session, files: Collection[_Seen]) -> dict[tuple[str, int, str], DataFile]:
-    """The registered files of the same runs, by stream, run and checksum."""
+def _by_content(db: Session, files: Collection[_Seen]) -> dict[tuple[str, int, str, int, int], DataFile]:
+    """The registered files of the same runs, by stream, run, checksum, bytes and events.
+
+    Bytes and events because the checksum of a file behind a door has only 32 bits.
+    """
     expruns = [file.exprun for file in files]
     within = DataFile.exprun.between(min(expruns, default=0), max(expruns, default=-1))
     rows = db.scalars(select(DataFile).where(within, DataFile.attempt_id.is_(None)))
-    return {(row.data_name, row.exprun, row.sha256): row for row in rows}
+    return {(row.data_name, row.exprun, row.sha256, row.size_bytes, row.n_events): row for row in rows}
 
 
 def _move(db: Session, row: DataFile, to: _Seen, report: ScanReport) -> None:

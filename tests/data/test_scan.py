@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from b2cal import data
@@ -303,6 +303,15 @@ def test_two_new_files_with_the_same_content_count_once(database, folder):
 def test_the_same_content_of_another_run_is_another_file(database, folder):
     shutil.copy(folder / "bhabha_e0026_r00001.root", folder / "bhabha_e0026_r00002_f01.root")
     assert data.scan(database, folder).files_added == 4
+
+
+@pytest.mark.parametrize("other", [{"size_bytes": 1}, {"n_events": 1}])
+def test_two_files_of_one_checksum_that_differ_in_bytes_or_events_are_two(database, folder, tmp_path, other):
+    data.scan(database, folder)
+    path = str(folder / "bhabha_e0026_r00001.root")
+    database.write(lambda db: db.execute(update(DataFile).where(DataFile.path == path).values(**other)))
+    report = data.scan(database, folder.rename(tmp_path / "moved"))
+    assert (report.files_added, report.files_moved) == (1, 2)
 
 
 def test_a_file_that_was_overwritten_after_it_was_moved_away_is_a_new_one(database, folder, tmp_path):
