@@ -92,7 +92,7 @@ def scan(database: Database, place: Path | Shelf, keep: timedelta | None = None)
     are those of a registered file that no longer lies where it was. What cannot be used, is gone, or is a copy of a
     registered file, is kept as unreadable with the reason and is never selected. Where the folder itself is gone, all
     that is registered below is. Runs and files are registered in one transaction; a second scan changes nothing.
-    New files expire when the time `keep` has passed from now on.
+    New and changed files expire when the time `keep` has passed from now on.
 
     Raises:
         RegistryRefused: `runs.json` is missing or wrong; nothing was kept.
@@ -190,6 +190,7 @@ def _register_files(
         if row is not None:
             if _update(row, content):
                 row.registered_at = now(db)
+                row.expires_at = expires_at or row.expires_at
                 report.files_changed += 1
             else:
                 report.files_unchanged += 1

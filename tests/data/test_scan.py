@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,17 @@ def test_a_changed_file_keeps_its_row_and_gets_the_new_checksum_and_time(databas
         assert row.sha256 != before[row.path][1]
         assert row.registered_at > before[row.path][2]
         assert row.n_events == 55
+
+
+def test_a_changed_file_is_kept_as_long_as_a_new_one(database, folder):
+    path = str(folder / "bhabha_e0026_r00001.root")
+    data.scan(database, folder, keep=timedelta(days=1))
+    root_file(folder, "bhabha_e0026_r00001.root", 55)
+    data.scan(database, folder, keep=timedelta(days=30))
+    with database.read() as db:
+        kept = {row.path: row.expires_at - row.registered_at for row in db.scalars(select(DataFile))}
+    days = {file: round(time / timedelta(days=1)) for file, time in kept.items()}
+    assert days == {**dict.fromkeys(kept, 1), path: 30}
 
 
 def test_a_file_that_was_only_touched_is_no_change(database, folder):
