@@ -13,13 +13,13 @@ from b2cal.model import JobState
 
 from .contract import BatchId
 
-FIELDS = "jobid jobindex stat job_name:4095 exit_code exit_reason:4095 exec_host:4095"
+FIELDS = "jobid jobindex stat job_name:4095 exit_code exit_reason:4095"
 """What bjobs is asked for. Fields get a width: where none is given LSF cuts long values."""
 
 _SUBMITTED = re.compile(r"^Job <([1-9]\d*)> is submitted to ", re.ASCII | re.MULTILINE)
 _NOTHING = re.compile(r"is not found|^No (unfinished |matching )?jobs? found|No matching job found", re.MULTILINE)
 _NONE_WAITS = re.compile(r"already (started|finished)|is not found|No matching job found", re.IGNORECASE)
-_ID = re.compile(r"(?P<job>[1-9]\d*)(\[(?P<index>\d+)\])?", re.ASCII)
+_ID = re.compile(r"[1-9]\d*(\[\d+\])?", re.ASCII)
 _NOT_THERE = re.compile(r"Job has already finished|No matching job found|is not found|is being (terminated|signaled)")
 
 _WAITS = frozenset({"PEND", "PSUSP", "WAIT", "PROV"})
@@ -53,13 +53,6 @@ class LsfJob:
     name: str
     state: JobState | None
     reason: str = ""
-    host: str = ""
-
-    @property
-    def index(self) -> int:
-        """Its number in its array, from 1; 0 for a job that is none's."""
-        match = _ID.fullmatch(self.batch_id)
-        return int(match["index"] or 0) if match else 0
 
 
 def submitted(stdout: str) -> str:
@@ -104,7 +97,7 @@ def _job(record: dict[str, str]) -> LsfJob:
         raise ValueError(f"{batch_id!r} is no job")
     name = re.sub(r"\[[^\]]*\]$", "", record["JOB_NAME"].strip())
     state, reason = _state(record["STAT"].strip(), record.get("EXIT_CODE", ""), record.get("EXIT_REASON", ""))
-    return LsfJob(batch_id, name, state, reason, record.get("EXEC_HOST", "").strip(" -"))
+    return LsfJob(batch_id, name, state, reason)
 
 
 def _state(stat: str, exit_code: str, said: str) -> tuple[JobState | None, str]:
