@@ -80,20 +80,20 @@ def test_a_demo_that_was_interrupted_goes_on_with_the_profile_and_the_seed_of_th
 def test_another_demo_than_the_one_that_the_home_holds_is_refused_if_it_is_asked_for(
     tmp_path: Path, asked: Asked
 ) -> None:
-    demo._begin(Settings(home=tmp_path), Asked(furnishing.SMALL, 7))
+    (tmp_path / "demo.json").write_text(json.dumps(Story(furnishing.SMALL, 7).to_json()))
     with pytest.raises(NotTheDemo, match=r"holds the demo with the small profile, seed 7 already") as refused:
         demo._begin(Settings(home=tmp_path), asked)
     assert f"rm -r {tmp_path}" in refused.value.hint
     assert demo._begin(Settings(home=tmp_path), Asked(furnishing.SMALL, 7)) == Story(furnishing.SMALL, 7)
 
 
-@pytest.mark.processes
 def test_at_a_centre_that_nobody_has_described_no_demo_begins(tmp_path: Path) -> None:
     with pytest.raises(UnknownCentre, match="'bnl'"):
         demo._begin(Settings(home=tmp_path / "home"), Asked(centre="bnl"))
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.processes
 def test_a_home_with_the_data_of_another_version_is_told_how_to_begin_anew(tmp_path: Path) -> None:
     factories.database(tmp_path).dispose()
     (tmp_path / "data").mkdir()

@@ -189,18 +189,23 @@ def test_an_earlier_attempt_is_chosen_by_its_number(busy: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "why"),
+    ("words", "why"),
     [
-        (["--attempt", "1"], 2, "name that behind the processing"),
-        (["--all-attempts"], 2, "name that behind the processing"),
-        (["A", "--attempt", "1", "--all-attempts"], 2, "not both"),
-        (["A", "--source", "hold", "--state", "running"], 2, "A job that is running has not failed"),
-        (["A", "--state", "lost"], 2, "'lost' is not one of 'queued', 'running'"),
-        (["A", "--limit", "0"], 2, "0 is not in the range x>=1"),
-        (["A", "--after", "cpu:1:2"], 1, "no place in a table of jobs by number"),
+        (["--attempt", "1"], "name that behind the processing"),
+        (["--all-attempts"], "name that behind the processing"),
+        (["A", "--attempt", "1", "--all-attempts"], "not both"),
+        (["A", "--source", "hold", "--state", "running"], "A job that is running has not failed"),
+        (["A", "--state", "lost"], "'lost' is not one of 'queued', 'running'"),
+        (["A", "--limit", "0"], "0 is not in the range x>=1"),
     ],
 )
-def test_options_that_make_no_sense_are_explained(busy: World, words: list[str], code: int, why: str) -> None:
-    ended, said = refused("bucket1", *words)
-    assert ended == code
+def test_options_that_make_no_sense_are_explained(words: list[str], why: str) -> None:
+    code, said = refused("bucket1", *words)
+    assert code == 2
     assert why in said
+
+
+def test_a_place_in_a_table_of_another_order_is_refused(world: World) -> None:
+    code, said = refused("bucket1", "A", "--after", "cpu:1:2")
+    assert code == 1
+    assert "no place in a table of jobs by number" in said
