@@ -97,7 +97,7 @@ def test_who_is_killed_at_any_point_leaves_nothing_that_the_next_would_stumble_o
 
 
 def test_what_cannot_be_copied_is_told_and_tried_again_later_and_later_while_others_go_on(tape: Tape) -> None:
-    damaged = min(tape.made.iterdir())
+    damaged = min(tape.made.iterdir(), key=lambda path: int(path.stem))
     whole = damaged.read_bytes()
     damaged.write_bytes(b"x" * 1000)
     tape.world.advance("cDST")
