@@ -180,7 +180,7 @@ class LsfSettings(CentreSettings):
 
     backend: Literal["lsf"]
     python: str = Field("/usr/bin/python3", description="Python 3.11 or newer on the machines of the centre")
-    path: str = Field("", description="folder of bsub, bjobs, bhist and bkill; empty = as PATH says")
+    path: str = Field("", description="folder of bsub, bjobs, bhist, bkill and bmod; empty = as PATH says")
     ssh: str = Field("", description="machine of the centre on which they are called by ssh; empty = here")
     queue: str = Field("", description="queue for the jobs; empty = the default one")
     project: str = Field("", description="project that is charged; empty = the default one")
