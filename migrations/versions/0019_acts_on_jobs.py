@@ -1,6 +1,6 @@
 """Why a job does not run now, and from which round tries count
 
-Revision: 0019, after 0017
+Revision: 0019, after 0018
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
 """Life of files: watched folders, until when files are kept, copies in a second place
 
-Revision: 0020, after 0017
+Revision: 0020, after 0019
 """
 
 import sqlalchemy as sa
