@@ -60,7 +60,7 @@ def copy_again(desk: Desk) -> None:
         return loop.copy_again(db)
 
     count = desk.write(unit)
-    desk.done(f"{count} are tried again.", count=count)
+    desk.done(f"{count} copies are tried again at the next look.", count=count)
 
 
 def _again(at: object) -> str:
