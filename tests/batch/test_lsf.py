@@ -143,6 +143,7 @@ def test_a_group_that_is_larger_than_an_array_is_several(connect: Connect) -> No
 def test_of_an_array_no_more_run_at_a_time_than_the_centre_wants(connect: Connect) -> None:
     centre = connect(max_running=1)
     group = centre.submitted(FOREVER, FOREVER)
+    wait_for(lambda: executions(group)[0] == 1, "the first runs")
     other = centre.submitted("pass")
     assert centre.wait_until_ended(other) == {0: JobState.DONE}
     assert executions(group) == [1, 0]
@@ -155,5 +156,7 @@ def test_other_peoples_jobs_are_never_killed(lsf: Centre, connect: Connect, tmp_
     (job,) = lsf.ids(theirs)
     stranger = LsfBackend(connect().backend._centre, tmp_path / "another home")
     stranger.cancel([job, "1", "999[1]"])
+    after = lsf.submitted("pass")
+    assert lsf.wait_until_ended(after) == {0: JobState.DONE}
     assert lsf.states(theirs) == {0: JobState.RUNNING}
     assert list(stranger.events(START)) == []
