@@ -3,19 +3,37 @@
 A storm is none of that: where jobs fail alike on most hosts the cause lies elsewhere, see `storms`.
 """
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from b2cal.batch import plan, retry_policy
 from b2cal.core.failures import Failure
-from b2cal.model import Attempt, Calibration, Incident, IncidentKind, Job, JobGroup, JobState, Processing, now
+from b2cal.model import (
+    Attempt,
+    Calibration,
+    GroupState,
+    Incident,
+    IncidentKind,
+    Job,
+    JobGroup,
+    JobState,
+    Processing,
+    now,
+)
 from b2cal.settings import Settings
 
 from .incidents import begin
+
+LATEST = 2000
+"""So many of the latest ends at a centre tell how its hosts do."""
+
+RECENT = timedelta(days=7)
+"""A host on which no job has ended for so long is none on which work could go on."""
 
 Jobs = TypeVar("Jobs", bound=Select[*tuple[Any, ...]])
 """A question about jobs."""
@@ -25,9 +43,13 @@ def look_at_hosts(db: Session, failed: Collection[int], settings: Settings) -> N
     """Begin an incident for each host that has failed one of these jobs, if it is to blame."""
     named = select(Job.host, Processing.centre).where(Job.id.in_(failed), Job.host != "")
     rows = db.execute(_with_centre(named).distinct()).all()
+    suspects: defaultdict[str, set[str]] = defaultdict(set)
     for host, centre in rows:
-        if host not in avoided(db, centre):
-            _look_at(db, host, centre, settings)
+        suspects[centre].add(host)
+    for centre, hosts in suspects.items():
+        ends = _latest_ends(db, centre)
+        for host in sorted(hosts.difference(avoided(db, centre))):
+            _look_at(db, host, centre, ends, settings)
 
 
 def avoided(db: Session, centre: str) -> list[str]:
@@ -38,13 +60,21 @@ def avoided(db: Session, centre: str) -> list[str]:
     return sorted(db.scalars(incidents))
 
 
-def _look_at(db: Session, host: str, centre: str, settings: Settings) -> None:
+def _latest_ends(db: Session, centre: str) -> Sequence[Job]:
+    """The jobs of a centre that have ended last, the latest first; read once for all of its hosts."""
+    judged = load_only(
+        Job.host, Job.state, Job.source, Job.code, Job.error, Job.memory_mb, Job.started_at, Job.ended_at
+    )
+    return db.scalars(_ended(select(Job), centre, now(db) - RECENT).limit(LATEST).options(judged)).all()
+
+
+def _look_at(db: Session, host: str, centre: str, ends: Sequence[Job], settings: Settings) -> None:
     most = settings.batch.host_failures
-    last = db.scalars(_ended(select(Job), centre).where(Job.host == host).limit(most)).all()
+    last = [job for job in ends if job.host == host][:most]
     if len(last) < most or not all(_is_to_blame(job, centre, settings) for job in last):
         return
     since = min(job.ended_at for job in last if job.ended_at)
-    if _goes_well_elsewhere(db, host, centre, since):
+    if _goes_well_elsewhere(db, host, centre, since, ends):
         _begin(db, host, last[0], settings)
 
 
@@ -57,19 +87,21 @@ def _is_to_blame(job: Job, centre: str, settings: Settings) -> bool:
     return quick and not plan(failure, job.memory_mb, retry_policy(settings, centre)).hopeless
 
 
-def _goes_well_elsewhere(db: Session, host: str, centre: str, since: datetime) -> bool:
+def _goes_well_elsewhere(db: Session, host: str, centre: str, since: datetime, ends: Sequence[Job]) -> bool:
     """Whether the last job of at least half of the other hosts has ended well since then.
 
     Where none has ended one: whether there are others, and work goes on; on which host a job runs is not known.
     """
-    on_others = _ended(select(Job.host, Job.state), centre).where(Job.host.not_in([host, "", *avoided(db, centre)]))
+    not_there = [host, "", *avoided(db, centre)]
     last: dict[str, JobState] = {}
-    for other, state in db.execute(on_others.where(Job.ended_at >= since)):
-        last.setdefault(other, state)
+    for job in ends:
+        if job.host not in not_there and job.ended_at and job.ended_at >= since:
+            last.setdefault(job.host, job.state)
     if last:
         return 2 * list(last.values()).count(JobState.DONE) >= len(last)
-    works = _with_centre(select(Job.id)).where(Processing.centre == centre, Job.state == JobState.RUNNING)
-    questions = on_others, works.where(Job.started_at < since)
+    works = _with_centre(select(Job.id)).where(Processing.centre == centre, JobGroup.state == GroupState.SUBMITTED)
+    on_others = _ended(select(Job.id), centre, now(db) - RECENT).where(Job.host.not_in(not_there))
+    questions = works.where(Job.state == JobState.RUNNING, Job.started_at < since), on_others
     return all(db.execute(question.limit(1)).first() is not None for question in questions)
 
 
@@ -92,7 +124,7 @@ def _with_centre(jobs: Jobs) -> Jobs:
     )
 
 
-def _ended(jobs: Jobs, centre: str) -> Jobs:
-    """A question about the jobs of a centre that have ended, the latest first."""
-    ended = _with_centre(jobs).where(Processing.centre == centre, Job.ended_at.is_not(None))
+def _ended(jobs: Jobs, centre: str, after: datetime) -> Jobs:
+    """A question about the jobs of a centre that have ended after that, the latest first."""
+    ended = _with_centre(jobs).where(Processing.centre == centre, Job.ended_at > after)
     return ended.order_by(Job.ended_at.desc(), Job.id.desc())

@@ -4,14 +4,18 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select, update
+from sqlalchemy.orm import Session
 
+from b2cal.agent.hosts import look_at_hosts
 from b2cal.batch import Backend
 from b2cal.batch.condor import CondorBackend
 from b2cal.batch.lsf import LsfBackend
 from b2cal.core.clock import ManualClock, SystemClock
+from b2cal.core.failures import Source
 from b2cal.model import GroupState, Incident, IncidentKind, Job, JobState
 from b2cal.settings import CondorSettings, LsfSettings
 from tests.services.lsf.cluster import running_lsf
@@ -124,6 +128,34 @@ def test_an_agent_that_begins_anew_sends_nothing_to_a_host_that_is_in_trouble(
     after = site.want(*[work(broken)] * 10, centre="centre")
     site.run(successor, lambda: site.group(after)["state"] is GroupState.DONE, "all have ended well")
     assert len(ended_on(site, "h2")) == n_failed
+
+
+def test_of_many_hosts_that_fail_jobs_at_once_each_is_judged_and_the_database_is_asked_no_more_often(
+    site: Site, clock: ManualClock
+) -> None:
+    group_id = site.want(*[{}] * 100)
+    jobs = [job["id"] for job in site.group(group_id)["jobs"]]
+    at = clock.now()
+
+    def ended(db: Session, its: list[int], **columns: Any) -> None:
+        times = {"started_at": at - timedelta(seconds=9), "ended_at": at - timedelta(seconds=5)}
+        db.execute(update(Job).where(Job.id.in_(its)).values(**times, **columns))
+
+    def unit(db: Session) -> list[str]:
+        failed = {"state": JobState.FAILED, "source": Source.EXIT, "code": 75, "error": "it passes"}
+        ended(db, jobs[:10], host="good", state=JobState.DONE)
+        ended(db, jobs[10:15], host="bad", **failed)
+        for job in jobs[15:50]:
+            ended(db, [job], host=f"h{job}", **failed)
+        for job in jobs[50:]:
+            ended(db, [job], host=f"h{job}", state=JobState.DONE)
+        statements: list[str] = []
+        event.listen(db.connection(), "before_cursor_execute", lambda *args: statements.append(args[2]))
+        look_at_hosts(db, jobs[10:50], site.settings)
+        return statements
+
+    assert len(site.database.write(unit)) < 15
+    assert [it["about"] for it in incidents(site)] == ["bad"]
 
 
 def test_the_only_host_of_a_centre_is_never_to_blame(site: Site) -> None:
