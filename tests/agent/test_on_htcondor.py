@@ -52,6 +52,11 @@ def in_history(token: str) -> int:
     return len(htcondor2.Schedd().history(f'B2calToken == "{token}"', ["ProcId"]))
 
 
+def left_the_queue(token: str, n_jobs: int) -> None:
+    """Wait until the history has them, which is a moment after their end is told."""
+    wait_for(lambda: in_history(token) >= n_jobs, "its jobs have left the queue")
+
+
 def test_a_job_that_ended_between_submission_and_record_is_adopted_from_the_history(
     site: Site, clock: ManualClock, pool_settings: CondorSettings, tmp_path: Path
 ) -> None:
@@ -92,6 +97,7 @@ def test_while_the_pool_is_stopped_a_group_says_why_it_waits_and_is_handed_over_
     for group_id in (waiting, running):
         done = site.run_until(agent, group_id, GroupState.DONE, GroupState.FAILED)
         assert done["state"] is GroupState.DONE
+        left_the_queue(done["token"], len(done["jobs"]))
         assert in_history(done["token"]) == len(done["jobs"])
     assert {event.handle.state for event in backend.events(START)} == {JobState.DONE}
 
@@ -100,7 +106,8 @@ def test_a_job_that_somebody_holds_says_so_and_by_whom_until_it_runs_again(
     site: Site, pool_settings: CondorSettings, tmp_path: Path
 ) -> None:
     agent = site.agent(pool=CondorBackend(pool_settings, tmp_path / "events"))
-    group_id = site.want({"do": "time.sleep(2)"}, centre="pool")
+    go = tmp_path / "go"
+    group_id = site.want({"do": f"while not os.path.exists({str(go)!r}): time.sleep(0.01)"}, centre="pool")
 
     def job() -> dict[str, Any]:
         (only,) = site.group(group_id)["jobs"]
@@ -115,6 +122,7 @@ def test_a_job_that_somebody_holds_says_so_and_by_whom_until_it_runs_again(
     htcondor2.Schedd().act(htcondor2.JobAction.Release, [job()["batch_id"]])
     site.run(agent, lambda: job()["state"] is JobState.RUNNING, "it runs again")
     assert job()["pending_reason"] == ""
+    go.touch()
     assert site.run_until(agent, group_id, GroupState.DONE, GroupState.FAILED)["state"] is GroupState.DONE
 
 
@@ -127,7 +135,8 @@ def test_a_job_that_needs_more_memory_gets_the_double_until_it_is_enough_and_say
     )
     site.settings = site.settings.model_copy(update={"centres": {"pool": pool}})
     agent = site.agent(pool=CondorBackend(pool, tmp_path / "events"))
-    group_id = site.want({"do": "time.sleep(3)"}, centre="pool")
+    too_little = "'RequestMemory = 256\\n' not in pathlib.Path(os.environ['_CONDOR_JOB_AD']).read_text()"
+    group_id = site.want({"do": f"if {too_little}: time.sleep(60)"}, centre="pool")
     site.run(agent, lambda: site.rounds(group_id)[-1]["state"] is GroupState.DONE, "the third try is enough")
     *held, last = [group["jobs"][0] for group in site.rounds(group_id)]
     assert [job["memory_mb"] for job in held] == [None, 128]

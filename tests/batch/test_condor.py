@@ -231,6 +231,7 @@ def test_jobs_of_one_group_ask_for_what_each_of_them_needs(connect: Connect) -> 
     group = centre.group("pass", "pass")
     centre.backend.submit(replace(group, jobs=(group.jobs[0], replace(group.jobs[1], memory_mb=96))))
     assert centre.wait_until_ended(group) == {0: JobState.DONE, 1: JobState.DONE}
+    wait_for(lambda: len(in_history(group.token)) == 2, "they have left the queue")
     ads = htcondor2.Schedd().history(f'B2calToken == "{group.token}"', ["B2calNumber", "RequestMemory"])
     assert {ad["B2calNumber"]: ad.eval("RequestMemory") for ad in ads} == {0: 64, 1: 96}
 
