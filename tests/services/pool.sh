@@ -23,7 +23,7 @@
 set -euo pipefail
 cmd=${1:?usage: pool.sh up|down|status|env|pid DIR}; dir=${2:?usage: pool.sh up|down|status|env|pid DIR}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-: "${CONDOR_PREFIX:=$here/../c23}"; CONDOR_PREFIX=$(cd "$CONDOR_PREFIX" && pwd)
+: "${CONDOR_PREFIX:?}"; CONDOR_PREFIX=$(cd "$CONDOR_PREFIX" && pwd)
 : "${CONDOR_PIDS:=own}" "${CONDOR_SLOTS:=16}" "${CONDOR_PORT:=0}" "${CONDOR_USER:=daemon}" "${CONDOR_OWNER:=prod}"
 mkdir -p "$dir"; dir=$(cd "$dir" && pwd); cfg=$dir/condor_config
 export CONDOR_CONFIG=$cfg PATH=$CONDOR_PREFIX/usr/bin:$CONDOR_PREFIX/usr/sbin:$PATH

@@ -26,14 +26,14 @@ def test_a_machine_of_its_own_sees_nothing_of_what_is_covered_and_its_jobs_are_g
     with running_pool(tmp_path / "pool", CONDOR_SLOTS="0"):
         with worker(tmp_path / "pool", "one", 2, [ROOT, secret]):
             assert printed(tmp_path, f"ls -A {ROOT}; ls -A {secret}; echo end") == ["end"]
-            left_running = submitted(slow, "exec sleep 600")
+            left_running = submitted(slow, "exec sleep 86413")
             wait_for(lambda: sleepers() == 1, "it runs")
         assert sleepers() == 0
         htcondor2.Schedd().act(htcondor2.JobAction.Remove, f"ClusterId == {left_running}")
 
 
 def sleepers() -> int:
-    return sum(process.info["cmdline"] == ["sleep", "600"] for process in psutil.process_iter(["cmdline"]))
+    return sum(process.info["cmdline"] == ["sleep", "86413"] for process in psutil.process_iter(["cmdline"]))
 
 
 def submitted(folder: Path, script: str) -> int:
