@@ -18,7 +18,7 @@ from b2cal.model import GroupState, Job, JobGroup, JobState
 from b2cal.settings import CondorSettings
 from tests.services.pool import running_pool
 
-from .conftest import Site
+from .conftest import Site, wait_for
 from .test_killed import killed_at, running_agent
 
 pytestmark = pytest.mark.contract
@@ -102,14 +102,16 @@ def test_killed_before_and_after_the_submission_every_job_exists_and_runs_once(
         follow(site, group_id, 60 + 0.3 * n_jobs, look=lambda: None)
     assert n_done(site, group_id) == n_jobs
     token = asked(site, select(JobGroup.token).where(JobGroup.id == group_id))
-    told = htcondor2.Schedd().history(f'B2calToken == "{token}"', ["B2calNumber", "B2calEpoch", "NumJobStarts"])
+    of_it = f'B2calToken == "{token}"'
+    wait_for(lambda: not htcondor2.Schedd().query(of_it, ["ProcId"]), "all have left the queue")
+    told = htcondor2.Schedd().history(of_it, ["B2calNumber", "B2calEpoch", "NumJobStarts"])
     ran = [(ad["B2calEpoch"], ad["B2calNumber"], ad["NumJobStarts"]) for ad in told]
     assert sorted(ran) == [(2, number, 1) for number in range(n_jobs)]
 
 
 @pytest.mark.proof
 @pytest.mark.timeout(1200)
-def test_the_end_of_a_job_is_in_the_database_within_two_seconds_while_the_schedd_is_hardly_asked(
+def test_the_end_of_95_percent_of_jobs_is_in_the_database_within_two_seconds_while_the_schedd_is_hardly_asked(
     site: Site, wide_pool: Path, agents: Environment, record_property: Callable[[str, object], None]
 ) -> None:
     group_id = want(site, 1000, sleep_s=300 * SLOTS / 1000)
@@ -134,7 +136,7 @@ def test_the_end_of_a_job_is_in_the_database_within_two_seconds_while_the_schedd
         record_property(name, round(float(value), 2))
     assert took_s > 280
     assert at_95 <= LATEST_S
-    assert n_queries <= took_s / SECONDS_PER_QUERY
+    assert 0 < n_queries <= took_s / SECONDS_PER_QUERY
 
 
 def _ended(folder: Path) -> datetime:
