@@ -22,10 +22,10 @@ from tests.services.lsf.cluster import running_lsf
 
 from .conftest import Site, columns_of
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(600)]
 
 PAUSE = timedelta(seconds=60)
-N_JOBS = 40
+N_JOBS = 24
 
 
 @pytest.fixture
