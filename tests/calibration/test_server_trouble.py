@@ -23,7 +23,7 @@ from tests.services.xrootd import Door, adler32_of, running
 pytestmark = pytest.mark.service
 
 RUN = ExpRun(26, 1)
-N_BYTES = 64 << 20
+N_BYTES = 256 << 20
 
 DEFAULTS = {"CONNECTIONWINDOW": 120, "CONNECTIONRETRY": 5, "STREAMERRORWINDOW": 1800}
 """Of the client 6.2.1, XrdClConstants.hh."""
