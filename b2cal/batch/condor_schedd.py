@@ -92,17 +92,27 @@ class Schedd:
 
     def edit(self, constraint: str, attribute: str, value: str) -> None:
         """Give an attribute another value in all jobs that fit, those that have not materialised included."""
+        ads = self._in_queue(constraint)
         with self._asked_to("edit jobs"):
-            schedd = htcondor2.Schedd(self._location())
-            ads = schedd.query(constraint, ["ClusterId", "ProcId"], opts=htcondor2.QueryOpt.IncludeClusterAd)
             if any("ProcId" in ad for ad in ads):
                 try:
-                    schedd.edit(constraint, attribute, value)
+                    htcondor2.Schedd(self._location()).edit(constraint, attribute, value)
                 except htcondor2.HTCondorException:
-                    if schedd.query(constraint, ["ProcId"]):  # else the last of them has just ended
+                    if any("ProcId" in ad for ad in self._in_queue(constraint)):  # else the last has just ended
                         raise
         for cluster in {ad["ClusterId"] for ad in ads if "ProcId" not in ad}:
-            self._edit_cluster(cluster, attribute, value)
+            try:
+                self._edit_cluster(cluster, attribute, value)
+            except BatchError:
+                if self._in_queue(f"ClusterId == {cluster}"):  # else it has just ended
+                    raise
+
+    def _in_queue(self, constraint: str) -> list[Any]:
+        """Which jobs and clusters are there; what has no process number is a cluster."""
+        with self._asked_to("tell its queue"):
+            schedd = htcondor2.Schedd(self._location())
+            wanted = ["ClusterId", "ProcId"]
+            return list(schedd.query(constraint, wanted, opts=htcondor2.QueryOpt.IncludeClusterAd))
 
     def _edit_cluster(self, cluster: int, attribute: str, value: str) -> None:
         """The bindings edit jobs only; what has not materialised takes its attributes from the cluster."""
