@@ -27,6 +27,9 @@ from .incidents import end, is_pointless
 LONGEST_PAUSE = 4
 """Between two probes: at most so many times the pause before failed jobs are tried again."""
 
+FORGIVEN_AFTER = timedelta(days=7)
+"""A host is avoided so long, for it may be gone for good; one that still fails jobs is soon found out again."""
+
 ASK_EVERY = timedelta(minutes=1)
 """How often the batch system is asked for a probe that has left no report."""
 
@@ -50,6 +53,7 @@ class Open:
     about: str
     probe: dict[str, Any]
     token: str | None
+    opened_at: datetime
     due: datetime
     probes: int
 
@@ -100,7 +104,9 @@ def send_and_judge(desk: Desk, centre: str, backend: Backend) -> bool:
 
 
 def _look_after(desk: Desk, backend: Backend, it: Open, at: datetime) -> None:
-    if it.token is None:
+    if it.kind is IncidentKind.HOST and at - it.opened_at >= FORGIVEN_AFTER:
+        desk.write(lambda db: end(db, db.get_one(Incident, it.id), at))
+    elif it.token is None:
         intended = _intended(desk, it, at) if it.due <= at else None
         if intended is not None:
             _send(desk, backend, intended)
@@ -125,7 +131,9 @@ def _intended(desk: Desk, it: Open, at: datetime) -> Open | None:
 
 
 def _seen(row: Incident) -> Open:
-    return Open(row.id, row.centre, row.kind, row.about, row.probe, row.probe_token, row.probe_due, row.probes)
+    return Open(
+        row.id, row.centre, row.kind, row.about, row.probe, row.probe_token, row.opened_at, row.probe_due, row.probes
+    )
 
 
 def _send(desk: Desk, backend: Backend, it: Open) -> None:

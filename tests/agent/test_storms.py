@@ -233,6 +233,11 @@ def test_a_probe_that_is_refused_is_sent_once_a_minute_and_keeps_no_other_incide
     assert len(set(backend.asked)) == 1
     assert backend.avoided == [[], ["gone"]]
     site.run(agent, lambda: incidents(site)[1]["live"] is None, "the storm is over")
+    clock.advance(timedelta(days=7))
+    agent.round()
+    agent.round()
+    assert incidents(site)[0]["live"] is None
+    assert backend.avoided == [[], ["gone"], []]
 
 
 def test_who_becomes_the_agent_says_which_hosts_are_to_be_avoided_also_if_it_is_none(site):
