@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import htcondor2
 import pytest
 
 from b2cal.batch import START, Backend, BatchGroup, BatchJob, Handle, JobReport, LocalBackend
@@ -133,9 +134,14 @@ def local(database, tmp_path) -> Iterator[Centre]:
 @pytest.fixture
 def condor(pool_settings, tmp_path) -> Iterator[Centre]:
     """A real HTCondor pool."""
-    centre = Centre(tmp_path, lambda: CondorBackend(pool_settings, tmp_path / "events"))
-    yield centre
-    centre.backend.cancel([event.handle.batch_id for event in centre.backend.events(START)])
+    yield Centre(tmp_path, lambda: CondorBackend(pool_settings, tmp_path / "events"))
+    empty_pool()
+
+
+def empty_pool() -> None:
+    """The next test finds all slots free, whatever became of this one."""
+    htcondor2.Schedd().act(htcondor2.JobAction.Remove, "true")
+    wait_for(lambda: not htcondor2.Schedd().query("true", opts=htcondor2.QueryOpt.IncludeClusterAd), "it is empty")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from b2cal.batch.condor import CondorBackend
 from b2cal.core.failures import Source
 from b2cal.model import JobState
 from b2cal.settings import CondorSettings
-from tests.batch.conftest import Centre, executions, hosts, wait_for
+from tests.batch.conftest import Centre, empty_pool, executions, hosts, wait_for
 
 pytestmark = pytest.mark.contract
 
@@ -24,18 +24,13 @@ Connect = Callable[..., Centre]
 @pytest.fixture
 def connect(pool_settings: CondorSettings, tmp_path: Path) -> Iterator[Connect]:
     """A client of the pool with some settings of its own."""
-    clients: list[Centre] = []
 
     def connected(submit: dict[str, str], **own: int | str) -> Centre:
         settings = pool_settings.model_copy(update={"submit": pool_settings.submit | submit, **own})
-        clients.append(Centre(tmp_path, lambda: CondorBackend(settings, tmp_path / "events")))
-        return clients[-1]
+        return Centre(tmp_path, lambda: CondorBackend(settings, tmp_path / "events"))
 
     yield connected
-    for client in clients:
-        client.backend.cancel(
-            [event.handle.batch_id for event in client.backend.events(START) if not event.handle.state.ended]
-        )
+    empty_pool()
 
 
 def reasons(centre: Centre) -> list[str]:
@@ -204,7 +199,7 @@ def test_a_job_that_is_held_is_cancelled_and_never_runs(connect: Connect) -> Non
 def test_of_a_cluster_that_is_cancelled_when_some_have_ended_nothing_starts_any_more(connect: Connect) -> None:
     centre = connect({}, max_idle=2)
     group = centre.submitted("pass", *["time.sleep(60)"] * 9)
-    wait_for(lambda: centre.states(group)[0] is JobState.DONE, "the first is done")
+    wait_for(lambda: centre.states(group).get(0) is JobState.DONE, "the first is done")
     wait_for(lambda: 0 not in materialised(group.token), "it has left the queue")
     assert len(materialised(group.token)) < 9
     living = [job.batch_id for job in centre.backend.find(group.token) if not job.state.ended]
