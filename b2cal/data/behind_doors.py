@@ -182,13 +182,15 @@ def look_behind_doors(url: str, settings: Settings) -> tuple[Lying, str]:
 
 
 def free_behind_doors(url: str, settings: Settings) -> int | None:
-    """Bytes that may still be written into a folder; None: its server does not tell.
+    """Bytes that may still be written into a folder; None: it is not there, or its server does not tell.
 
     Raises:
         NoDoor: the settings have no door that leads there.
         DoorTrouble: no server answers.
     """
     folder = FolderBehindDoors.find(url, settings)
+    if not folder.exists():
+        return None  # what a server tells of a folder that is not there changes from time to time
     path = Address.of(folder.way).path
     status, told = server_of(folder.way).query(client().flags.QueryCode.SPACE, path, timeout=_PATIENCE_S)
     check(folder.way, status)
