@@ -114,7 +114,10 @@ class CondorBackend:
             # All of a cluster of which none is to stay, so that what has not materialised goes too.
             its = f"ClusterId == {cluster} && {self._ours}"
             others = {job.batch_id for job in self._schedd.queued(its)} - set(ids)
-            self._schedd.remove(ids if others else its)
+            if others:
+                self._schedd.remove(ids)
+            else:
+                self._schedd.remove_all(its)
             self._removed.update(ids)
 
     def avoid(self, hosts: Sequence[str]) -> None:

@@ -81,12 +81,19 @@ class Schedd:
             )
         return [_job(ad, ad["ProcId"], ad["B2calNumber"], *_ending(ad)) for ad in ads if "ProcId" in ad]
 
-    def remove(self, jobs: Sequence[BatchId] | str) -> None:
-        """Remove jobs, named or described by a constraint."""
+    def remove(self, jobs: Sequence[BatchId]) -> None:
+        """Remove these jobs."""
+        self._remove(list(jobs))
+
+    def remove_all(self, constraint: str) -> None:
+        """Remove all jobs that fit, those that have not materialised included."""
+        self._remove(constraint)
+
+    def _remove(self, which: list[BatchId] | str) -> None:
         with self._asked_to("remove jobs"):
             htcondor2.Schedd(self._location()).act(
                 htcondor2.JobAction.Remove,
-                jobs if isinstance(jobs, str) else list(jobs),
+                which,
                 reason=("b2cal does not want it any more", 1),  # a plain text is dropped by the bindings
             )
 

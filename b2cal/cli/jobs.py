@@ -76,7 +76,12 @@ def jobs(
     wanted = JobFilter(state, stage, host.strip(), text.strip(), source)
     with desk.workplace.database.read() as db:
         view = loop.ProcessingView.of(db, processing)
-        attempts = _attempts(db, view, calibration, attempt, all_attempts=all_attempts)
+        if calibration is None:
+            attempts = loop.attempts_that_count(db, view.processing.id)
+        elif all_attempts:
+            attempts = list(loop.attempts_of(db, view.calibration(calibration).id).values())
+        else:
+            attempts = _one_attempt(db, view, calibration, attempt)
         page = loop.job_page(db, attempts, wanted, order, after, limit)
         rows = [_row(db, desk, job, place) for job, place in zip(page.jobs, page.cursors, strict=True)]
         cells = [_cells(db, desk, view.processing, job) for job in page.jobs]
@@ -92,20 +97,16 @@ def jobs(
     desk.show(rows, human)
 
 
-def _attempts(
-    db: Session, view: loop.ProcessingView, name: str | None, number: int | None, *, all_attempts: bool
-) -> list[int]:
-    if name is None:
-        return loop.attempts_that_count(db, view.processing.id)
-    it = view.calibration(name)
-    found = loop.attempts_of(db, it.id)
-    if number is not None and number not in found:
+def _one_attempt(db: Session, view: loop.ProcessingView, name: str, number: int | None) -> list[int]:
+    """The attempt of this number, or the one that counts; there may be none."""
+    found = loop.attempts_of(db, view.calibration(name).id)
+    if number is None:
+        live = view.attempts.get(name)
+        return [live.id] if live is not None else []
+    if number not in found:
         known = f"It has: {', '.join(map(str, sorted(found)))}." if found else "It has none yet."
         raise loop.NotFound(f"{name} has no attempt {number}.", hint=known)
-    if number is not None:
-        return [found[number]]
-    live = view.attempts.get(name)
-    return list(found.values()) if all_attempts else [live.id] if live is not None else []
+    return [found[number]]
 
 
 def _row(db: Session, desk: Desk, job: Job, place: str) -> dict[str, Any]:

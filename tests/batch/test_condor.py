@@ -9,7 +9,7 @@ from pathlib import Path
 import htcondor2
 import pytest
 
-from b2cal.batch import START, BatchError
+from b2cal.batch import START, BatchError, BatchGroup
 from b2cal.batch.condor import CondorBackend
 from b2cal.core.failures import Source
 from b2cal.model import JobState
@@ -166,15 +166,21 @@ def test_a_hold_that_cannot_pass_is_a_failure_at_once_and_leaves_the_queue(conne
     wait_for(lambda: not queued(centre, group.token), "nothing of it stays in the queue")
 
 
-def test_a_job_that_somebody_holds_waits_until_it_is_released(connect: Connect) -> None:
-    centre = connect({}, release_after_s=1)
+def held_by_somebody(centre: Centre) -> tuple[BatchGroup, BatchGroup, str]:
+    """Jobs that take all slots, a group of one job that is held before it could start, and what HTCondor calls that."""
     busy = centre.submitted("time.sleep(60)", "time.sleep(60)")
     centre.wait_until_running(busy)
     group = centre.submitted("pass")
     (batch_id,) = centre.ids(group)
     act(htcondor2.JobAction.Hold, batch_id)
-    centre.backend.cancel(centre.ids(busy))
     wait_for(lambda: any("code 1/" in reason for reason in reasons(centre)), "it is held")
+    return busy, group, batch_id
+
+
+def test_a_job_that_somebody_holds_waits_until_it_is_released(connect: Connect) -> None:
+    centre = connect({}, release_after_s=1)
+    busy, group, batch_id = held_by_somebody(centre)
+    centre.backend.cancel(centre.ids(busy))
     after = centre.submitted("pass")
     assert centre.wait_until_ended(after) == {0: JobState.DONE}
     assert centre.states(group) == {0: JobState.QUEUED}
@@ -185,12 +191,7 @@ def test_a_job_that_somebody_holds_waits_until_it_is_released(connect: Connect) 
 
 def test_a_job_that_is_held_is_cancelled_and_never_runs(connect: Connect) -> None:
     centre = connect({}, release_after_s=1)
-    busy = centre.submitted("time.sleep(60)", "time.sleep(60)")
-    centre.wait_until_running(busy)
-    group = centre.submitted("pass")
-    (batch_id,) = centre.ids(group)
-    act(htcondor2.JobAction.Hold, batch_id)
-    wait_for(lambda: any("code 1/" in reason for reason in reasons(centre)), "it is held")
+    _, group, batch_id = held_by_somebody(centre)
     centre.backend.cancel([batch_id])
     assert centre.wait_until_ended(group) == {0: JobState.CANCELLED}
     assert executions(group) == [0]
