@@ -245,7 +245,10 @@ def test_what_waits_and_what_comes_starts_on_no_host_that_is_avoided_until_it_is
         assert set(two_hosts.wait_until_ended(group).values()) == {JobState.DONE}
         assert hosts(group) == {"h2"}
     two_hosts.backend.avoid([])
-    both = two_hosts.submitted(*["time.sleep(0.5)"] * 6)
+    together = tmp_path / "together"
+    both = two_hosts.submitted(*[f"while not os.path.exists({str(together)!r}): time.sleep(0.01)"] * 2)
+    two_hosts.wait_until_running(both)
+    together.touch()
     assert set(two_hosts.wait_until_ended(both).values()) == {JobState.DONE}
     assert hosts(both) == {"h1", "h2"}
 
