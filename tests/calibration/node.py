@@ -59,10 +59,15 @@ class Ended:
 
 
 class Node:
-    """Runs stages of one release, each in a new folder and in a process of its own, with only what is shipped."""
+    """Runs stages of one release, each in a new folder and in a process of its own, with only what is shipped.
+
+    Attributes:
+        environment: variables of these processes, besides those of this one.
+    """
 
     def __init__(self, folder: Path, shipped: Path) -> None:
         self.folder = folder
+        self.environment: dict[str, str] = {}
         self._shipped = shipped
         self._jobs = 0
         (folder / "release").mkdir()
@@ -102,7 +107,7 @@ class Node:
         ended = subprocess.run(
             [sys.executable, "-W", "error", *command],
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(self._shipped), "PYTHONDONTWRITEBYTECODE": ""},
+            env=os.environ | self.environment | {"PYTHONPATH": str(self._shipped), "PYTHONDONTWRITEBYTECODE": ""},
             capture_output=True,
             text=True,
             check=False,

@@ -71,11 +71,10 @@ def on_disk(doors: tuple[Door, Door]) -> InputFile:
 
 
 @pytest.fixture
-def site(node: Node, monkeypatch: pytest.MonkeyPatch) -> Node:
+def site(node: Node) -> Node:
     """A worker node with a script and the patience of these tests."""
     node.script(SUM)
-    for name, value in WATCHFUL.items():
-        monkeypatch.setenv(name, value)
+    node.environment |= WATCHFUL
     return node
 
 
@@ -123,7 +122,9 @@ def begun(site: Node, folder: Path, log: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "b2cal.calibration.stage"],
         cwd=folder,
-        env=os.environ | {"XRD_LOGLEVEL": "Error", "XRD_LOGFILE": str(log), "PYTHONPATH": str(site._shipped)},
+        env=os.environ
+        | site.environment
+        | {"XRD_LOGLEVEL": "Error", "XRD_LOGFILE": str(log), "PYTHONPATH": str(site._shipped)},
     )
 
 
