@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -40,6 +39,7 @@ from b2cal.model import (
     migrate,
 )
 from b2cal.settings import Settings
+from tests.services.ports import free_ports
 
 BUCKET = furnishing.PROCESSING
 MANAGER = loop.Actor(furnishing.MANAGER, Role.MANAGER)
@@ -278,14 +278,3 @@ def processes_of(home: Path) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return mine
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports of the loopback that nobody has."""
-    sockets = [socket.socket() for _ in range(number)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

@@ -6,7 +6,6 @@ Nothing runs on the batch system here: the calibrations are vetoed by their mana
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from b2cal.model import Calibration, DataFile, DataFormat, Kind, Processing, Pro
 from b2cal.settings import AirflowSettings, Settings, SiteSettings
 from tests import factories
 from tests.data.catalogues import file, registry_entry, root_file, run, write_registry
+from tests.services.ports import free_ports
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -41,16 +41,6 @@ def eventually(condition: Callable[[], Any], within_s: float) -> Any:
         assert time.monotonic() < give_up_at, f"not true after {within_s} s"
         time.sleep(0.1)
     return result
-
-
-def free_ports(number: int) -> list[int]:
-    probes = [socket.socket() for _ in range(number)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 class Running:

@@ -12,7 +12,7 @@ from b2cal.cli.main import group, main
 from b2cal.model.database import UnusableUrl
 from b2cal.model.migrate import NewerSchema
 from tests import factories
-from tests.small_loop import free_ports
+from tests.services.ports import free_ports
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

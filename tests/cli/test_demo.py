@@ -26,7 +26,8 @@ from b2cal.loop import open_workplace
 from b2cal.model import Calibration, Grade, Person, Processing, ProcessingState, Role, State, Verdict, now
 from b2cal.settings import AirflowSettings, Settings
 from tests import factories
-from tests.small_loop import free_ports, wait_for
+from tests.services.ports import free_ports
+from tests.small_loop import wait_for
 
 
 @pytest.mark.parametrize("begun_before", [False, True])

@@ -20,7 +20,7 @@ from b2cal.core.iov import ExpRun
 from b2cal.model import Database, SitePresence, TagIov
 from b2cal.settings import Settings
 from tests import factories
-from tests.small_loop import free_ports
+from tests.services.ports import free_ports
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])  # doctor looks whether ports are free
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_loop import free_ports, processes_of
+from tests.services.ports import free_ports
+from tests.small_loop import processes_of
 
 pytestmark = [pytest.mark.processes, pytest.mark.allow_hosts(["127.0.0.1"])]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import DOCS, Command, File, steps
-from tests.small_loop import free_ports, wait_for
+from tests.services.ports import free_ports
+from tests.small_loop import wait_for
 
 PAGE = DOCS / "writing_a_calibration.md"
 BIN = Path(sys.executable).parent

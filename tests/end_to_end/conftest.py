@@ -16,7 +16,8 @@ from b2cal.cli import furnishing
 from b2cal.core.clock import SystemClock
 from b2cal.model import Database
 from b2cal.settings import Settings
-from tests.small_loop import Identities, constants_of, free_ports, processes_of
+from tests.services.ports import free_ports
+from tests.small_loop import Identities, constants_of, processes_of
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from b2cal.core.clock import SystemClock
 from b2cal.model import Database, Job, JobState
 from b2cal.settings import Settings
 from tests.end_to_end.conftest import DemoRun, run_demo
-from tests.small_loop import free_ports, wait_for
+from tests.services.ports import free_ports
+from tests.small_loop import wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900)]
 

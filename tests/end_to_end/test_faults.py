@@ -22,7 +22,8 @@ from b2cal.settings import Settings
 from tests.services import xrootd
 from tests.services.environment import interpreter
 from tests.services.pool import Pool, power_off, running_pool, worker
-from tests.small_loop import Identities, constants_of, free_ports, wait_for
+from tests.services.ports import free_ports
+from tests.small_loop import Identities, constants_of, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.proof, pytest.mark.timeout(7200)]
 

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ import pymysql
 from b2cal.core.clock import Clock, SystemClock
 from b2cal.model import Base, Database, migrate
 from b2cal.settings import Settings
+
+from .ports import free_ports
 
 PATIENCE_S = 60.0
 USER, PASSWORD = "b2cal", "secret"
@@ -80,9 +81,7 @@ class Emptied:
 @contextmanager
 def running(folder: Path) -> Iterator[MariaDb]:
     """A server with its data in a folder; it is gone at the end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     data, log = folder / "data", folder / "error.log"
     install = ["mariadb-install-db", "--no-defaults", f"--user={getuser()}", f"--datadir={data}", "--skip-test-db"]
     environment = {"PATH": PATH, "HOME": str(folder)}

@@ -13,6 +13,8 @@ import pytest
 
 from b2cal.calibration.doors import fetch
 
+from .ports import free_ports
+
 HERE = Path(__file__).parent
 
 # How often the client looks at its clock, which it does every 15 s by itself. Read when it is loaded.
@@ -74,6 +76,8 @@ def installed() -> None:
 def running(folder: Path) -> Iterator[Door]:
     """A server that exports `folder/data`; it is gone at the end."""
     installed()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "port").write_text(str(free_ports(1)[0]))
     door = Door(folder)
     door.start()
     try:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # xrootd.sh up|down|freeze|thaw|status DIR
 #
-# A real XRootD server (Debian's xrootd-server) that exports DIR/data for reading and writing on a
-# free port of this machine, which is kept in DIR/port: started again it is found where it was.
+# A real XRootD server (Debian's xrootd-server) that exports DIR/data for reading and writing on the
+# port of this machine that DIR/port names.
 #
 #   xrootd.sh up DIR       start it, wait until it takes connections; rc 3: there is none here
 #   xrootd.sh down DIR     stop it
@@ -20,7 +20,6 @@ case $cmd in
 up)
     if alive; then exit 0; fi
     command -v xrootd >/dev/null || { echo "xrootd.sh: no xrootd: apt-get install xrootd-server" >&2; exit 3; }
-    [ -s "$dir/port" ] || python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])' >"$dir/port"
     port=$(cat "$dir/port")
     # xrootd 5.5 sets mode 0700 on EVERY folder of its admin path below the first: under DIR it would shut
     # others out of /home/me, of the checkout, ... So the admin path is a folder directly in /tmp.

@@ -3,10 +3,8 @@
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +26,7 @@ from tests.cli.supervisor.seen import (
     pid_of,
 )
 from tests.cli.supervisor.supervised import python
+from tests.services.ports import free_ports
 
 pytestmark = pytest.mark.processes
 
@@ -44,14 +43,8 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
 """
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def server(name: str, page: Path) -> Component:
-    port = free_port()
+    (port,) = free_ports(1)
     command = (sys.executable, "-E", "-c", SERVER, str(page), str(port))
     return Component(name, command, Address("127.0.0.1", port, f"{name}.port"))
 
@@ -99,7 +92,7 @@ def test_nobody_is_doubted_while_the_one_who_could_tell_is_away(
 ) -> None:
     monkeypatch.setattr(watch, "FIRST_SIGN_WITHIN_S", 0.3)
     scheduler = replace(python("scheduler", WAITS), heartbeat="scheduler", patience_s=0.3)
-    address = Address("127.0.0.1", free_port(), "airflow.port")
+    address = Address("127.0.0.1", free_ports(1)[0], "airflow.port")
     api_server = replace(python("api-server", WAITS), address=address, patience_s=0.3)
     running = start(api_server, scheduler)
     eventually(lambda: running.status[0].restarts == 2)
