@@ -1,10 +1,10 @@
 """HTCondor behind the batch contract, through its current bindings: one cluster for each submission of a group.
 
 Token and epoch are attributes of every job, and stand in the notes of its first event. What happens to jobs is read
-from the event log that the schedd writes on this machine; the schedd itself is asked once for a group, before and after
-it is submitted, never for single jobs. HTCondor keeps no ended job in its queue, so the event log is also what
-remembers them. Under it lies a net: at the beginning, and now and then while jobs are under way, queue and history are
-asked for all jobs at once, should the log have been lost or a full disk have kept the schedd from writing it.
+from the event logs that the schedd writes on this machine; the schedd itself is asked once for a group, before and
+after it is submitted, never for single jobs. HTCondor keeps no ended job in its queue, so the event logs are also what
+remembers them. Under them lies a net: at the beginning, and now and then while jobs are under way, queue and history
+are asked for all jobs at once, should a log have been lost or a full disk have kept the schedd from writing it.
 
 Files are moved by HTCondor: no file system needs to be shared with the machines that run the jobs.
 """
@@ -22,15 +22,17 @@ from pathlib import Path
 import structlog
 
 from b2cal.calibration.job import ARCHIVE, SHARED
+from b2cal.core.checksums import digest
 from b2cal.core.failures import Failure, Source
 from b2cal.core.files import replacing
 from b2cal.model import JobState
 from b2cal.settings import CondorSettings
 
-from .condor_log import BY_HAND, TRANSIENT_HOLDS, EventLog
+from .condor_log import BY_HAND, TRANSIENT_HOLDS, EventLogs
 from .condor_schedd import HELD, Schedd, quoted
 from .contract import BatchError, BatchGroup, BatchId, Cursor, Handle, JobEvent
 from .known import KnownJob
+from .ranges import in_ranges
 from .report import NAME as REPORT
 from .report import PRINTED, printed
 
@@ -54,14 +56,15 @@ log = structlog.get_logger(__name__)
 
 
 class CondorBackend:
-    """The schedd of one pool; `events` is a folder for the event log, which the schedd writes on this machine."""
+    """The schedd of one pool; `events` is a folder for the event logs, which the schedd writes on this machine."""
 
     def __init__(self, pool: CondorSettings, events: Path) -> None:
         self._pool = pool
         events.mkdir(parents=True, exist_ok=True)
         self._schedd = Schedd(pool)
-        self._log = EventLog(events / "jobs.log")
-        self._ours = f"UserLog == {quoted(str(self._log.path))} && B2calToken =!= undefined"
+        self._log = EventLogs(events)
+        self._home = quoted(digest(str(events.resolve()))[:8])
+        self._ours = f"B2calHome == {self._home}"
         self._looked: datetime | None = None
         self._missing: set[BatchId] = set()
         self._removed: set[BatchId] = set()
@@ -103,7 +106,9 @@ class CondorBackend:
                 self._look()
             except BatchError as error:
                 log.warning("the event log alone tells what happens", error=str(error))
-        return (self._log.event(job) for job in self._log.after(since))
+        changed = list(self._log.after(since))
+        self._remove_what_came_late(changed)
+        return (self._log.event(job) for job in changed)
 
     def cancel(self, jobs: Sequence[BatchId]) -> None:
         clusters: dict[str, list[str]] = defaultdict(list)
@@ -134,6 +139,12 @@ class CondorBackend:
             return b"".join(_peek(job, name, tail) for name in PRINTED)
         return printed(known.folder, tail)
 
+    def _remove_what_came_late(self, changed: Sequence[KnownJob]) -> None:
+        """A job that has not materialised cannot be removed alone; it is when it comes up."""
+        late = [job.batch_id for job in changed if job.batch_id in self._removed and not job.ended]
+        if late:
+            self._schedd.remove(late)
+
     def _read_log(self) -> None:
         if not self._log.read():
             self._looked = None  # queue and history tell what the log does not
@@ -142,7 +153,7 @@ class CondorBackend:
         if self._looked is None:
             return True
         since = datetime.now(UTC) - self._looked
-        return since.total_seconds() >= self._pool.look_every_s and any(not job.ended for job in self._log.jobs())
+        return since.total_seconds() >= self._pool.look_every_s and self._log.any_going
 
     def _look(self) -> None:
         """Ask queue and history for all jobs, and take in what the event log does not tell.
@@ -150,16 +161,20 @@ class CondorBackend:
         A job that is in neither at two looks is lost. At one look that may be a log which is being written.
         """
         at = datetime.now(UTC)
+        oldest = at - timedelta(days=self._pool.history_days)
+        if self._looked:  # since then all that had ended was told
+            self._log.forget(oldest)
         queued = self._schedd.queued(self._ours)
         self._read_log()
         missing = {job.batch_id for job in self._log.jobs() if not job.ended} - {job.batch_id for job in queued}
         self._log.learn(queued)
         if missing or self._looked is None:
-            begin = self._looked or at - timedelta(days=self._pool.history_days)
+            begin = self._looked or oldest
             self._log.learn(self._schedd.ended(self._ours, begin - HISTORY_MARGIN))
         gone = [job for job in self._log.jobs() if job.batch_id in missing and not job.ended]
         self._log.learn(self._lost(job, at) for job in gone if job.batch_id in self._missing)
         self._missing = {job.batch_id for job in gone}
+        self._removed &= {job.batch_id for job in self._log.jobs() if not job.ended}
         self._looked = at
 
     def _lost(self, job: KnownJob, at: datetime) -> KnownJob:
@@ -170,7 +185,7 @@ class CondorBackend:
     def _description(self, group: BatchGroup, parent: Path, files: Sequence[str]) -> dict[str, str]:
         """The submit description: see the manual page of condor_submit."""
         pool = self._pool
-        numbers = " ".join(str(job.number) for job in group.jobs)
+        numbers = " ".join(in_ranges(job.number for job in group.jobs))
         return {
             "request_disk": "4 GB",
             "request_memory": "$(memory)",
@@ -182,7 +197,7 @@ class CondorBackend:
             "arguments": f"-I -S job.py $$([{_host(pool)}])",
             "transfer_executable": "false",
             "initialdir": f"{parent}/$(place)",
-            "log": str(self._log.path),
+            "log": str(self._log.of_day(datetime.now(UTC))),
             "output": "wrapper.log",
             "error": "wrapper.log",
             "should_transfer_files": "YES",
@@ -195,6 +210,7 @@ class CondorBackend:
             "next_job_start_delay": str(pool.start_delay_s),
             "job_lease_duration": str(pool.job_lease_s),
             "My.B2calAvoid": self._avoided or quoted(""),
+            "My.B2calHome": self._home,
             "My.B2calHost": quoted("$(host)"),
             "My.B2calToken": quoted(group.token),
             "My.B2calEpoch": str(group.epoch),

@@ -1,4 +1,7 @@
-"""What the event log of a schedd tells about jobs: read from its start by whoever begins, then where it was left."""
+"""What the event logs of a schedd tell about jobs: read from their start by whoever begins, then where they were left.
+
+There is one for the jobs of each day, so that what is old can go.
+"""
 
 import os
 import re
@@ -40,30 +43,40 @@ Standing = tuple[JobState, Failure | None]
 """The state of a job, and what is wrong with it, if anything is."""
 
 
-class EventLog(KnownJobs):
-    """One reader of one log."""
+class EventLogs(KnownJobs):
+    """One reader of the logs in a folder."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.path = path
-        self._open()
+        self._folder = folder
+        self._logs: dict[tuple[Path, int], _EventLog] = {}  # by path and number of the file
+
+    def of_day(self, at: datetime) -> Path:
+        """The log for jobs that are submitted on a day."""
+        path = self._folder / f"{at:%Y-%m-%d}.log"
+        path.touch()
+        return path
 
     def read(self) -> bool:
-        """Take in what has been written since, nothing while the last event is being written.
+        """Take in what has been written since.
 
-        False if an event is damaged: HTCondor's reader has gone past it, and goes on behind it the next time.
+        False if a log is gone, or an event damaged, which is passed over: what it told must be asked for elsewhere.
         """
-        if not self.path.exists() or self.path.stat().st_ino != self._inode:
-            self._open()  # somebody removed it
-        if not self._is_whole():
-            return True
-        try:
-            for event in self._reader.events(0):
-                self._take_in(event)
-        except htcondor2.HTCondorException as error:
-            log.warning("an event in the log of HTCondor is damaged", path=str(self.path), error=str(error))
-            return False
-        return True
+        there = [(path, path.stat().st_ino) for path in sorted(self._folder.glob("*.log"))]
+        whole = self._logs.keys() <= set(there)
+        self._logs = {one: self._logs.get(one) or _EventLog(one[0]) for one in there}
+        for each in self._logs.values():
+            whole &= each.read(self._take_in)
+        return whole
+
+    def forget(self, before: datetime) -> None:
+        """Know nothing more of what has ended before then; logs go that have told nothing since, if all has ended."""
+        if all(job.ended for job in self.jobs() if job.at < before):
+            for path, number in list(self._logs):
+                if path.stat().st_mtime < before.timestamp():
+                    path.unlink()
+                    del self._logs[path, number]
+        super().forget(before)
 
     def learn(self, jobs: Iterable[KnownJob]) -> None:
         """Take in what queue or history tell and the log does not: jobs that it has not, and ends."""
@@ -71,17 +84,6 @@ class EventLog(KnownJobs):
             known = self.job(job.batch_id)
             if known is None or (job.ended and not known.ended):
                 self.note(job, job.handle.state, job.failure, job.at)
-
-    def _open(self) -> None:
-        self.path.touch()
-        self._inode = self.path.stat().st_ino
-        self._reader = htcondor2.JobEventLog(str(self.path))
-
-    def _is_whole(self) -> bool:
-        """Whether the log ends with a whole event: where it does not, HTCondor's reader loses its place for good."""
-        with self.path.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - len(_END)))
-            return log.read() in (b"", _END)
 
     def _take_in(self, event: htcondor2.JobEvent) -> None:
         batch_id = f"{event.cluster}.{event.proc}"
@@ -103,6 +105,39 @@ class EventLog(KnownJobs):
         known = self.job(batch_id)
         if known is None or replace(known.handle, state=JobState.QUEUED) != handle:
             self.note(KnownJob(handle, Path(notes["folder"]), _moment(event)), JobState.QUEUED, None, _moment(event))
+
+
+class _EventLog:
+    """One log."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size = -1
+        self._reader = htcondor2.JobEventLog(str(path))
+
+    def read(self, take_in: Callable[[htcondor2.JobEvent], None]) -> bool:
+        """Read what has been written since, nothing while the last event is being written.
+
+        False if an event is damaged: HTCondor's reader has gone past it, and goes on behind it the next time.
+        """
+        size = self._path.stat().st_size
+        if size == self._size or not self._is_whole():
+            return True
+        self._size = size
+        try:
+            for event in self._reader.events(0):
+                take_in(event)
+        except htcondor2.HTCondorException as error:
+            log.warning("an event in the log of HTCondor is damaged", path=str(self._path), error=str(error))
+            self._size = -1
+            return False
+        return True
+
+    def _is_whole(self) -> bool:
+        """Whether the log ends with a whole event: where it does not, HTCondor's reader loses its place for good."""
+        with self._path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - len(_END)))
+            return log.read() in (b"", _END)
 
 
 def _moment(event: htcondor2.JobEvent) -> datetime:

@@ -16,6 +16,7 @@ from b2cal.settings import CondorSettings
 from .condor_log import HOLD, Standing, exit_state, hold, removal
 from .contract import BatchError, BatchId, Handle
 from .known import KnownJob
+from .ranges import from_ranges
 
 _HINT = (
     "Look whether HTCondor runs and lets you submit (condor_ping WRITE). Which pool it is, CONDOR_CONFIG says to the"
@@ -66,9 +67,9 @@ class Schedd:
                 job = _job(ad, ad["ProcId"], ad["B2calNumber"], *_standing(ad))
                 jobs[job.batch_id] = job
             else:
-                numbers = ad["B2calNumbers"].split()
+                numbers = from_ranges(ad["B2calNumbers"].split())
                 for proc in range(ad.get(_NEXT, 0), len(numbers)):
-                    job = _job(ad, proc, int(numbers[proc]), JobState.QUEUED, None)
+                    job = _job(ad, proc, numbers[proc], JobState.QUEUED, None)
                     jobs.setdefault(job.batch_id, job)
         return list(jobs.values())
 

@@ -7,6 +7,7 @@ then may have been told before.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 
 from b2cal.core.failures import Failure
@@ -39,22 +40,34 @@ class KnownJob:
 
 
 class KnownJobs:
-    """What one client was told. What has ended and was told is forgotten with the client, not before."""
+    """What one client was told, in the order of the last change of each job."""
 
     def __init__(self) -> None:
         self._name = new_token()
         self._changes = 0
         self._jobs: dict[BatchId, KnownJob] = {}
+        self._n_going = 0
 
     def note(self, job: KnownJob, state: JobState, failure: Failure | None, at: datetime) -> None:
         """A job has come into a state."""
         self._changes += 1
+        before = self._jobs.pop(job.batch_id, None)  # it goes to the end
+        self._n_going += (not state.ended) - (before is not None and not before.ended)
         handle = replace(job.handle, state=state)
         self._jobs[job.batch_id] = replace(job, handle=handle, failure=failure, at=at, change=self._changes)
 
     def jobs(self) -> Iterator[KnownJob]:
         """All of them, in the order of their last change."""
-        return iter(sorted(self._jobs.values(), key=lambda job: job.change))
+        return iter(list(self._jobs.values()))
+
+    @property
+    def any_going(self) -> bool:
+        """Whether one has not ended."""
+        return self._n_going > 0
+
+    def forget(self, before: datetime) -> None:
+        """Know nothing more of what has ended before then."""
+        self._jobs = {name: job for name, job in self._jobs.items() if not job.ended or job.at >= before}
 
     def job(self, batch_id: BatchId) -> KnownJob | None:
         """One of them."""
@@ -64,7 +77,8 @@ class KnownJobs:
         """The jobs that have changed since."""
         client, _, seen = cursor.partition(":")
         since = int(seen) if cursor != START and client == self._name else 0
-        return iter([job for job in self.jobs() if job.change > since])
+        new = list(takewhile(lambda job: job.change > since, reversed(self._jobs.values())))
+        return reversed(new)
 
     def event(self, job: KnownJob) -> JobEvent:
         """The last change of a job."""

@@ -11,6 +11,7 @@ from b2cal.settings import LsfSettings
 from . import lsf_output
 from .contract import BatchError, BatchId
 from .lsf_output import LsfJob, NotUnderstood
+from .ranges import in_ranges
 
 _HINT = (
     "Look whether LSF answers there (bjobs, bqueues) and takes jobs into this queue. Which commands are called, and"
@@ -121,15 +122,5 @@ def _elements(jobs: Sequence[BatchId]) -> Iterator[str]:
         number, _, index = job.removesuffix("]").partition("[")
         indices[number].append(int(index))
     for number, its in indices.items():
-        for some in _chunks(_ranges(sorted(its))):
+        for some in _chunks(in_ranges(sorted(its))):
             yield f"{number}[{','.join(some)}]"
-
-
-def _ranges(numbers: Sequence[int]) -> list[str]:
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return [f"{first}-{last}" if last > first else str(first) for first, last in runs]

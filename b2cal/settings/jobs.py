@@ -168,7 +168,7 @@ class CondorSettings(CentreSettings):
     release_after_s: Annotated[int, Field(ge=1)] = Field(300, description="a hold that may pass lasts so long")
     max_holds: Annotated[int, Field(ge=1)] = Field(3, description="a job that is held more often has failed")
     look_every_s: Annotated[int, Field(ge=1)] = Field(60, description="how often the queue is compared with its log")
-    history_days: Annotated[int, Field(ge=1)] = Field(7, description="how far back the history is read at the start")
+    history_days: Annotated[int, Field(ge=1)] = Field(7, description="how long what has ended is remembered")
 
     @property
     def at_once(self) -> float:

@@ -65,7 +65,8 @@ def test_a_job_that_ended_between_submission_and_record_is_adopted_from_the_hist
         site.agent(pool=CrashesAfterSubmission(pool_settings, tmp_path / "events")).round()
     token = site.group(group_id)["token"]
     wait_for(lambda: in_history(token), "the job has ended and left the queue")
-    (tmp_path / "events" / "jobs.log").unlink()
+    (event_log,) = (tmp_path / "events").glob("*.log")
+    event_log.unlink()
     next_agent = site.agent(holder="the next one", pool=CondorBackend(pool_settings, tmp_path / "events"))
     clock.advance(timedelta(minutes=1))  # the lease of the first one
     done = site.run_until(next_agent, group_id, GroupState.DONE, GroupState.FAILED)

@@ -1,5 +1,6 @@
 """What HTCondor does by itself with jobs that it cannot run, and what is told of them."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -56,9 +57,14 @@ def in_history(token: str) -> list[int]:
     return [ad["ExitCode"] for ad in htcondor2.Schedd().history(f'B2calToken == "{token}"', ["ExitCode"])]
 
 
+def event_log(centre: Centre) -> Path:
+    (log,) = (centre.folder / "events").glob("*.log")
+    return log
+
+
 def lose_log(centre: Centre) -> None:
     """Nobody knows any more what happened."""
-    (centre.folder / "events" / "jobs.log").unlink()
+    event_log(centre).unlink()
 
 
 def test_jobs_that_ended_unseen_and_whose_event_log_is_lost_are_found_in_the_history(connect: Connect) -> None:
@@ -100,7 +106,7 @@ def test_ends_whose_events_are_damaged_are_found_in_the_history(connect: Connect
     centre = connect({})
     group = centre.submitted("pass", "sys.exit(1)")
     wait_for(lambda: len(in_history(group.token)) == 2, "they have left the queue")
-    events = centre.folder / "events" / "jobs.log"
+    events = event_log(centre)
     wait_for(lambda: events.read_text().count("\n005 (") == 2, "both ends are written down")
     events.write_text(re.sub(r"(?s)\n005 \(.*?\n\.\.\.\n", "\n005 (\n...\n", events.read_text()))
     assert centre.wait_until_ended(group) == {0: JobState.DONE, 1: JobState.FAILED}
@@ -119,7 +125,7 @@ def test_why_a_job_was_held_and_removed_is_told_from_the_history_too(connect: Co
 def test_a_job_of_which_htcondor_has_no_trace_is_lost(connect: Connect) -> None:
     centre = connect({})
     recorded = (Path(__file__).parent / "recorded" / "condor_23.9.6.log").read_text()
-    (centre.folder / "events" / "jobs.log").write_text(recorded.partition("...\n001 ")[0] + "...\n")
+    (centre.folder / "events" / "2026-01-01.log").write_text(recorded.partition("...\n001 ")[0] + "...\n")
     wait_for(lambda: "neither in its queue nor in its history" in "".join(reasons(centre)), "it is given up")
     assert {event.handle.state for event in centre.backend.events(START)} == {JobState.FAILED}
 
@@ -209,6 +215,33 @@ def test_of_a_cluster_that_is_cancelled_when_some_have_ended_nothing_starts_any_
     assert centre.wait_until_ended(group) == {0: JobState.DONE, **dict.fromkeys(range(1, 10), JobState.CANCELLED)}
     assert materialised(group.token) == set()
     assert htcondor2.Schedd().query(f'B2calToken == "{group.token}"', opts=htcondor2.QueryOpt.IncludeClusterAd) == []
+
+
+def test_a_job_that_is_cancelled_before_it_materialises_does_not_stay_when_it_does(connect: Connect) -> None:
+    centre = connect({}, max_idle=1)
+    go = centre.folder / "go"
+    wait = f"while not os.path.exists({str(go)!r}): time.sleep(0.01)"
+    group = centre.submitted(*[wait] * 5, "time.sleep(60)")
+    wait_for(lambda: list(centre.states(group).values()).count(JobState.RUNNING) == 2, "both hosts are busy")
+    assert 5 not in materialised(group.token)
+    centre.backend.cancel([job.batch_id for job in centre.backend.find(group.token) if job.number == 5])
+    go.touch()
+    assert centre.wait_until_ended(group) == {**dict.fromkeys(range(5), JobState.DONE), 5: JobState.CANCELLED}
+
+
+def test_what_has_long_ended_is_forgotten_with_its_log(connect: Connect) -> None:
+    centre = connect({}, look_every_s=1, history_days=1)
+    old = centre.folder / "events" / "2026-01-01.log"
+    old.parent.mkdir(exist_ok=True)
+    recorded = (Path(__file__).parent / "recorded" / "condor_23.9.6.log").read_text()
+    old.write_text(recorded.replace("2026-11-27", "2026-01-01"))
+    os.utime(old, (0, 0))
+    group = centre.submitted("pass")
+    centre.wait_until_ended(group)
+    assert {event.handle.token for event in centre.backend.events(START)} > {group.token}
+    later = centre.submitted(f"while os.path.exists({str(old)!r}): time.sleep(0.01)")
+    assert centre.wait_until_ended(later) == {0: JobState.DONE}
+    assert "aaaa1111" not in {event.handle.token for event in centre.backend.events(START)}
 
 
 def test_a_job_that_needs_more_memory_than_it_asked_for_has_failed_with_the_code_of_its_hold(connect: Connect) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from b2cal.batch import START
-from b2cal.batch.condor_log import EventLog
+from b2cal.batch.condor_log import EventLogs
 from b2cal.model import JobState
 
 RECORDED = (Path(__file__).parent / "recorded" / "condor_23.9.6.log").read_bytes()
@@ -21,7 +21,7 @@ ENDS = {
 HELD = "Held by HTCondor, code 13/2: Transfer input files failure"
 
 
-def ends(log: EventLog) -> dict[tuple[str, int], tuple[JobState, str]]:
+def ends(log: EventLogs) -> dict[tuple[str, int], tuple[JobState, str]]:
     return {
         (job.handle.token, job.handle.number): (job.handle.state, job.failure.message if job.failure else "")
         for job in log.jobs()
@@ -35,7 +35,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_last_state_of_each_job_is_told_with_its_reason_and_other_peoples_jobs_are_not_ours(path: Path) -> None:
     path.write_bytes(RECORDED)
-    log = EventLog(path)
+    log = EventLogs(path.parent)
     log.read()
     found = ends(log)
     state, reason = found.pop(("cccc3333", 0))
@@ -48,7 +48,7 @@ def test_the_last_state_of_each_job_is_told_with_its_reason_and_other_peoples_jo
 @given(st.lists(st.integers(0, len(RECORDED)), max_size=4))
 def test_who_reads_while_it_is_written_sees_whole_events_and_the_same_in_the_end(path: Path, cuts: list[int]) -> None:
     path.unlink(missing_ok=True)
-    log = EventLog(path)
+    log = EventLogs(path.parent)
     cursor, told = START, {}
     for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(RECORDED)], strict=True):
         with path.open("ab") as file:
@@ -58,7 +58,7 @@ def test_who_reads_while_it_is_written_sees_whole_events_and_the_same_in_the_end
             told[job.handle.token, job.handle.number] = (job.handle.state, job.failure.message if job.failure else "")
             cursor = log.event(job).cursor
     assert told == ends(log)
-    whole = EventLog(path)
+    whole = EventLogs(path.parent)
     whole.read()
     assert ends(log) == ends(whole)
     assert [job.batch_id for job in whole.after(cursor)] == [job.batch_id for job in whole.jobs()]
@@ -67,7 +67,7 @@ def test_who_reads_while_it_is_written_sees_whole_events_and_the_same_in_the_end
 def test_events_behind_a_damaged_one_are_read_the_next_time(path: Path) -> None:
     begin, terminated, end = RECORDED.partition(b"005 (001.000.000)")
     path.write_bytes(begin + terminated + b" \0\0\0\n...\n" + end.partition(b"...\n")[2])
-    log = EventLog(path)
+    log = EventLogs(path.parent)
     assert not log.read()
     assert log.read()
     assert ends(log).items() > {**ENDS, ("aaaa1111", 0): (JobState.RUNNING, "")}.items()
