@@ -163,7 +163,7 @@ class CondorBackend:
         at = datetime.now(UTC)
         oldest = at - timedelta(days=self._pool.history_days)
         if self._looked:  # since then all that had ended was told
-            self._log.forget(oldest)
+            self._log.forget_before(oldest)
         queued = self._schedd.queued(self._ours)
         self._read_log()
         missing = {job.batch_id for job in self._log.jobs() if not job.ended} - {job.batch_id for job in queued}

@@ -69,14 +69,15 @@ class EventLogs(KnownJobs):
             whole &= each.read(self._take_in)
         return whole
 
-    def forget(self, before: datetime) -> None:
-        """Know nothing more of what has ended before then; logs go that have told nothing since, if all has ended."""
-        if all(job.ended for job in self.jobs() if job.at < before):
+    def forget_before(self, then: datetime) -> None:
+        """Know nothing more of what has ended before; logs that have told nothing since go if all has ended."""
+        old = [job for job in self.jobs() if job.at < then]
+        if all(job.ended for job in old):
             for path, number in list(self._logs):
-                if path.stat().st_mtime < before.timestamp():
+                if path.stat().st_mtime < then.timestamp():
                     path.unlink()
                     del self._logs[path, number]
-        super().forget(before)
+        self.forget(job.batch_id for job in old if job.ended)
 
     def learn(self, jobs: Iterable[KnownJob]) -> None:
         """Take in what queue or history tell and the log does not: jobs that it has not, and ends."""

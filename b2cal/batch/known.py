@@ -4,7 +4,7 @@ A cursor counts the changes that one client has seen; a cursor of another client
 then may have been told before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import takewhile
@@ -65,9 +65,10 @@ class KnownJobs:
         """Whether one has not ended."""
         return self._n_going > 0
 
-    def forget(self, before: datetime) -> None:
-        """Know nothing more of what has ended before then."""
-        self._jobs = {name: job for name, job in self._jobs.items() if not job.ended or job.at >= before}
+    def forget(self, jobs: Iterable[BatchId]) -> None:
+        """Know nothing more of jobs that have ended."""
+        for job in jobs:
+            self._jobs.pop(job, None)
 
     def job(self, batch_id: BatchId) -> KnownJob | None:
         """One of them."""

@@ -15,9 +15,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
+import structlog
+
 from b2cal.core.checksums import digest
 from b2cal.core.failures import Failure, Source
-from b2cal.core.files import write_atomically
+from b2cal.core.files import CannotWrite, write_atomically
 from b2cal.core.ids import new_token
 from b2cal.model import JobState
 from b2cal.settings import LsfSettings
@@ -27,12 +29,15 @@ from .known import KnownJob, KnownJobs
 from .lsf_commands import LsfCommands
 from .lsf_journal import Array, Journal
 from .lsf_output import LsfJob
+from .report import NAME as REPORT
 from .report import JobReport, printed
 
 LOST = "LSF knows it no more, and it left no report."
 
 SHOWN_WITHIN = timedelta(seconds=60)
 """How long bjobs may take to show what was submitted."""
+
+log = structlog.get_logger(__name__)
 
 _SCRIPT = """\
 job=$(sed -n "${{LSB_JOBINDEX}}p" {folders})
@@ -48,11 +53,12 @@ class LsfBackend:
         folder.mkdir(parents=True, exist_ok=True)
         self._centre = centre
         self._lsf = LsfCommands(centre)
-        self._journal = Journal(folder / "journal.jsonl", timedelta(days=centre.remember_days))
+        self._journal = Journal(folder / "journal.jsonl")
         self._prefix = f"b2cal.{digest(str(folder.resolve()))[:8]}"
         self._known = KnownJobs()
         self._looked_s: float | None = None
         self._missing: set[BatchId] = set()
+        self._awaited: dict[BatchId, datetime] = {}
         self._killed: set[BatchId] = set()
         self._avoided: tuple[str, ...] = ()
 
@@ -95,7 +101,7 @@ class LsfBackend:
 
     def avoid(self, hosts: Sequence[str]) -> None:
         avoided = tuple(sorted(hosts))
-        waiting = {job.batch_id.partition("[")[0] for job in self._known.jobs() if job.handle.state is JobState.QUEUED}
+        waiting = {_number(job.batch_id) for job in self._known.jobs() if job.handle.state is JobState.QUEUED}
         for array in self._journal:
             if array.number in waiting and not array.host:
                 self._lsf.modify(array.number, ["-R", _resources(array.memory_mb, avoided)])
@@ -109,8 +115,10 @@ class LsfBackend:
 
     def _look(self) -> None:
         """Ask for all jobs at once; look up those that LSF does not show any more."""
+        if self._looked_s is not None:  # since then all that had ended was told
+            self._forget(datetime.now(UTC) - timedelta(days=self._centre.remember_days))
         shown = self._lsf.jobs(f"{self._prefix}.*")
-        numbers = {job.name: job.batch_id.partition("[")[0] for job in shown}
+        numbers = {job.name: _number(job.batch_id) for job in shown}
         for array in self._journal:
             late = not array.number and array.name in numbers  # LSF took it without saying so
             self._learn(self._journal.submitted(array, numbers[array.name]) if late else array)
@@ -121,12 +129,26 @@ class LsfBackend:
         going = (it for it in self._known.jobs() if not it.ended and it.at < at - SHOWN_WITHIN)
         gone = [it for it in going if it.batch_id not in ids]
         if gone:
-            self._take_in(self._lsf.histories(sorted({it.batch_id.partition("[")[0] for it in gone})))
-        still = [it for it in gone if not self._is_settled(it)]
+            self._take_in(self._lsf.histories(sorted({_number(it.batch_id) for it in gone})))
+        still = [it for it in gone if not self._is_settled(it) and it.batch_id not in self._awaited]
         for it in still:
             if it.batch_id in self._missing:
                 self._known.note(it, *_by_its_report(it.folder), at)
         self._missing = {it.batch_id for it in still}
+
+    def _forget(self, before: datetime) -> None:
+        """Know nothing more of arrays that are older and of which all has ended."""
+        if all(array.at >= before.timestamp() for array in self._journal):
+            return
+        going = {_number(job.batch_id) for job in self._known.jobs() if not job.ended}
+        old = [array for array in self._journal if array.at < before.timestamp() and array.number not in going]
+        numbers = {array.number for array in old}
+        try:
+            self._journal.forget(old)
+        except CannotWrite as error:
+            log.warning("what has long ended is remembered, for want of room", error=str(error))
+            return
+        self._known.forget(job.batch_id for job in self._known.jobs() if _number(job.batch_id) in numbers)
 
     def _is_settled(self, job: KnownJob) -> bool:
         known = self._known.job(job.batch_id)
@@ -135,7 +157,7 @@ class LsfBackend:
     def _found(self, array: Array) -> Array:
         """An array of which only the intent was written down, with its number if LSF has it."""
         shown = self._lsf.jobs(array.name)
-        numbers = {job.batch_id.partition("[")[0] for job in shown}
+        numbers = {_number(job.batch_id) for job in shown}
         return self._journal.submitted(array, min(numbers)) if numbers else array
 
     def _learn(self, array: Array) -> None:
@@ -153,10 +175,23 @@ class LsfBackend:
             known = self._known.job(job.batch_id)
             if known is None or known.ended or job.state is None:
                 continue
+            if job.state.ended and self._may_still_report(known, at):
+                continue
             if (job.state, _failure(job.reason)) == (known.handle.state, known.failure):
                 continue
             killed = job.state is JobState.FAILED and job.batch_id in self._killed
             self._known.note(known, JobState.CANCELLED if killed else job.state, _failure(job.reason), at)
+
+    def _may_still_report(self, job: KnownJob, at: datetime) -> bool:
+        """Whether a job that has ended may have left a report that is not seen here yet: NFS takes its time."""
+        if job.batch_id in self._killed or (job.folder / REPORT).exists():
+            self._awaited.pop(job.batch_id, None)
+            return False
+        since = self._awaited.setdefault(job.batch_id, at)
+        late = at - since >= timedelta(seconds=self._centre.report_late_s)
+        if late:
+            del self._awaited[job.batch_id]
+        return not late
 
     def _options(self, array: Array, n_jobs: int, about: str) -> list[str]:
         """The options of bsub; LSF 10.1 command reference."""
@@ -172,6 +207,11 @@ class LsfBackend:
         if centre.project:
             options += ["-P", centre.project]
         return [*options, *centre.options]
+
+
+def _number(job: BatchId) -> str:
+    """Of the array to which a job belongs."""
+    return job.partition("[")[0]
 
 
 def _resources(memory_mb: int, avoided: Sequence[str]) -> str:

@@ -6,10 +6,11 @@ leaves of a line is no line: the array is then found by its name.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from b2cal.core.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,9 @@ class Array:
 class Journal:
     """The journal of one centre."""
 
-    def __init__(self, path: Path, keep: timedelta) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        since = (datetime.now(UTC) - keep).timestamp()
-        self._arrays = {array.name: array for array in _lines(path) if array.at >= since}
+        self._arrays = {array.name: array for array in _lines(path)}
 
     def __iter__(self) -> Iterator[Array]:
         return iter(list(self._arrays.values()))
@@ -61,6 +61,17 @@ class Journal:
     def get(self, name: str) -> Array | None:
         """The array of this name."""
         return self._arrays.get(name)
+
+    def forget(self, arrays: Iterable[Array]) -> None:
+        """Know nothing more of some arrays.
+
+        Raises:
+            CannotWrite: nothing is forgotten.
+        """
+        gone = {array.name for array in arrays}
+        kept = {name: array for name, array in self._arrays.items() if name not in gone}
+        write_atomically(self._path, "".join(map(_line, kept.values())))
+        self._arrays = kept
 
     def begin(self, array: Array) -> Array:
         """An array is about to be submitted.
@@ -82,7 +93,7 @@ class Journal:
         return known
 
     def _write(self, array: Array) -> None:
-        line = json.dumps(asdict(array)) + "\n"
+        line = _line(array)
         with self._path.open("a+b") as file:
             if file.tell() and not _ends_a_line(self._path):
                 line = "\n" + line
@@ -90,6 +101,10 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         self._arrays[array.name] = array
+
+
+def _line(array: Array) -> str:
+    return json.dumps(asdict(array)) + "\n"
 
 
 def _ends_a_line(path: Path) -> bool:

@@ -85,7 +85,7 @@ def chunks(file: InputFile, path: Path, tree: str, branches: Branches, seed: str
         path: where it lies on this machine.
         tree: name of the tree.
         branches: the columns.
-        seed: of the attempt; with file and chunk it fixes the random numbers.
+        seed: of the attempt; with name of the file and chunk it fixes the random numbers.
 
     Raises:
         UnreadableInput: the file cannot be read.
@@ -98,7 +98,7 @@ def chunks(file: InputFile, path: Path, tree: str, branches: Branches, seed: str
             stop = min(start + CHUNK_EVENTS, events.num_entries)
             columns = events.arrays(names, entry_start=start, entry_stop=stop, library="np")
             _check_flat(columns, file)
-            # The seed stands for the contents already; a file produced again has other bytes, not other contents.
+            # Not the checksum: a file produced again has other bytes, and a door tells another sum of the same ones.
             source = [seed, file.run.number, file.data_name, file.path.name, number]
             rng = np.random.default_rng(int(digest(source), 16))
             yield Events(columns, file.run, file.data_name, stop - start, rng)

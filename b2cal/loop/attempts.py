@@ -165,7 +165,7 @@ def work_of(db: Session, workplace: Workplace, attempt: Attempt, requested: IoV)
         release=releases.folder(workplace.settings, definition.release),
         config=attempt.submission.config,
         traits=definition.traits,
-        seed=attempt.seed,
+        seed=_draws_of(attempt),
         files=tuple(
             InputFile(
                 path=frozen.file.path,
@@ -185,6 +185,12 @@ def work_of(db: Session, workplace: Workplace, attempt: Attempt, requested: IoV)
         bytes_per_job=workplace.settings.batch.bytes_per_job,
         stages=tuple(_stages(db, workplace.settings.attempts, attempt)),
     )
+
+
+def _draws_of(attempt: Attempt) -> str:
+    """Where the random numbers of an attempt begin: the same at every centre, whatever its storage tells of files."""
+    definition, config = attempt.calibration.definition, attempt.submission.config
+    return digest({"release": definition.release.digest, "module": definition.module, "config": config})
 
 
 def collected_before(db: Session, workplace: Workplace, attempt: Attempt) -> list[StageOutcome]:

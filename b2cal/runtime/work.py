@@ -90,7 +90,7 @@ class Work:
     Attributes:
         config: the merged expert_config of the submission.
         traits: what the class declares (`strategy`, `max_iterations`, ...).
-        seed: hash over the attempt's inputs; the start of all its random numbers.
+        seed: the start of all its random numbers; the same for equal release, script and configuration.
         conditions: all constants that the attempt may read.
         requested: the runs that new constants must cover.
         bytes_per_job: input that one job should get; a run is never divided.

@@ -97,14 +97,13 @@ class StorageSettings(Section):
         """What the jobs must have in their environment before they load the XRootD client."""
         return {name: str(value) for name, value in XRD_ENVIRONMENT[self.xrootd].items()}
 
-    @property
-    def at_once(self) -> float:
-        """How many jobs may start at one moment."""
-        return math.inf
+    def at_once(self, n_jobs: int) -> float:
+        """How many of so many jobs may start at one moment."""
+        return n_jobs
 
     def open_spread_s(self, n_jobs: int) -> float:
         """How long it takes until all of so many jobs, started at one moment, have begun to read; few begin at once."""
-        starting = min(n_jobs, self.at_once)
+        starting = min(n_jobs, self.at_once(n_jobs))
         return min(starting / self.opens_per_s, LONGEST_SPREAD_S) if starting > FEW_JOBS else 0.0
 
 
@@ -124,8 +123,7 @@ class BatchSettings(StorageSettings):
     bytes_per_job: Annotated[int, Field(ge=1)] = Field(2_000_000_000, description="input of one collect job")
     rules: RetryRules = Field((), description=OWN_RULES)
 
-    @property
-    def at_once(self) -> float:
+    def at_once(self, n_jobs: int) -> float:
         return self.slots or len(os.sched_getaffinity(0))
 
 
@@ -170,9 +168,8 @@ class CondorSettings(CentreSettings):
     look_every_s: Annotated[int, Field(ge=1)] = Field(60, description="how often the queue is compared with its log")
     history_days: Annotated[int, Field(ge=1)] = Field(7, description="how long what has ended is remembered")
 
-    @property
-    def at_once(self) -> float:
-        return 1 if self.start_delay_s else math.inf
+    def at_once(self, n_jobs: int) -> float:
+        return 1 if self.start_delay_s else n_jobs
 
 
 class LsfSettings(CentreSettings):
@@ -190,4 +187,9 @@ class LsfSettings(CentreSettings):
     poll_every_s: Seconds = Field(10, description="how often LSF is asked how jobs stand")
     patience_s: Seconds = Field(60, description="how long a command of LSF may take")
     history_logs: Annotated[int, Field(ge=0)] = Field(2, description="event logs that bhist reads; 0 = all")
-    remember_days: Annotated[int, Field(ge=1)] = Field(30, description="how long the journal knows what was submitted")
+    remember_days: Annotated[int, Field(ge=1)] = Field(7, description="how long what has ended is remembered")
+    report_late_s: Seconds = Field(60, description="how long the files of a job may take to be seen here after its end")
+
+    def at_once(self, n_jobs: int) -> float:
+        arrays = math.ceil(n_jobs / self.max_array)
+        return arrays * self.max_running or n_jobs

@@ -14,7 +14,7 @@ import b2cal
 from b2cal.agent.folders import CannotPrepare, PlannedGroup, prepare, ship_code, shipped_code
 from b2cal.core import files
 from b2cal.core.files import flush_file_system
-from b2cal.settings import BatchSettings, CondorSettings
+from b2cal.settings import BatchSettings, CondorSettings, LsfSettings
 
 
 def planned(**changes) -> PlannedGroup:
@@ -64,6 +64,8 @@ def test_jobs_know_the_doors_of_their_centre_and_how_patient_they_are(tmp_path):
         (CondorSettings(backend="htcondor"), 10_000, 60),
         (CondorSettings(backend="htcondor", start_delay_s=1), 10_000, 0),
         (BatchSettings(slots=4), 10_000, 0),
+        (LsfSettings(backend="lsf", max_array=1000, max_running=10), 10_000, 5),
+        (LsfSettings(backend="lsf", max_running=10), 1000, 0),
     ],
 )
 def test_many_jobs_that_start_at_once_begin_to_read_one_after_the_other(storage, n_jobs, within_s):

@@ -18,6 +18,7 @@ from b2cal.core.clock import ManualClock, SystemClock
 from b2cal.core.failures import Source
 from b2cal.model import GroupState, Incident, IncidentKind, Job, JobState
 from b2cal.settings import CondorSettings, LsfSettings
+from tests.batch.conftest import OFTEN
 from tests.services.lsf.cluster import running_lsf
 
 from .conftest import Site, columns_of
@@ -49,7 +50,7 @@ def htcondor(pool_settings: CondorSettings, tmp_path: Path) -> Backend:
 @pytest.fixture
 def lsf(tmp_path: Path) -> Iterator[Backend]:
     with running_lsf(tmp_path / "lsf") as cluster:
-        settings = LsfSettings(backend="lsf", path=str(cluster.commands), python=sys.executable, poll_every_s=0.1)
+        settings = LsfSettings(backend="lsf", path=str(cluster.commands), python=sys.executable, **OFTEN)
         yield LsfBackend(settings, tmp_path / "journal")
 
 

@@ -40,7 +40,7 @@ Environment = dict[str, str]
 def wide_pool(tmp_path: Path, pool_settings: CondorSettings) -> Iterator[Path]:
     """The folder of a pool of many slots, whose schedd notes what it is asked."""
     noted = tmp_path / "noted.conf"
-    noted.write_text("SCHEDD_DEBUG = D_COMMAND\nMAX_SCHEDD_LOG = 1 Gb\nMAX_HISTORY_LOG = 1 Gb\n")
+    noted.write_text("SCHEDD_DEBUG = D_COMMAND\nMAX_SCHEDD_LOG = 1 Gb\nMAX_HISTORY_LOG = 1000000000\n")
     with (
         TemporaryDirectory(prefix="b2cal-pool-", dir="/tmp") as folder,
         running_pool(Path(folder), CONDOR_SLOTS=str(SLOTS), CONDOR_EXTRA=str(noted)),

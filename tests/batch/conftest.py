@@ -22,6 +22,9 @@ from tests.services.lsf.cluster import Cluster, running_lsf
 
 PATIENCE_S = 60.0
 
+OFTEN = {"poll_every_s": 0.2, "report_late_s": 0.5}
+"""How often LSF is asked in tests, and that their disk shows everything soon."""
+
 
 def wait_for(condition: Callable[[], object], what: str = "", patience_s: float = PATIENCE_S) -> None:
     """Wait until the condition holds; the test fails if it never does."""
@@ -154,7 +157,7 @@ def cluster(tmp_path) -> Iterator[Cluster]:
 @pytest.fixture
 def lsf(cluster, tmp_path) -> Iterator[Centre]:
     """The stand-in for LSF, asked often."""
-    settings = LsfSettings(backend="lsf", path=str(cluster.commands), python=sys.executable, poll_every_s=0.2)
+    settings = LsfSettings(backend="lsf", path=str(cluster.commands), python=sys.executable, **OFTEN)
     centre = Centre(tmp_path, lambda: LsfBackend(settings, tmp_path / "journal"))
     yield centre
     centre.backend.cancel([event.handle.batch_id for event in centre.backend.events(START)])

@@ -1,18 +1,20 @@
 """LSF in trouble: commands that fail or do not answer, jobs that it forgets, a journal that is gone."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from b2cal.batch import START, BatchError
+from b2cal.batch import START, BatchError, BatchGroup
 from b2cal.batch.lsf import LOST, LsfBackend
+from b2cal.batch.lsf_commands import LsfCommands
 from b2cal.model import JobState
 from b2cal.settings import LsfSettings
 from tests.services.lsf.cluster import Cluster
 
-from .conftest import Centre, executions, wait_for
+from .conftest import OFTEN, Centre, executions, wait_for
 
 pytestmark = pytest.mark.contract
 
@@ -25,7 +27,7 @@ def connect(cluster: Cluster, tmp_path: Path) -> Connect:
     """A client with other settings of the centre; another one after `reconnect`."""
 
     def client(**changes: object) -> Centre:
-        known = {"backend": "lsf", "path": str(cluster.commands), "python": sys.executable, "poll_every_s": 0.2}
+        known = {"backend": "lsf", "path": str(cluster.commands), "python": sys.executable, **OFTEN}
         settings = LsfSettings.model_validate({**known, **changes})
         return Centre(tmp_path, lambda: LsfBackend(settings, tmp_path / "journal"))
 
@@ -34,6 +36,12 @@ def connect(cluster: Cluster, tmp_path: Path) -> Connect:
 
 def reasons(centre: Centre) -> set[str]:
     return {event.failure.message for event in centre.backend.events(START) if event.failure}
+
+
+def shown(centre: Centre, group: BatchGroup) -> set[JobState | None]:
+    """What LSF says of the jobs of a group."""
+    own = LsfCommands(centre.backend._centre)
+    return {job.state for job in own.jobs("*") if group.token in job.name}
 
 
 def test_what_lsf_took_without_saying_so_is_found_and_not_submitted_again(lsf: Centre, cluster: Cluster) -> None:
@@ -160,3 +168,37 @@ def test_other_peoples_jobs_are_never_killed(lsf: Centre, connect: Connect, tmp_
     assert lsf.wait_until_ended(after) == {0: JobState.DONE}
     assert lsf.states(theirs) == {0: JobState.RUNNING}
     assert list(stranger.events(START)) == []
+
+
+def test_a_job_has_not_ended_before_its_report_is_seen_or_can_be_seen_no_more(connect: Connect) -> None:
+    """Here the machines of LSF and this one share a disk; by NFS a file is seen later."""
+    centre = connect(report_late_s=600)
+    group = centre.group("pass", "pass")
+    for job in group.jobs:
+        (job.folder / "job.py").write_text("open('ran', 'a').write('1\\n')")
+    centre.backend.submit(group)
+    wait_for(lambda: executions(group) == [1, 1], "both have run")
+    wait_for(lambda: shown(centre, group) == {JobState.DONE}, "LSF knows it")
+    assert not any(state.ended for state in centre.states(group).values())
+    (group.jobs[0].folder / "job_report.json").write_text("{}")
+    wait_for(lambda: centre.states(group)[0] is JobState.DONE, "its report is seen")
+    assert not centre.states(group)[1].ended
+    impatient = connect(report_late_s=0.1)
+    assert impatient.wait_until_ended(group) == {0: JobState.DONE, 1: JobState.DONE}
+
+
+def test_what_has_long_ended_is_forgotten_and_what_runs_is_not(connect: Connect, tmp_path: Path) -> None:
+    centre = connect(remember_days=1)
+    ended, runs = centre.submitted("pass"), centre.submitted(FOREVER)
+    centre.wait_until_ended(ended)
+    centre.wait_until_running(runs)
+    journal = tmp_path / "journal" / "journal.jsonl"
+    arrays = [json.loads(line) for line in journal.read_text().splitlines()]
+    journal.write_text("".join(json.dumps({**array, "at": 0}) + "\n" for array in arrays))
+    centre.reconnect()
+    wait_for(lambda: centre.states(ended) == {0: JobState.DONE}, "it is told once more")
+    wait_for(lambda: (centre.follow(), ended.token not in journal.read_text())[1], "it is forgotten")
+    assert centre.backend.find(ended.token) == []
+    assert {event.handle.token for event in centre.backend.events(START)} == {runs.token}
+    centre.backend.cancel(centre.ids(runs))
+    assert centre.wait_until_ended(runs) == {0: JobState.CANCELLED}

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from b2cal.core.checksums import digest
 from b2cal.core.iov import ExpRun
 from b2cal.loop import Choice
-from b2cal.model import DataFile, Definition, Release
+from b2cal.model import DataFile, Definition, JobGroup, Release
 from tests.loop.world import Defined, World
 
 
@@ -23,6 +23,19 @@ def seed(folder: Path, name: str, change: Callable[[World], None] = lambda _worl
     assert world.advance(name).state == "running"
     with world.database.read() as db:
         return world.view(db).attempts[name].seed
+
+
+def draws(folder: Path, change: Callable[[World], None] = lambda _world: None) -> str:
+    """Where the random numbers of the first attempt of A begin, as its jobs are told."""
+    folder.mkdir()
+    world = World(folder, (Defined("A"),))
+    world.process()
+    change(world)
+    if world.state("A") == "open":
+        world.do("submit", "A")
+    assert world.advance("A").state == "running"
+    with world.database.read() as db:
+        return str(db.scalars(select(JobGroup.spec)).one()["seed"])
 
 
 def a_makes(value: object) -> Callable[[World], None]:
@@ -79,3 +92,11 @@ def test_constants_upstream_change_the_seed_but_numbers_of_rows_do_not(tmp_path:
     one = seed(tmp_path / "one", "B", a_makes(1))
     assert seed(tmp_path / "other constants", "B", a_makes(2)) != one
     assert seed(tmp_path / "other numbers", "B", other_numbers_in_the_database) == one
+
+
+def test_random_numbers_are_the_same_wherever_the_files_lie_and_others_for_another_script(tmp_path: Path) -> None:
+    changes = (other_file_contents, other_configuration, other_release, other_script)
+    begin = {change.__name__: draws(tmp_path / change.__name__, change) for change in changes}
+    begin["nothing changed"] = draws(tmp_path / "nothing")
+    assert begin.pop("other_file_contents") == begin["nothing changed"]
+    assert len(set(begin.values())) == len(begin), begin
