@@ -11,6 +11,7 @@ from b2cal.core.errors import B2calError
 from b2cal.model import Database, GroupState
 from b2cal.settings import Settings
 
+from .bring_logs import bring_log
 from .carry_out import carry_out, note_failure, take_back
 from .collect_events import Stream, collect_events
 from .desk import Desk
@@ -60,6 +61,7 @@ class Agent:
                 return False
             self._carry_out_orders()
             self._collect_events()
+            bring_log(self._desk)
             self._outbox.relay()
         except LeaseLost:
             log.warning("another agent has taken over")

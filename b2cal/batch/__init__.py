@@ -4,11 +4,12 @@ from .centres import UnknownCentre, backends, known_centre
 from .contract import START, Backend, BatchError, BatchGroup, BatchId, BatchJob, Cursor, Handle, JobEvent
 from .crashpoints import crashpoint
 from .local import LocalBackend
-from .report import Heartbeat, JobReport
+from .report import SO_FAR, Heartbeat, JobReport
 from .retry import RULES, Plan, RetryPolicy, plan, retry_policy
 
 __all__ = [
     "RULES",
+    "SO_FAR",
     "START",
     "Backend",
     "BatchError",

@@ -11,7 +11,6 @@ Files are moved by HTCondor: no file system needs to be shared with the machines
 
 import os
 import re
-import subprocess
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -34,16 +33,13 @@ from .contract import BatchError, BatchGroup, BatchId, Cursor, Handle, JobEvent
 from .known import KnownJob
 from .ranges import in_ranges
 from .report import NAME as REPORT
-from .report import PRINTED, printed
+from .report import printed
 
 FILES = ("job.py", "wrapper.json", "job.json")
 OUTPUTS = (REPORT, "stdout", "stderr", "outputs")
 """What comes back from a job; the wrapper makes all of it, whatever becomes of the command."""
 
 ANY_HOST = "any"
-
-TAIL_PATIENCE_S = 10.0
-ALL_OF_IT = 2**31 - 1
 
 HISTORY_MARGIN = timedelta(minutes=10)
 """How long a job that has ended may take to leave the queue."""
@@ -136,7 +132,7 @@ class CondorBackend:
         if known is None:
             raise BatchError(f"There is no HTCondor job {job}.", hint="It may belong to another schedd.")
         if known.handle.state is JobState.RUNNING:
-            return b"".join(_peek(job, name, tail) for name in PRINTED)
+            return self._schedd.printed(job, tail)
         return printed(known.folder, tail)
 
     def _remove_what_came_late(self, changed: Sequence[KnownJob]) -> None:
@@ -259,18 +255,3 @@ def _packed(shared: Path, parent: Path) -> list[str]:
     with replacing(archive) as temporary, tarfile.open(temporary, "w", dereference=True) as tar:
         tar.add(shared, arcname=shared.name)
     return [str(archive)]
-
-
-def _peek(job: BatchId, name: str, tail: int | None) -> bytes:
-    """What a running job has written into one of its files; nothing where the machine does not answer."""
-    size = ALL_OF_IT if tail is None else tail
-    file = "stdout" if name == PRINTED[0] else f"./{name}"
-    try:
-        return subprocess.run(
-            ["condor_tail", "-maxbytes", str(size), job, file],
-            capture_output=True,
-            check=False,
-            timeout=TAIL_PATIENCE_S,
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return b""

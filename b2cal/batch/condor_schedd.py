@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from .condor_log import HOLD, Standing, exit_state, hold, removal
 from .contract import BatchError, BatchId, Handle
 from .known import KnownJob
 from .ranges import from_ranges
+from .report import PRINTED
 
 _HINT = (
     "Look whether HTCondor runs and lets you submit (condor_ping WRITE). Which pool it is, CONDOR_CONFIG says to the"
@@ -35,6 +37,8 @@ _NEXT = "JobMaterializeNextProcId"
 """The first job of a cluster that has not materialised yet; those before it are in the queue or have left it."""
 
 TOOL_PATIENCE_S = 20.0
+TAIL_PATIENCE_S = 8.0
+ALL_OF_IT = 2**31 - 1
 
 Ad = Mapping[str, Any]
 
@@ -124,15 +128,26 @@ class Schedd:
 
     def _edit_cluster(self, cluster: int, attribute: str, value: str) -> None:
         """The bindings edit jobs only; what has not materialised takes its attributes from the cluster."""
-        where = ["-name", self._pool.schedd] if self._pool.schedd else []
-        where += ["-pool", self._pool.collector] if self._pool.collector else []
-        call = ["condor_qedit", *where, str(cluster), attribute, value]
+        call = ["condor_qedit", *self._where(), str(cluster), attribute, value]
         try:
             done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=TOOL_PATIENCE_S)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise BatchError(f"{self._name()} could not edit jobs: {error}", hint=_HINT) from error
         if done.returncode:
             raise BatchError(f"{self._name()} could not edit jobs: {done.stderr.strip()}", hint=_HINT)
+
+    def printed(self, job: BatchId, tail: int | None) -> bytes:
+        """What a running job has printed so far, or the end of that; nothing where its machine does not answer."""
+        call = ["condor_tail", *self._where(), "-maxbytes", str(ALL_OF_IT if tail is None else tail), job]
+        _, *others = PRINTED
+        files = ["stdout", *(f"./{name}" for name in others)]  # HTCondor calls stdout what the wrapper prints
+        with ThreadPoolExecutor(len(files)) as at_once:
+            return b"".join(at_once.map(_output, [[*call, file] for file in files]))
+
+    def _where(self) -> list[str]:
+        """How HTCondor's commands are told which schedd it is."""
+        schedd, collector = self._pool.schedd, self._pool.collector
+        return [*(["-name", schedd] if schedd else []), *(["-pool", collector] if collector else [])]
 
     def _location(self) -> Any:
         collector = htcondor2.Collector(self._pool.collector or None)
@@ -152,6 +167,13 @@ class Schedd:
             yield
         except htcondor2.HTCondorException as error:
             raise BatchError(f"{self._name()} could not {what}: {error}", hint=_HINT) from error
+
+
+def _output(call: Sequence[str]) -> bytes:
+    try:
+        return subprocess.run(call, capture_output=True, check=False, timeout=TAIL_PATIENCE_S).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return b""
 
 
 def quoted(text: str) -> str:

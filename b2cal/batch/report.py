@@ -12,6 +12,9 @@ HEARTBEAT = "heartbeat"
 SILENT_AFTER = timedelta(minutes=5)
 """A job that has given no sign of life for so long may be in trouble; it has not failed for that."""
 
+SO_FAR = "printed_so_far"
+"""What a running job had printed when somebody asked, where its own files come back only with it."""
+
 PRINTED = ("wrapper.log", "stdout", "stderr")
 """What a job prints: the wrapper itself, then the command."""
 

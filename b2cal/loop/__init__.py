@@ -74,6 +74,7 @@ from .verbs_on_jobs import cancel_jobs, retry_jobs
 from .vetoes import Subsystem, begin_standing_veto, end_standing_veto, standing_vetoes, subsystems, veto_subsystem
 from .view import Freshness, ProcessingView, Standing
 from .waiting import Why, restarts_itself, why
+from .wanted_logs import is_wanted, log_brought, want_log, wanted_logs
 from .windows_and_reminders import asks_for_inputs, asks_to_be_submitted, inputs_asked_at, spoken, without_durations
 from .words import FRESHNESS_MEANINGS, PROCESSING_MEANINGS, STATE_MEANINGS, state_in_words, states_in_words
 from .workplace import Workplace, open_workplace
@@ -180,6 +181,7 @@ __all__ = [
     "inputs_asked_at",
     "inputs_expire_at",
     "inputs_of",
+    "is_wanted",
     "job_in_words",
     "job_page",
     "keep",
@@ -188,6 +190,7 @@ __all__ = [
     "last_rejection",
     "let_in",
     "lift",
+    "log_brought",
     "look_at_watched",
     "look_for_room",
     "make_copies",
@@ -243,6 +246,8 @@ __all__ = [
     "tried_again_at",
     "veto",
     "veto_subsystem",
+    "want_log",
+    "wanted_logs",
     "why",
     "why_unpublished",
     "withdraw",

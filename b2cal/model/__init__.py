@@ -44,7 +44,7 @@ from .loop import (
 from .migrate import migrate, schema
 from .sources import DataFile, Definition, DefinitionPayload, FileCopy, Person, Release, Run, UnreadableFile, Watch
 from .words import job_in_words, stage_in_words
-from .work import GroupEpoch, Incident, Job, JobGroup, Lease, LocalJob
+from .work import GroupEpoch, Incident, Job, JobGroup, Lease, LocalJob, WantedLog
 
 __all__ = [
     "Attempt",
@@ -100,6 +100,7 @@ __all__ = [
     "TagState",
     "UnreadableFile",
     "Verdict",
+    "WantedLog",
     "Watch",
     "job_in_words",
     "migrate",

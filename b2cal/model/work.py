@@ -95,6 +95,15 @@ class Job(Base):
     )
 
 
+class WantedLog(Base):
+    """A running job of which somebody wants to see what it prints; the agent brings it and removes the row."""
+
+    __tablename__ = "wanted_log"
+
+    job_id: Mapped[Ref] = mapped_column(ForeignKey("job.id"), primary_key=True, autoincrement=False)
+    wanted_at: Mapped[Moment]
+
+
 class LocalJob(Base):
     """The queue of the local backend: a batch system of its own, so no reference to the tables above."""
 

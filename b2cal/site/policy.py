@@ -42,6 +42,7 @@ POLICY = {
     "jobs.of_processing": Access.SIGNED_IN,
     "jobs.job": Access.SIGNED_IN,
     "jobs.log": Access.SIGNED_IN,
+    "jobs.look": Access.SIGNED_IN,
     "incidents.page": Access.SIGNED_IN,
     "payloads.download": Access.SIGNED_IN,
     "vetoes.board": Access.SIGNED_IN,

@@ -9,10 +9,11 @@ from typing import Any
 import htcondor2
 import pytest
 
-from b2cal.batch import START, BatchError, BatchGroup
+from b2cal.batch import SO_FAR, START, BatchError, BatchGroup
 from b2cal.batch.condor import CondorBackend
 from b2cal.core.clock import ManualClock, SystemClock
-from b2cal.model import GroupState, JobState
+from b2cal.loop import Conflict, want_log, wanted_logs
+from b2cal.model import GroupState, Job, JobState
 from b2cal.settings import CondorSettings
 from tests.services.pool import Pool, running_pool
 
@@ -177,3 +178,46 @@ def test_a_job_tells_how_much_of_what_htcondor_gave_it_it_used(
     }
     assert job["limits"].items() >= asked.items()
     assert 5_000_000 < job["disk_bytes"] < 7_000_000
+
+
+def test_what_a_running_job_has_printed_so_far_is_brought_once_for_who_asks(
+    site: Site, pool_settings: CondorSettings, tmp_path: Path
+) -> None:
+    agent = site.agent(pool=CondorBackend(pool_settings, tmp_path / "events"))
+    go, step = tmp_path / "go", "print('step', os.environ['_CONDOR_SLOT'], flush=True)"
+    group_id = site.want({"do": f"{step}\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"}, centre="pool")
+    site.run(agent, lambda: site.group(group_id)["jobs"][0]["state"] is JobState.RUNNING, "it runs")
+    (job,) = site.group(group_id)["jobs"]
+    brought = site.settings.attempts / job["folder"] / SO_FAR
+
+    def printed() -> str:
+        site.database.write(lambda db: want_log(db, job["id"]))
+        agent.round()
+        return brought.read_text()
+
+    wait_for(lambda: "step slot" in printed(), "it is brought")
+    written = brought.stat().st_mtime_ns
+    agent.round()
+    assert brought.stat().st_mtime_ns == written
+    assert not (brought.parent / "stderr").exists()
+    go.touch()
+    assert site.run_until(agent, group_id, GroupState.DONE, GroupState.FAILED)["state"] is GroupState.DONE
+    with pytest.raises(Conflict, match="does not run now"):
+        site.database.write(lambda db: want_log(db, job["id"]))
+
+
+def test_a_log_that_cannot_be_brought_holds_up_nothing(
+    site: Site, pool_settings: CondorSettings, tmp_path: Path
+) -> None:
+    agent = site.agent(pool=CondorBackend(pool_settings, tmp_path / "events"))
+    go = tmp_path / "go"
+    group_id = site.want({"do": f"while not os.path.exists({str(go)!r}): time.sleep(0.01)"}, centre="pool")
+    site.run(agent, lambda: site.group(group_id)["jobs"][0]["state"] is JobState.RUNNING, "it runs")
+    (job,) = site.group(group_id)["jobs"]
+    site.change(Job, job["id"], batch_id="77777.0")
+    site.database.write(lambda db: want_log(db, job["id"]))
+    agent.round()
+    with site.database.read() as db:
+        assert wanted_logs(db) == []
+    go.touch()
+    assert site.run_until(agent, group_id, GroupState.DONE, GroupState.FAILED)["state"] is GroupState.DONE

@@ -9,6 +9,7 @@ from playwright.sync_api import Request, expect
 from sqlalchemy import select
 
 from b2cal.core.clock import ManualClock
+from b2cal.loop import log_brought, wanted_logs
 from b2cal.model import Database, Job, JobState
 from b2cal.settings import Settings
 
@@ -105,22 +106,36 @@ def on_htcondor(settings: Settings, running: Job, database: Database) -> Iterato
     site.extensions["b2cal"].database.dispose()
 
 
-def test_the_log_of_a_job_on_htcondor_comes_back_with_it(
-    on_htcondor: Flask, running: Job, database: Database, log_of: Callable[[Job], Lines]
+def test_what_a_job_on_htcondor_prints_is_brought_when_somebody_asks_and_all_of_it_comes_back_with_it(
+    on_htcondor: Flask, settings: Settings, running: Job, database: Database, log_of: Callable[[Job], Lines]
 ) -> None:
     expert = Browser(on_htcondor.test_client())
     expert.sign_in("tracking")
     page = f"/jobs/{running.id}"
-    text = expert.get(page).text
-    assert "The log comes back with the job." in text
-    assert f"condor_tail -follow {running.batch_id} ./stderr" in text
-    assert f"condor_tail -follow {running.batch_id} ./stdout" in expert.get(f"{page}?stream=stdout").text
+    assert "Look at what it prints" in (text := expert.get(page).text)
+    assert "brought when somebody asks" in text
     assert "has written nothing" not in text
+    for _ in range(2):
+        assert expert.post(f"{page}/look").status_code == 303
+    with database.read() as db:
+        assert [(job.id, job.batch_id) for job in wanted_logs(db)] == [(running.id, running.batch_id)]
+    assert "is being brought" in (text := expert.get(page).text)
+    assert "Look at what it prints" not in text
+
+    (settings.attempts / running.folder).mkdir(parents=True, exist_ok=True)
+    (settings.attempts / running.folder / "printed_so_far").write_text("step 1\nstep 2\n")
+    database.write(lambda db: log_brought(db, running.id))
+    text = expert.get(page).text
+    assert ">2</a>step 2</li>" in text
+    assert "Look again" in text
+
     log_of(running)(3)
     ends(database, running)
     text = expert.get(page).text
     assert 'id="L3"' in text
-    assert "comes back" not in text
+    assert "step 2" not in text
+    assert "Look again" not in text
+    assert expert.post(f"{page}/look").status_code == 409
 
 
 @pytest.mark.browser

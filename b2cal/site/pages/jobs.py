@@ -1,19 +1,22 @@
 """Batch jobs: the tables of an attempt and of a processing, one job with its log."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from flask import Blueprint, Response, request, send_file
+from flask import Blueprint, request, send_file, url_for
+from werkzeug.wrappers import Response
 
 from b2cal import loop
-from b2cal.batch import Heartbeat, retry_policy
+from b2cal.batch import SO_FAR, Heartbeat, retry_policy
 from b2cal.core.failures import Source
 from b2cal.loop import JobFilter, JobOrder
-from b2cal.model import JobState, Stage
+from b2cal.model import Job, JobState, Stage
 from b2cal.settings import CondorSettings
-from b2cal.site.desk import asked_number, desk, reading, visitor
+from b2cal.site.desk import asked_number, desk, reading, stop_reading, visitor
 from b2cal.site.live import live, still
 from b2cal.site.logs import WINDOW, read_log
+from b2cal.site.pages.acting import done
 from b2cal.site.queries.dossier import calibration_of, log_of
 from b2cal.site.queries.jobs import Asked, job_of, job_table
 from b2cal.site.queries.views import view_named, view_of
@@ -75,9 +78,11 @@ def job(number: int) -> str | tuple[str, int]:
     centre = calibration.processing.centre
     stream = _stream(request.args.get("stream", STREAMS[0]))
     start = asked_number("line")
-    log = read_log(log_of(settings.attempts, it, stream), start, it.error)
     follows = start is None and not it.state.ended
     folder = settings.attempts / it.folder if it.folder else None
+    away = _is_away(it, centre)
+    path = folder / SO_FAR if folder and away else log_of(settings.attempts, it, stream)
+    log = read_log(path, start, it.error)
     show = live if follows else still
     return show(
         "job.html",
@@ -91,10 +96,20 @@ def job(number: int) -> str | tuple[str, int]:
         streams=STREAMS,
         window=WINDOW,
         follows=follows,
-        awaited=it.state is JobState.RUNNING and isinstance(settings.centres.get(centre), CondorSettings),
+        away=away,
+        brought_at=datetime.fromtimestamp(path.stat().st_mtime, UTC) if away and path.exists() else None,
+        wanted=away and loop.is_wanted(db, number),
         tries=sorted([it, *loop.other_tries(db, [it]).get(it.id, ())], key=lambda one: one.group.round),
         usual_mb=retry_policy(settings, centre).memory_mb,
     )
+
+
+@pages.post("/jobs/<int:number>/look")
+def look(number: int) -> Response:
+    """Have brought what a running job has printed so far."""
+    stop_reading()
+    desk().database.write(lambda db: loop.want_log(db, number))
+    return done("What it has printed so far is being brought.", url_for("jobs.job", number=number))
 
 
 @pages.get("/jobs/<int:number>/log/<stream>")
@@ -105,6 +120,11 @@ def log(number: int, stream: str) -> Response:
         raise loop.NotFound("This job has written no log.", hint="It may not have started yet, or its folder is gone.")
     name = f"job-{it.id}-{stream}.txt"
     return send_file(path, mimetype="text/plain", as_attachment=True, download_name=name)
+
+
+def _is_away(job: Job, centre: str) -> bool:
+    """Whether what a job prints comes back only with it."""
+    return job.state is JobState.RUNNING and isinstance(desk().settings.centres.get(centre), CondorSettings)
 
 
 def _asked() -> Asked:
