@@ -73,10 +73,11 @@ class Centre:
             "B2CAL_BATCH__RETRY_DELAY_S": "5",
             "B2CAL_BATCH__BYTES_PER_JOB": "1",
         }
+        up = self.home / "run" / "up.json"
         command = [sys.executable, "-m", "b2cal", "demo", "--exit", "--centre", "pool"]
         with open(self.folder / "said", "wb") as said, subprocess.Popen(command, env=environment, stdout=said) as demo:
             try:
-                wait_for("the loop has begun", lambda: self.count(Job.id.is_not(None)), 300)
+                wait_for("the loop has begun", lambda: up.exists() and self.count(Job.id.is_not(None)), 300)
                 started = time.monotonic()
                 meanwhile(self)
                 assert demo.wait(timeout=3600) == 0, (self.folder / "said").read_text()
@@ -86,8 +87,6 @@ class Centre:
 
     def count(self, condition: object) -> int:
         """So many jobs of which something is true."""
-        if not (self.home / "demo.json").exists():
-            return 0
         with self.database() as database, database.read() as db:
             return db.scalar(select(func.count()).select_from(Job).where(condition)) or 0
 
