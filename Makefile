@@ -39,7 +39,7 @@ docs: setup
 lock: setup
 	$(BIN)/uv pip compile --quiet --upgrade --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-header --output-file requirements.lock pyproject.toml
-	for environment in clients jobs_python; do (cd tests/services/$$environment && \
+	for environment in clients jobs_python snakemake; do (cd tests/services/$$environment && \
 	    $(CURDIR)/$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-header --output-file requirements.lock requirements.in) || exit 1; done
 

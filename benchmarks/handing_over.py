@@ -1,6 +1,6 @@
-"""How soon an HTCondor pool has many jobs: b2cal beside HTCondor's own command and another client, in one run.
+"""How soon an HTCondor pool has many jobs: b2cal beside HTCondor's own command and other clients, in one run.
 
-    python -m benchmarks.handing_over [JOBS]
+    python -m benchmarks.handing_over [--jobs 10000]
 
 The pool is a real one whose machines start nothing, so that only handing over is measured. With b2cal it begins with a
 wanted group of so many jobs in the database, and ends when the schedd has them and each has its row, with its number in
@@ -8,49 +8,38 @@ HTCondor; what is made for a job on the way is a folder with all that it needs. 
 a tenth of the jobs. Rates are between the first job in the queue and the last, for b2cal from the first call on.
 """
 
-import json
-import os
 import resource
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import htcondor2
 
 from b2cal.batch.condor import CondorBackend
 from b2cal.core.clock import SystemClock
 from b2cal.model import GroupState
-from b2cal.settings import CondorSettings
+from benchmarks.side_by_side import (
+    B2LUIGI,
+    NOT_HERE,
+    SNAKEMAKE,
+    Peer,
+    centre,
+    conditions,
+    empty,
+    in_queue,
+    n_jobs_asked_for,
+    wait_for,
+)
 from tests.agent.conftest import Site
 from tests.agent.test_many_jobs import want
-from tests.services.environment import interpreter
-from tests.services.pool import HERE, running_pool
+from tests.services.pool import running_pool
+
+PATIENCE_S = 300
 
 SUBMIT = """executable = /bin/true
 transfer_executable = false
 request_memory = 32
 request_disk = 1024
 queue {n_jobs}
-"""
-
-B2LUIGI = """
-import b2luigi
-
-class Nothing(b2luigi.Task):
-    number = b2luigi.IntParameter()
-    batch_system = "htcondor"
-    htcondor_settings = {"request_memory": "32", "request_disk": "1024"}
-
-    def output(self):
-        yield self.add_to_output("done")
-
-    def run(self):
-        open(self.get_output_file_name("done"), "w").close()
-
-b2luigi.process([Nothing(number=number) for number in range(int(JOBS))], batch=True, workers=100_000)
 """
 
 
@@ -62,11 +51,17 @@ def main(n_jobs: int) -> None:
         quiet = Path(work, "quiet.conf")
         quiet.write_text("START = False\n")
         with running_pool(Path(folder), CONDOR_SLOTS="1", CONDOR_EXTRA=str(quiet)):
+            print(conditions())
             rows.append(("b2cal", n_jobs, by_b2cal(Path(work), n_jobs)))
             used_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             rows.append(("condor_submit, one file for all", n_jobs, by_condor_submit(Path(work), n_jobs, 1)))
             rows.append(("condor_submit, job by job", few, by_condor_submit(Path(work), 1, few)))
-            rows.append(("b2luigi", few, by_b2luigi(Path(work), few)))
+            for peer in (B2LUIGI, SNAKEMAKE):
+                try:
+                    rows.append((peer.name, few, by_peer(peer, Path(work, peer.name), few)))
+                except NOT_HERE as why:
+                    print(f"{peer.name} not measured: {why}")
+                    empty()
     ours = rows[0][1] / rows[0][2]
     print(f"{'':34}{'jobs':>7}{'time':>10}{'jobs/s':>10}{'b2cal is':>14}")
     for name, number, took_s in rows:
@@ -81,8 +76,7 @@ def by_b2cal(work: Path, n_jobs: int) -> float:
     home = work / "b2cal"
     home.mkdir()
     site = Site(home, SystemClock())
-    pool = CondorSettings(backend="htcondor", python=sys.executable, memory_mb=32, submit={"request_disk": "1024"})
-    backend = CondorBackend(pool, home / "events")
+    backend = CondorBackend(centre(), home / "events")
     group_id = want(site, n_jobs, sleep_s=0)
     agent = site.agent(pool=backend)
     started = time.perf_counter()
@@ -106,41 +100,16 @@ def by_condor_submit(work: Path, per_call: int, calls: int) -> float:
     return took_s
 
 
-def by_b2luigi(work: Path, n_jobs: int) -> float:
+def by_peer(peer: Peer, folder: Path, n_jobs: int) -> float:
     """From its first job in the queue to its last, in seconds."""
-    folder = work / "b2luigi"
-    folder.mkdir()
-    (folder / "work.py").write_text(B2LUIGI.replace("JOBS", json.dumps(n_jobs)))
-    call = [interpreter("clients"), "work.py"]
-    with subprocess.Popen(call, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
-        try:
-            wait_for(lambda: in_queue() >= 1)
-            first, started = in_queue(), time.perf_counter()
-            wait_for(lambda: in_queue() >= n_jobs)
-            took_s = time.perf_counter() - started
-        finally:
-            running.kill()
+    with peer.running(peer.furnish(folder, n_jobs), subprocess.DEVNULL):
+        wait_for(lambda: in_queue() >= 1, PATIENCE_S)
+        first, started = in_queue(), time.perf_counter()
+        wait_for(lambda: in_queue() >= n_jobs, PATIENCE_S)
+        took_s = time.perf_counter() - started
     empty()
     return took_s * n_jobs / max(n_jobs - first, 1)
 
 
-def in_queue() -> int:
-    return len(htcondor2.Schedd().query("true", ["ProcId"]))
-
-
-def empty() -> None:
-    htcondor2.Schedd().act(htcondor2.JobAction.Remove, "true")
-    wait_for(lambda: in_queue() == 0)
-
-
-def wait_for(condition: Callable[[], bool], patience_s: float = 300) -> None:
-    give_up_at = time.monotonic() + patience_s
-    while not condition():
-        if time.monotonic() > give_up_at:
-            raise TimeoutError(condition)
-        time.sleep(0.05)
-
-
 if __name__ == "__main__":
-    os.chdir(HERE.parents[1])
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
+    main(n_jobs_asked_for(__doc__, 10_000))
