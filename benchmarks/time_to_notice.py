@@ -8,7 +8,7 @@ owner knows when b2cal's database says that the job is done; when b2luigi inform
 which a loop asks every ten seconds. Each has the times that it has by itself; b2luigi, which asks every two minutes,
 and snakemake, which looks every ten seconds, once more with one second. What a system's own program does in a job
 after that last thing is part of the time. Queries are what the schedd says that it was asked, from the start of a
-system until it has ended.
+system until it has ended; b2cal asks a few times at its start, so that their rate needs some minutes to be told.
 """
 
 import subprocess
