@@ -9,10 +9,13 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, get_parsing_context
 
 from .builder import RETRIES
-from .operators import CopyToTape, LookForData
+from .operators import CleanUp, CopyToTape, LookForData
 
-ARRIVAL, COPIES = "_arrival", "_copies"
+ARRIVAL, COPIES, CLEAN_UP = "_arrival", "_copies", "_clean_up"
 """No processing has such a name."""
+
+LONGEST = timedelta(hours=1)
+"""A task that takes longer hangs: it is ended and tried again."""
 
 
 def maintenance_dags() -> dict[str, DAG]:
@@ -20,23 +23,30 @@ def maintenance_dags() -> dict[str, DAG]:
     only = get_parsing_context().dag_id
     built = {}
     if only in (None, ARRIVAL):
-        with _every("B2CAL_DATA__SCAN_EVERY_S", ARRIVAL, "arrival of data") as built[ARRIVAL]:
+        with _every(_setting("B2CAL_DATA__SCAN_EVERY_S"), ARRIVAL, "arrival of data") as built[ARRIVAL]:
             LookForData(task_id="look")
     if only in (None, COPIES) and "B2CAL_DATA__COPY_EVERY_S" in os.environ:
-        with _every("B2CAL_DATA__COPY_EVERY_S", COPIES, "copies to tape") as built[COPIES]:
+        with _every(_setting("B2CAL_DATA__COPY_EVERY_S"), COPIES, "copies to tape") as built[COPIES]:
             CopyToTape(task_id="copy")
+    if only in (None, CLEAN_UP):
+        with _every(timedelta(days=1), CLEAN_UP, "clean-up") as built[CLEAN_UP]:
+            CleanUp(task_id="clean", dags=(ARRIVAL, COPIES, CLEAN_UP))
     return built
 
 
-def _every(variable: str, identity: str, name: str) -> DAG:
+def _setting(variable: str) -> timedelta:
+    return timedelta(seconds=float(os.environ[variable]))
+
+
+def _every(interval: timedelta, identity: str, name: str) -> DAG:
     return DAG(
         identity,
         dag_display_name=name,
-        schedule=timedelta(seconds=float(os.environ[variable])),
+        schedule=interval,
         start_date=datetime(2020, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
-        default_args=RETRIES,
+        default_args={**RETRIES, "execution_timeout": LONGEST},
         tags=["maintenance"],
     )

@@ -4,6 +4,8 @@ They look first, in the worker, and return at once where there is nothing to wai
 never fail for a reason of the domain; an exception is a fault of the infrastructure, and the task is tried again.
 """
 
+import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +125,30 @@ class LookForData(BaseOperator):
 
         for look in loop.look_at_watched(loop.open_workplace()):
             self.log.info("%s", look)
+
+
+class CleanUp(BaseOperator):
+    """Removes what maintenance has left in Airflow more than a week ago.
+
+    Attributes:
+        dags: ids of the DAGs of which runs are removed.
+    """
+
+    ui_color = "#eee6f6"
+
+    def __init__(self, *, dags: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dags = dags
+
+    def execute(self, context: "Context") -> None:
+        """Remove what is old."""
+        from b2cal.settings import Settings
+
+        from .__main__ import environment
+        from .cleaning import forget_old_runs
+
+        settings = Settings()
+        forget_old_runs(settings, environment(settings, os.environ), self.dags, datetime.now(UTC))
 
 
 class CopyToTape(BaseOperator):

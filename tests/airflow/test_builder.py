@@ -102,7 +102,7 @@ def test_the_arrival_of_data_is_looked_after_in_the_time_of_the_settings(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("B2CAL_DATA__SCAN_EVERY_S", environment(Settings(), {})["B2CAL_DATA__SCAN_EVERY_S"])
-    (dag,) = maintenance_dags().values()
+    dag = maintenance_dags()["_arrival"]
     assert (dag.schedule, dag.catchup, dag.max_active_runs) == (timedelta(minutes=10), False, 1)
     assert set(DagSerialization.from_dict(DagSerialization.to_dict(dag)).task_dict) == {"look"}
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "bucket1")
@@ -114,7 +114,7 @@ def test_the_arrival_of_data_is_looked_after_in_the_time_of_the_settings(
 
 def test_copies_are_made_where_a_centre_has_a_tape(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_tape = Settings(batch=BatchSettings(tape="root://tape.example.org:1094//cdst"))
-    for settings, dags in ((Settings(), {"_arrival"}), (with_tape, {"_arrival", "_copies"})):
+    for settings, dags in ((Settings(), {"_arrival", "_clean_up"}), (with_tape, {"_arrival", "_copies", "_clean_up"})):
         for name, value in environment(settings, {}).items():
             monkeypatch.setenv(name, value)
         assert set(maintenance_dags()) == dags

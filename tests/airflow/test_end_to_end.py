@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from b2cal import data, loop
+from b2cal.airflow.__main__ import environment
+from b2cal.airflow.cleaning import KEPT, forget_old_runs
 from b2cal.cli.processes import end_leftovers
 from b2cal.core.checksums import sha256_file
 from b2cal.loop import Act, Actor, Workplace
@@ -203,6 +206,22 @@ def test_what_arrives_in_a_watched_folder_is_registered_without_anybody(b2cal: R
     failed = "SELECT 1 FROM task_instance WHERE dag_id = ? AND state = 'failed'"
     assert b2cal.airflow(failed, "_arrival") == []
     database.write(lambda db: data.end_watch(db, str(tmp_path), "", "manager"))
+
+
+@pytest.mark.end_to_end
+def test_old_runs_of_maintenance_are_removed_and_no_others(b2cal: Running) -> None:
+    cleaned = "SELECT 1 FROM task_instance WHERE dag_id = '_clean_up' AND state = 'success'"
+    eventually(lambda: b2cal.airflow(cleaned), 120)  # a worker may do it
+    begun = "SELECT start_date FROM dag_run WHERE dag_id = ? AND state = 'success' ORDER BY start_date"
+    eventually(lambda: len(b2cal.airflow(begun, "_arrival")) >= 3, 60)
+    first, second, *_ = (moment for (moment,) in b2cal.airflow(begun, "_arrival"))
+    copies = b2cal.airflow(begun, "_copies")
+    at = datetime.fromisoformat(second).replace(tzinfo=UTC) + KEPT - timedelta(milliseconds=1)
+    forget_old_runs(b2cal.settings, environment(b2cal.settings, os.environ), ["_arrival"], at)
+    left = [moment for (moment,) in b2cal.airflow(begun, "_arrival")]
+    assert first not in left
+    assert second in left
+    assert b2cal.airflow(begun, "_copies")[: len(copies)] == copies
 
 
 @pytest.mark.end_to_end
