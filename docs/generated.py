@@ -79,6 +79,7 @@ REMEDIES = {
     Remedy.LATER: "tried again later",
     Remedy.MORE_MEMORY: "tried again with more memory",
     Remedy.NEVER: "not tried again",
+    Remedy.ASK: "tried again if somebody says so",
 }
 
 

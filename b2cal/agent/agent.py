@@ -156,6 +156,7 @@ def _step(order: Order, at: datetime) -> Callable[[Desk, Order], bool] | None:
     """What is due for a group."""
     if not order.live:
         return take_back
-    if order.state is GroupState.WANTED and order.not_before <= at and not (order.held or order.waits):
+    stopped = order.held or order.waits or order.asks
+    if order.state is GroupState.WANTED and order.not_before <= at and not stopped:
         return carry_out
     return None

@@ -17,6 +17,7 @@ class Order:
         live: its attempt counts, and was not given up; a group of another attempt is not wanted any more.
         held: its processing is held: nothing new is submitted, what runs goes on.
         waits: for the end of an incident.
+        asks: it waits until somebody decides.
     """
 
     group_id: int
@@ -26,6 +27,7 @@ class Order:
     live: bool
     held: bool
     waits: bool
+    asks: bool
     centre: str
 
 
@@ -41,6 +43,7 @@ _OPEN = (
         LIVE,
         Processing.held,
         Incident.live.is_not(None),
+        JobGroup.asks_since.is_not(None),
         Processing.centre,
     )
     .join(Attempt, JobGroup.attempt_id == Attempt.id)

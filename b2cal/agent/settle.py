@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from b2cal.batch import Plan, plan, retry_policy
 from b2cal.core.failures import Failure
-from b2cal.loop import next_round
-from b2cal.model import Attempt, Calibration, GroupState, Job, JobGroup, JobState, Outcome, job_in_words, now
+from b2cal.loop import ask_about_jobs, next_round
+from b2cal.model import Attempt, Calibration, GroupState, Job, JobGroup, JobState, Outcome, Stage, job_in_words, now
 from b2cal.settings import Settings
 
 from .storms import hold_back, storm_among
@@ -20,7 +20,9 @@ def settle(db: Session, group_id: int, settings: Settings) -> None:
 
     If each failed job has a rule that says so, and tries are left, those jobs are wanted once more, as the next round.
     One job that cannot be helped ends the whole stage: the others are not tried in vain. What fails in a storm waits
-    for its end, and that try does not count. Of an attempt that does not count or was given up nothing is tried again.
+    for its end, and that try does not count. What a rule asks about waits for a decision, and all with it; a validation
+    ends instead, for then the calibration has failed and asks. Nothing of an attempt is tried again that does not count
+    or was given up.
     """
     group = db.get_one(JobGroup, group_id)
     unfinished = select(func.count()).where(
@@ -43,6 +45,11 @@ def _tried_again(db: Session, group: JobGroup, failed: Sequence[Job], settings: 
     policy = retry_policy(settings, group.attempt.calibration.processing.centre)
     plans = {job.number: plan(_failure(job), job.memory_mb, policy) for job in failed}
     hopeless = [number for number, its in plans.items() if its.hopeless]
+    asking = [number for number, its in plans.items() if its.asks]
+    if asking and not hopeless and group.stage is not Stage.MEASURE:
+        _ask(db, group, failed, plans)
+        return True
+    hopeless = hopeless or asking
     waiting = [] if hopeless else [job for job in failed if plans[job.number].waits]  # more memory is given at once
     storm = storm_among(db, waiting, now(db), settings.batch) if waiting else None
     if storm is not None:
@@ -64,6 +71,14 @@ def _tried_again(db: Session, group: JobGroup, failed: Sequence[Job], settings: 
         job.retry = f"{its.said}. Tried again {when}{memory}, as try {tries + 1} of {policy.max_tries}."
     _want_again(db, group, failed, plans, not_before)
     return True
+
+
+def _ask(db: Session, group: JobGroup, failed: Sequence[Job], plans: Mapping[int, Plan]) -> None:
+    """Leave it to a person whether the failed jobs are tried again; none is tried meanwhile."""
+    for job in failed:
+        job.retry = f"{plans[job.number].said}. Not tried again before somebody decides."
+    why = next(its.asks for its in plans.values() if its.asks)
+    ask_about_jobs(db, _want_again(db, group, failed, plans, now(db)), why)
 
 
 def _failure(job: Job) -> Failure:
@@ -99,7 +114,7 @@ def _wake_loop(db: Session, group: JobGroup) -> None:
 
 
 def _given_up(its: Plan, group: JobGroup, hopeless: Sequence[int], tries: int) -> str:
-    if its.hopeless:
+    if its.hopeless or its.asks:
         return f"{its.said}. Not tried again{its.why_hopeless}."
     if hopeless:
         reason = job_in_words(group.stage, group.iteration, hopeless[0])

@@ -84,6 +84,7 @@ def _begin(db: Session, centre: str, example: Job, at: datetime, settings: Batch
         JobGroup.state == GroupState.WANTED,
         JobGroup.round > 0,
         JobGroup.incident_id.is_(None),
+        JobGroup.asks_since.is_(None),
     )
     hold_back(db.scalars(others).all(), storm)
     return storm

@@ -70,12 +70,14 @@ class Plan:
     Attributes:
         said: which rules fit, and why; a sentence without its full stop.
         waits: it is tried again after the pause, not at once.
+        asks: why it is not tried again before somebody decides; empty: it does not wait for that.
         memory_mb: what it asks for then; None: the usual.
         why_hopeless: behind "Not tried again", where it is not tried again.
     """
 
     said: str
     waits: bool = True
+    asks: str = ""
     memory_mb: int | None = None
     hopeless: bool = False
     why_hopeless: str = ""
@@ -87,6 +89,8 @@ def plan(failure: Failure, memory_mb: int | None, policy: RetryPolicy) -> Plan:
     said = ". ".join([*(f"Passive rule {_told(each)}" for each in passive), f"Rule {_told(rule)}"])
     if rule.remedy is Remedy.NEVER:
         return Plan(said, hopeless=True)
+    if rule.remedy is Remedy.ASK:
+        return Plan(said, waits=False, asks=rule.because, memory_mb=memory_mb)
     had_mb = memory_mb or policy.memory_mb
     if rule.remedy is Remedy.LATER or had_mb is None or policy.max_memory_mb is None:
         return Plan(said, memory_mb=memory_mb)

@@ -1,7 +1,7 @@
 """`b2cal jobs`."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -123,6 +123,7 @@ def _row(db: Session, desk: Desk, job: Job, place: str) -> dict[str, Any]:
         "label": job.label,
         "state": job.state.value,
         "next_try": next_try.isoformat() if next_try else None,
+        "waits_for_decision": loop.waits_for_decision(group),
         "batch_id": job.batch_id,
         "host": job.host,
         "exit_code": job.exit_code,
@@ -158,11 +159,17 @@ def _cells(db: Session, desk: Desk, processing: Processing, job: Job) -> tuple[o
         loop.job_in_words(job.group.stage, job.group.iteration, job.number),
         job.group.round + 1,
         job.label,
-        f"{job.state}, next try {local(next_try)}" if next_try else job.state,
+        _state(job, next_try),
         "; ".join(filter(None, (job.pending_reason, loop.said_by(job), job.error, job.retry))),
         ", ".join(filter(None, used)),
         desk.settings.attempts / job.folder if job.folder else "",
     )
+
+
+def _state(job: Job, next_try: datetime | None) -> str:
+    if next_try is not None:
+        return f"{job.state}, next try {local(next_try)}"
+    return f"{job.state}, waits for a decision" if loop.waits_for_decision(job.group) else job.state
 
 
 def _time_of(used_s: float, allowed_s: float | None) -> str:

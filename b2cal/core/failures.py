@@ -26,6 +26,7 @@ class Remedy(StrEnum):
     LATER = "later"
     MORE_MEMORY = "more memory"
     NEVER = "never"
+    ASK = "ask"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,17 @@ from .job_table import (
     other_tries,
     said_by,
 )
-from .jobs import Jobs, NextTry, StageJobs, by_attempt, next_try, stages_of, together, tried_again_at
+from .jobs import (
+    Jobs,
+    NextTry,
+    StageJobs,
+    by_attempt,
+    next_try,
+    stages_of,
+    together,
+    tried_again_at,
+    waits_for_decision,
+)
 from .named import managers, person_named, release_named, without_password
 from .obstacles import in_the_way, in_the_way_of_processing, nothing_changes
 from .outages import SIGN_EVERY, site_is_there, site_seen_at
@@ -45,6 +55,7 @@ from .publication import (
     published_before,
     why_unpublished,
 )
+from .questions import ask_about_jobs
 from .rejections import Rejections, last_rejection, rejected_by
 from .room import Room, Share, bytes_in_words, look_for_room, room_for
 from .rounds import Redone, check_kept_outputs, next_round, redone
@@ -146,6 +157,7 @@ __all__ = [
     "advance_processing",
     "agent_at_work",
     "all_expiring",
+    "ask_about_jobs",
     "asks_for_inputs",
     "asks_somebody",
     "asks_to_be_submitted",
@@ -246,6 +258,7 @@ __all__ = [
     "tried_again_at",
     "veto",
     "veto_subsystem",
+    "waits_for_decision",
     "want_log",
     "wanted_logs",
     "why",

@@ -23,6 +23,8 @@ def asks_somebody(view: ProcessingView, calibration: Calibration, at: datetime) 
             return lacks_selection(calibration) or asks_to_be_submitted(calibration, at)
         case State.SUBMITTED:
             return asks_for_inputs(view.processing, calibration, at)
+        case State.RUNNING:
+            return calibration.name in view.asking
         case State.SIGNED_OFF:
             return view.standing(calibration.name).freshness is Freshness.STALE
         case _:

@@ -53,6 +53,7 @@ class StageJobs:
     Attributes:
         goes_on: some of them have not ended, or are tried again.
         again: those that failed and are tried again.
+        asks: how many failed, and are not tried again before somebody decides.
         hindrance: why they could not be submitted yet, in a sentence; empty if nothing is known against it.
         incident: the number of the one for whose end some of them wait.
         stopped: how many do not run now, because they are held or suspended, with what the batch system says of one.
@@ -64,6 +65,7 @@ class StageJobs:
     jobs: Jobs
     goes_on: bool
     again: NextTry | None
+    asks: int
     hindrance: str
     incident: int | None
     stopped: tuple[int, str]
@@ -87,6 +89,7 @@ def stages_of(db: Session, attempts: Collection[int]) -> list[StageJobs]:
             _number(JobGroup.state.in_([GroupState.WANTED, GroupState.SUBMITTED])).label("going"),
             _number(again).label("again"),
             func.min(case((again, JobGroup.not_before))).label("not_before"),
+            _number(and_(wanted, JobGroup.asks_since.is_not(None))).label("asks"),
             func.max(case((wanted, Job.error), else_="")).label("hindrance"),
             func.max(case((and_(wanted, Incident.live.is_(True)), Incident.id))).label("incident"),
             _number(Job.pending_reason != "").label("stopped"),
@@ -112,6 +115,7 @@ def stages_of(db: Session, attempts: Collection[int]) -> list[StageJobs]:
                 jobs=jobs,
                 goes_on=bool(row.going),
                 again=again_at,
+                asks=int(row.asks),
                 hindrance=row.hindrance,
                 incident=row.incident,
                 stopped=(int(row.stopped), row.pending_reason),
@@ -144,6 +148,11 @@ def tried_again_at(group: JobGroup, at: datetime) -> datetime | None:
     """When the jobs of a group, which failed in the round before, are tried again; None if that is not to come."""
     waits = group.state is GroupState.WANTED and group.round > 0 and group.not_before > at
     return group.not_before if waits else None
+
+
+def waits_for_decision(group: JobGroup) -> bool:
+    """Whether the jobs of a group, which failed in the round before, are not tried again before somebody decides."""
+    return group.state is GroupState.WANTED and group.asks_since is not None
 
 
 def next_try(stages: Iterable[StageJobs], at: datetime) -> NextTry | None:

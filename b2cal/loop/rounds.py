@@ -19,6 +19,7 @@ from b2cal.model import (
     JobGroup,
     JobState,
     Stage,
+    State,
     UnreadableFile,
     now,
     stage_in_words,
@@ -26,6 +27,7 @@ from b2cal.model import (
 from b2cal.runtime import OUTPUTS
 
 from .errors import Conflict, NotFound
+from .jobs import waits_for_decision
 from .workplace import Workplace
 
 
@@ -81,8 +83,10 @@ def next_round(
 
 
 def retry_obstacle(db: Session, calibration: Calibration) -> Conflict | None:
-    """Why the failed jobs of a failed calibration cannot be done again alone; None where they can."""
+    """Why the failed jobs of a calibration that failed, or that asks, cannot be done again alone; None: they can."""
     name, last = calibration.name, _last_round(db, calibration)
+    if calibration.state is State.RUNNING:
+        return None if last is not None and waits_for_decision(last) else _asks_nobody(name)
     if last is None or last.state is GroupState.DONE:
         return Conflict(
             f"No job of {name} has failed: {calibration.problem.rstrip('.')}.", hint="Restart it: all is done again."
@@ -125,14 +129,40 @@ def want_failed_again(db: Session, calibration: Calibration, by: str) -> Redone:
     assert last is not None, "there is an obstacle where nothing has failed"
     jobs, at = _latest(db, last), now(db)
     failed = [job for job in jobs if job.state is not JobState.DONE]
-    for job in failed:
+    for job in _failed_tries(db, last) if waits_for_decision(last) else failed:
         job.retry = f"{job.retry} Done again at the wish of {by}, from {at:%Y-%m-%d %H:%M:%S} UTC on.".lstrip()
     told = _redone(last, jobs)
-    if failed:
+    if waits_for_decision(last):
+        _let_go(last, at)
+    elif failed:
         db.add(next_round(last, failed, at, at, {}, last.round + 1))
     else:
         last.state = GroupState.DONE
     return told
+
+
+def _asks_nobody(name: str) -> Conflict:
+    return Conflict(
+        f"No job of {name} waits for a decision.", hint="Wait: what fails is tried again by the rules, or asks you."
+    )
+
+
+def _failed_tries(db: Session, asking: JobGroup) -> Sequence[Job]:
+    """The failed tries because of which a round asks."""
+    before = select(JobGroup.id).where(
+        JobGroup.attempt_id == asking.attempt_id,
+        JobGroup.stage == asking.stage,
+        JobGroup.iteration == asking.iteration,
+        JobGroup.round == asking.round - 1,
+    )
+    return db.scalars(select(Job).where(Job.group_id == before.scalar_subquery(), Job.state == JobState.FAILED)).all()
+
+
+def _let_go(asking: JobGroup, at: datetime) -> None:
+    """A round that asks is tried now; its tries count from it."""
+    asking.asks_since, asking.not_before, asking.tries_from = None, at, asking.round
+    for job in asking.jobs:
+        job.error = ""
 
 
 def check_kept_outputs(workplace: Workplace, calibration_id: int) -> None:

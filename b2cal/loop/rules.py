@@ -83,6 +83,8 @@ RULES = (
          MAKE_PAYLOADS),
     Rule(Verb.RETRY_JOBS, {FAILED},                           (RUNNING, VALIDATING), OWNERS,        "Retry failed jobs",
          kinds=READ_DATA),
+    Rule(Verb.RETRY_JOBS, {RUNNING},                          (),                   OWNERS,        "Retry failed jobs",
+         kinds=READ_DATA),
     Rule(Verb.RESTART,  {RUNNING, VALIDATING, FAILED, REVIEW}, (SUBMITTED,),        OWNERS | {LOOP},  "Restart"),
     Rule(Verb.RESTART,  {SIGNED_OFF},                         (SUBMITTED,),         {MANAGER},       "Restart", NEEDED),
     Rule(Verb.CANCEL_JOBS, {RUNNING},                         (FAILED,),            OWNERS,           "Cancel its jobs",

@@ -32,13 +32,13 @@ def cancel_jobs(db: Session, calibration_id: int, act: Act) -> None:
 
 
 def retry_jobs(db: Session, calibration_id: int, act: Act) -> Redone:
-    """Do the failed jobs of a failed attempt again; it goes on with what the others have done.
+    """Do the failed jobs of an attempt again that failed, or that asks; it goes on with what the others have done.
 
     Whether their outputs are still there is seen to before, see `check_kept_outputs`.
 
     Raises:
-        Conflict: besides those of `transition`: no job has failed, or some are still being cancelled; or what the
-            attempt was made from is no longer what it was.
+        Conflict: besides those of `transition`: no job has failed, none of what runs asks, or some are still being
+            cancelled; or what the attempt was made from is no longer what it was.
     """
     calibration = refuse_early(db, calibration_id, Verb.RETRY_JOBS, act)
     refuse_by_freshness(ProcessingView(db, calibration.processing_id), calibration.name, Verb.RETRY_JOBS)

@@ -26,6 +26,8 @@ from b2cal.model import (
     Calibration,
     DataFile,
     GlobalTag,
+    GroupState,
+    JobGroup,
     Kind,
     Processing,
     ProcessingKind,
@@ -118,6 +120,20 @@ class ProcessingView:
     def goes_on_by_itself(self) -> bool:
         """Whether somebody is there to do what is due: b2cal runs."""
         return agent_at_work(self.db) is not None
+
+    @cached_property
+    def asking(self) -> dict[str, datetime]:
+        """The running calibrations of which failed jobs wait for a decision, with since when."""
+        running = {it.id: it.name for it in self.calibrations.values() if it.state is State.RUNNING}
+        if not running:
+            return {}
+        rows = self.db.execute(
+            select(Attempt.calibration_id, JobGroup.asks_since)
+            .join(JobGroup, JobGroup.attempt_id == Attempt.id)
+            .where(JobGroup.state == GroupState.WANTED, JobGroup.asks_since.is_not(None), Attempt.live.is_(True))
+            .where(Attempt.calibration_id.in_(running))
+        )
+        return {running[number]: since for number, since in rows if since is not None}
 
     @property
     def runs(self) -> IoV:

@@ -26,7 +26,7 @@ from b2cal.validation import judged
 
 from .expiry import expired
 from .inputs import accepted, inputs_of, lacks_selection
-from .jobs import next_try, stages_of
+from .jobs import StageJobs, next_try, stages_of
 from .outages import site_awaited_since
 from .rejections import Rejections, last_rejection, rejected_by
 from .rules import FINISHED, GOING
@@ -195,7 +195,8 @@ def _when_due(view: ProcessingView) -> str:
 def _held(view: ProcessingView, calibration: Calibration, otherwise: Why) -> Why:
     """Nothing goes on by itself; what a person may decide is said all the same."""
     held = f"{view.processing.name} is held: nothing goes on by itself until {view.processing.manager} releases it."
-    asks = calibration.state in (State.FAILED, State.REVIEW) and not signs_itself_off(view, calibration)
+    ended = calibration.state in (State.FAILED, State.REVIEW) and not signs_itself_off(view, calibration)
+    asks = ended or calibration.name in view.asking
     return Why(f"{otherwise.sentence} {held}", otherwise.calibration) if asks else Why(held)
 
 
@@ -248,8 +249,16 @@ def _running(view: ProcessingView, calibration: Calibration, at: datetime) -> Wh
     if it is None:
         return Why(f"The next step begins {_when_due(view)}.")
     done = f"Runs: {stage_in_words(it.stage, it.iteration)}, {it.jobs.done} of {it.jobs.total} jobs done"
+    if it.asks:
+        jobs = f"{it.asks:,} job{'' if it.asks == 1 else 's'} failed"
+        return Why(f"{done}; {jobs}. {it.hindrance.rstrip('.')}. {calibration.expert} or the manager decides.")
     if not view.goes_on_by_itself:
         return Why(f"{done}. It goes on {_when_due(view)}.")
+    return _under_way(view, it, done, at)
+
+
+def _under_way(view: ProcessingView, it: StageJobs, done: str, at: datetime) -> Why:
+    """How the jobs of a stage go on that nobody has to look after."""
     if it.hindrance:
         return Why(f"{done}. {it.hindrance.rstrip('.')}.", incident=it.incident)
     n_stopped, said = it.stopped

@@ -34,6 +34,7 @@ class JobGroup(Base):
     ended_at: Mapped[Moment | None]
     incident_id: Mapped[Ref | None] = mapped_column(ForeignKey("incident.id"), comment="it waits until that is over")
     tries_from: Mapped[int] = mapped_column(default=0, comment="the round from which tries count: somebody asked anew")
+    asks_since: Mapped[Moment | None] = mapped_column(comment="it waits until somebody decides whether it is tried")
     attempt: Mapped[Attempt] = relationship()
     jobs: Mapped[list["Job"]] = relationship(order_by="Job.number", back_populates="group")
 

@@ -84,6 +84,7 @@ _ORDERS = {
 _TASKS = {
     Task.DECIDE: ("decide", CALIBRATION[State.REVIEW]),
     Task.REPAIR: ("failed", CALIBRATION[State.FAILED]),
+    Task.JOBS: ("jobs ask", CALIBRATION[State.FAILED]),
     Task.CHOOSE: ("select data", CALIBRATION[State.REVIEW]),
     Task.INPUTS: ("inputs", CALIBRATION[State.REVIEW]),
     Task.EXPIRING: ("data expire", CALIBRATION[State.REVIEW]),
@@ -376,6 +377,7 @@ GLOBALS: dict[str, object] = {
     "strip_text": strip_text,
     "task_look": task_look,
     "tried_again_at": loop.tried_again_at,
+    "waits_for_decision": loop.waits_for_decision,
     "verb_done": verb_done,
     "zones": zones,
 }

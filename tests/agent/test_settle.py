@@ -6,7 +6,9 @@ import pytest
 
 from b2cal.agent.settle import settle
 from b2cal.core.clock import ManualClock
-from b2cal.model import Attempt, GroupState, Job, JobState, Outcome
+from b2cal.core.failures import Remedy, Source
+from b2cal.model import Attempt, GroupState, Job, JobGroup, JobState, Outcome, Stage
+from b2cal.settings import RetryRule
 
 DONE, FAILED = GroupState.DONE, GroupState.FAILED
 TEMPORARY = {"do": "sys.exit(75 if '/r0' in os.getcwd() else 0)"}
@@ -86,6 +88,42 @@ def test_a_script_that_fails_ends_the_stage_at_once_for_all(site):
     assert "Not tried again" in failed["jobs"][1]["retry"]
     assert failed["jobs"][1]["error"] == "ZeroDivisionError: by zero"
     assert failed["jobs"][2]["retry"] == ""
+
+
+def asks(site):
+    rule = RetryRule(source=Source.EXIT, code=42, remedy=Remedy.ASK, because="the licences are used up")
+    batch = site.settings.batch.model_copy(update={"rules": (rule,)})
+    site.settings = site.settings.model_copy(update={"batch": batch})
+
+
+def test_what_a_rule_asks_about_is_not_tried_before_somebody_decides_and_nothing_of_its_stage_either(site, clock):
+    asks(site)
+    group_id = site.want({"do": "sys.exit(42 if '/r0' in os.getcwd() else 0)"}, TEMPORARY, {})
+    agent = site.agent()
+    failed = site.run_until(agent, group_id, FAILED)
+    assert (failed["signal"], [job["retry"] for job in failed["jobs"]]) == (
+        1,
+        [
+            "Rule exit 42, ask: the licences are used up. Not tried again before somebody decides.",
+            "Rule exit 75, later: it says itself that this passes. Not tried again before somebody decides.",
+            "",
+        ],
+    )
+    clock.advance(timedelta(days=2))
+    agent.round()
+    (_, asking) = site.rounds(group_id)
+    assert (asking["state"], [job["number"] for job in asking["jobs"]]) == (GroupState.WANTED, [0, 1])
+    site.change(JobGroup, asking["id"], asks_since=None)
+    assert site.run_until(agent, asking["id"], DONE, FAILED)["state"] is DONE
+
+
+@pytest.mark.parametrize(("stage", "beside"), [(Stage.COLLECT, HOPELESS), (Stage.MEASURE, {})])
+def test_nobody_is_asked_where_the_stage_cannot_be_helped_or_has_failed_then_anyway(site, stage, beside):
+    asks(site)
+    group_id = site.want({"do": "sys.exit(42)"}, beside, stage=stage)
+    failed = site.run_until(site.agent(), group_id, FAILED)
+    assert (len(site.rounds(group_id)), failed["signal"]) == (1, 2)
+    assert failed["jobs"][0]["retry"] == "Rule exit 42, ask: the licences are used up. Not tried again."
 
 
 def test_a_job_that_leaves_no_output_is_tried_again_although_it_ended_well(site):

@@ -104,6 +104,15 @@ def test_a_job_that_waits_for_its_next_try_says_when_that_is(world: World) -> No
     assert [row["next_try"] for row in json.loads(told("--json"))] == ["2099-11-27T12:30:00+00:00", None]
 
 
+def test_a_job_that_a_rule_asks_about_says_that_it_waits_for_a_decision(world: World) -> None:
+    world.jobs_ask("A")
+    waiting, failed = (line for line in told().splitlines() if "collect, job 1" in line)
+    assert "queued, waits for a decision" in waiting
+    assert "the licences are used up" in waiting
+    assert "waits" not in failed
+    assert [row["waits_for_decision"] for row in json.loads(told("--json"))] == [True, False]
+
+
 def test_a_try_that_is_due_has_no_time_to_wait_for(world: World) -> None:
     tried_again(world, datetime(2026, 1, 1, tzinfo=UTC))
     assert "next try" not in told()

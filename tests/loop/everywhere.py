@@ -13,7 +13,8 @@ from tests.loop.world import Defined, World
 def in_every_state(folder: Path, window_s: float = 100.0) -> World:
     """One calibration in each state, brought there by the verbs; each has the name of its state.
 
-    What is signed off is stale besides, for it may be kept only then: the fallback of what is vetoed has changed.
+    A retry rule asks about the jobs of what runs. What is signed off is stale besides, for it may be kept only then:
+    the fallback of what is vetoed has changed.
     """
     needs = {State.SIGNED_OFF: ("vetoed",)}
     world = World(folder, tuple(Defined(state, needs.get(state, ())) for state in State))
@@ -36,6 +37,7 @@ def in_every_state(folder: Path, window_s: float = 100.0) -> World:
     for name in ("review", "signed_off"):
         world.judged(name, Grade.WARN)
     world.do("sign_off", "signed_off")
+    world.jobs_ask("running")
     world.jobs_fail("failed")
     world.add_to_tag("stand_in", "vetoed", "changed", first=103)
     return world

@@ -145,6 +145,8 @@ class Model:
         if refused.get(verb):
             return False
         state, kind = self.state[name], self.kinds[name]
+        if verb is Verb.RETRY_JOBS and state is State.RUNNING:
+            return False  # no rule asks about a job
         return any(r.verb is verb and state in r.at and kind in r.kinds and by.role in r.who for r in RULES)
 
     def processing_allowed(self, verb: ProcessingVerb, by: Actor) -> bool:

@@ -9,7 +9,20 @@ from sqlalchemy.orm import Session
 
 from b2cal import loop
 from b2cal.loop import Actor, Workplace
-from b2cal.model import Attempt, DataFile, GroupState, Job, JobGroup, JobState, Kind, Role, Step, UnreadableFile, now
+from b2cal.model import (
+    Attempt,
+    DataFile,
+    GroupState,
+    Job,
+    JobGroup,
+    JobState,
+    Kind,
+    Outbox,
+    Role,
+    Step,
+    UnreadableFile,
+    now,
+)
 from tests.loop.outputs import COLLECTED, jobs_bring
 from tests.loop.world import Defined, World
 
@@ -136,6 +149,49 @@ def test_jobs_that_had_all_ended_well_when_they_were_cancelled_are_kept_all(worl
     world.do("retry_jobs", "A")
     assert world.advance("A").state == "running"
     assert [(number, state) for number, state, _ in rounds(world)] == [(0, "done"), (0, "wanted")]
+
+
+def test_jobs_that_a_rule_asks_about_wait_until_somebody_has_them_tried_again(world: World) -> None:
+    with pytest.raises(loop.Conflict, match="No job of A waits for a decision"):
+        world.do("retry_jobs", "A")
+    world.jobs_ask("A")
+    world.advance("A")
+    with world.database.read() as db:
+        view = world.view(db)
+        it = view.calibration("A")
+        assert loop.asks_somebody(view, it, now(db))
+        assert loop.why(view, it, now(db)).sentence == (
+            "Runs: collect, 0 of 5 jobs done; 5 jobs failed. Not tried again before somebody decides:"
+            " the licences are used up. tracking or the manager decides."
+        )
+        told = [row.body for row in db.scalars(select(Outbox).where(Outbox.kind == "message"))][-2:]
+    assert [(body["to"], body["text"]) for body in told] == [
+        (who, "collect: 5 jobs have failed and wait for a decision: the licences are used up. Try again, or give up.")
+        for who in ("manager", "tracking")
+    ]
+    n_decisions = len(world.decisions())
+    world.tick(60)
+    world.do("retry_jobs", "A", by=ALICE, reason="there are more now")
+    assert [it.verb for it in world.decisions()[n_decisions:]] == ["retry_jobs"]
+    with world.database.read() as db:
+        first, again = db.scalars(select(JobGroup).order_by(JobGroup.id)).all()
+        assert (again.asks_since, again.not_before, again.tries_from) == (None, now(db), 1)
+        assert first.jobs[0].retry.startswith("Done again at the wish of tracking")
+        assert {job.error for job in again.jobs} == {""}
+        assert not loop.asks_somebody(world.view(db), world.view(db).calibration("A"), now(db))
+    with pytest.raises(loop.Conflict, match="No job of A waits for a decision"):
+        world.do("retry_jobs", "A")
+
+
+def test_who_gives_up_jobs_that_a_rule_asks_about_may_still_have_them_done_again(world: World) -> None:
+    world.jobs_ask("A")
+    world.do("cancel_jobs", "A", by=ALICE, reason="not today")
+    world.jobs_cancelled("A")
+    assert (world.advance("A").state, world.decisions()[-1].details) == ("failed", {"attempt": 1, "jobs_cancelled": 5})
+    world.do("retry_jobs", "A")
+    assert rounds(world)[-1] == (2, "wanted", [0, 1, 2, 3, 4])
+    with world.database.read() as db:
+        assert not world.view(db).asking
 
 
 def changed(db: Session) -> None:

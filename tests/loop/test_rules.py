@@ -38,6 +38,7 @@ TABLE = (
     ("name_deputy", ALL_STATES,                        "",                  "expert manager", ""),
     ("extend",   "open",                               "",                  "manager loop",   ""),
     ("cancel_jobs", "running",                         "failed",            OWNERS,           "reason"),
+    ("retry_jobs", "running",                          "",                   OWNERS,          ""),
     ("retry_jobs", "failed",                           "running validating", OWNERS,          ""),
 )  # fmt: skip
 PROCESSINGS = (

@@ -354,6 +354,22 @@ class World:
         harvest = results.Harvest(Ended(Outcome.FAILED, "1 of 1 fit jobs failed."))
         results.write_down(self.workplace, processing, name, attempt_id, harvest)
 
+    def jobs_ask(self, name: str, why: str = "the licences are used up") -> None:
+        """The jobs of a running calibration have failed, and a retry rule asks about them."""
+
+        def unit(db: Session) -> None:
+            its = JobGroup.attempt_id == self.view(db).attempts[name].id
+            failed = db.scalars(select(JobGroup).where(its).order_by(JobGroup.id.desc())).first()
+            assert failed is not None, "what runs has jobs"
+            failed.state = GroupState.FAILED
+            for job in failed.jobs:
+                job.state = JobState.FAILED
+            again = loop.next_round(failed, failed.jobs, now(db), now(db), {}, failed.tries_from)
+            db.add(again)
+            loop.ask_about_jobs(db, again, why)
+
+        self.database.write(unit)
+
     def jobs_cancelled(self, name: str) -> None:
         """The agent has cancelled what was left of the jobs of a calibration."""
 

@@ -3,11 +3,16 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
+from b2cal.loop import ask_about_jobs
 from b2cal.model import (
+    Attempt,
     Calibration,
     Database,
+    GroupState,
+    JobGroup,
     Person,
 )
 
@@ -79,6 +84,30 @@ def test_inputs_that_stay_incomplete_are_put_to_the_manager(
     assert f"/calibrations/{it.id}/do/go_on" in text
     assert "lacks inputs and asks <b>M. Manager</b>" in manager.get("/processings/bucket23").text
     assert "/do/go_on" not in expert.get("/").text
+
+
+def test_jobs_that_a_rule_asks_about_are_put_to_expert_and_manager_with_what_they_can_do(
+    manager: Browser, signed_in: Callable[[str], Browser], database: Database, find: Find
+) -> None:
+    it = find("Crystal energy", "proc12-chunk3")
+    assert "jobs ask" not in manager.get("/").text
+
+    def asks(db: Session) -> None:
+        group = db.scalars(select(JobGroup).join(Attempt).where(Attempt.calibration_id == it.id)).all()[-1]
+        group.state, group.round = GroupState.WANTED, 1
+        ask_about_jobs(db, group, "the licences are used up")
+
+    database.write(asks)
+    for who in (manager, signed_in(it.expert)):
+        text = who.get("/").text
+        assert "jobs ask" in text
+        assert "the licences are used up" in text
+        assert f"/calibrations/{it.id}/do/retry_jobs" in text
+        assert f"/calibrations/{it.id}/do/cancel_jobs" in text
+    assert "has jobs that failed and asks" in manager.get("/processings/proc12-chunk3").text
+    assert "waits for a decision" in manager.get(f"/calibrations/{it.id}/jobs").text
+    manager.post(f"/calibrations/{it.id}/do/cancel_jobs", seen=str(it.version), reason="not today")
+    assert "jobs ask" not in manager.get("/").text
 
 
 def test_a_signed_off_result_that_became_stale_is_put_to_the_manager(

@@ -24,6 +24,7 @@ class Task(StrEnum):
 
     DECIDE = auto()
     REPAIR = auto()
+    JOBS = auto()
     CHOOSE = auto()
     INPUTS = auto()
     EXPIRING = auto()
@@ -34,7 +35,7 @@ class Task(StrEnum):
     SUBMIT = auto()
 
 
-_ASKING = {State.REVIEW: Task.DECIDE, State.FAILED: Task.REPAIR}
+_ASKING = {State.REVIEW: Task.DECIDE, State.FAILED: Task.REPAIR, State.RUNNING: Task.JOBS}
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,9 @@ def _concerned(db: Session, username: str, *, is_manager: bool) -> list[int]:
 
 def _task_of_manager(view: loop.ProcessingView, it: Calibration, absent: AbstractSet[str], at: datetime) -> Task | None:
     match it.state:
-        case State.REVIEW | State.FAILED if {it.expert, it.deputy} - {None} <= absent:
+        case State.REVIEW | State.FAILED | State.RUNNING if (
+            it.name in view.asking or {it.expert, it.deputy} - {None} <= absent
+        ):
             return _task_of_expert(view, it, at)
         case State.OPEN if loop.lacks_selection(it):
             return Task.CHOOSE
@@ -144,6 +147,8 @@ def _item(view: loop.ProcessingView, it: Calibration | Asked, task: Task, at: da
 def _since(view: loop.ProcessingView, it: Calibration, task: Task) -> datetime | None:
     if task is Task.INPUTS:
         return loop.inputs_asked_at(view.processing, it)
+    if task is Task.JOBS:
+        return view.asking[it.name]
     return it.window_ends_at if task is Task.UNSUBMITTED else it.since
 
 

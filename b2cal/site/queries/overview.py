@@ -31,6 +31,7 @@ class Row:
     lacks_inputs: bool
     lacks_selection: bool
     is_unsubmitted: bool
+    jobs_ask_since: datetime | None
 
     @property
     def asks(self) -> bool:
@@ -47,7 +48,7 @@ class Row:
     def asked_at(self) -> datetime:
         """Since when it waits for a decision."""
         since = self.calibration.window_ends_at if self.is_unsubmitted else self.calibration.incomplete_since
-        return since or self.calibration.since
+        return self.jobs_ask_since or since or self.calibration.since
 
     @property
     def is_stale(self) -> bool:
@@ -149,6 +150,7 @@ def _row(
         lacks_inputs=loop.asks_for_inputs(view.processing, it, now),
         lacks_selection=it.state is State.OPEN and loop.lacks_selection(it),
         is_unsubmitted=loop.asks_to_be_submitted(it, now),
+        jobs_ask_since=view.asking.get(it.name),
     )
 
 

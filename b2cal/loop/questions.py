@@ -1,0 +1,23 @@
+"""Failed jobs that a retry rule asks about: they wait until a person has them tried again, or gives the attempt up."""
+
+from sqlalchemy.orm import Session
+
+from b2cal.model import JobGroup, now, stage_in_words
+
+from .transition import say
+
+
+def ask_about_jobs(db: Session, group: JobGroup, why: str) -> None:
+    """Let the jobs of a round wait for a decision: `retry_jobs` or `cancel_jobs`; tell expert and manager, once."""
+    group.asks_since = now(db)
+    for job in group.jobs:
+        job.error = f"Not tried again before somebody decides: {why}"
+    db.flush()
+    it, n_jobs = group.attempt.calibration, len(group.jobs)
+    jobs = "1 job has" if n_jobs == 1 else f"{n_jobs:,} jobs have"
+    text = (
+        f"{stage_in_words(group.stage, group.iteration)}: {jobs} failed and wait{'s' if n_jobs == 1 else ''} for a"
+        f" decision: {why}. Try again, or give up."
+    )
+    for username in sorted({it.expert, it.processing.manager}):
+        say(db, f"jobs:{group.id}:{username}", it, username, text)
