@@ -21,6 +21,7 @@ from .orders import Order, open_orders
 from .outbox import Handler, OutboxRelay
 from .probes import send_and_judge
 from .reckon import EVERY, Reckoning, reckon
+from .slow import LOOK_EVERY, look_for_slow_jobs
 
 LONGEST_PAUSE_S = 30.0
 """How long a group rests, at most, whose batch system could not do what it was asked."""
@@ -53,6 +54,7 @@ class Agent:
         self._reckonings: dict[str, Reckoning] = {}
         self._troubled = True  # there may be incidents, from before
         self._avoided: dict[str, list[str]] = {}
+        self._looked_for_slow: datetime | None = None
 
     def round(self) -> bool:
         """Do all that is due; tells whether this process is the agent. What fails is tried again in a later round."""
@@ -62,6 +64,7 @@ class Agent:
             self._carry_out_orders()
             self._collect_events()
             bring_log(self._desk)
+            self._look_for_slow_jobs()
             self._outbox.relay()
         except LeaseLost:
             log.warning("another agent has taken over")
@@ -122,6 +125,12 @@ class Agent:
                 log.warning("a batch system does not answer", centre=centre, error=str(error))
                 self._rest_if_it_hangs(centre, begun)
         self._troubled = incidents
+
+    def _look_for_slow_jobs(self) -> None:
+        at = self._desk.now()
+        if self._looked_for_slow is None or at - self._looked_for_slow >= LOOK_EVERY:
+            look_for_slow_jobs(self._desk, at)
+            self._looked_for_slow = at
 
     def _rest_if_it_hangs(self, centre: str, begun: datetime) -> None:
         """Leave a centre alone for a while that took long to fail."""

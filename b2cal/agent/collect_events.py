@@ -146,5 +146,6 @@ def _change(job: OpenJob, event: JobEvent) -> Change | None:
         state = job.state  # one that ran and has lost its machine is started again by itself
     if (state, reason) == (job.state, job.pending_reason):
         return None
-    started = {} if state is job.state else {"started_at": event.at if state is JobState.RUNNING else None}
+    began_at = event.at if state is JobState.RUNNING else None
+    started = {} if state is job.state else {"started_at": began_at, "slow": ""}
     return Change(job, {"state": state, "pending_reason": reason, **started})

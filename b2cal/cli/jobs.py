@@ -137,6 +137,7 @@ def _row(db: Session, desk: Desk, job: Job, place: str) -> dict[str, Any]:
         "disk_bytes": job.disk_bytes,
         "limits": job.limits,
         "pending_reason": job.pending_reason,
+        "slow": loop.slow_in_words(job),
         "error": job.error,
         "rule": job.retry,
         "after": place,
@@ -160,7 +161,7 @@ def _cells(db: Session, desk: Desk, processing: Processing, job: Job) -> tuple[o
         job.group.round + 1,
         job.label,
         _state(job, next_try),
-        "; ".join(filter(None, (job.pending_reason, loop.said_by(job), job.error, job.retry))),
+        "; ".join(filter(None, (job.pending_reason, loop.slow_in_words(job), loop.said_by(job), job.error, job.retry))),
         ", ".join(filter(None, used)),
         desk.settings.attempts / job.folder if job.folder else "",
     )

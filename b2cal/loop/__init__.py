@@ -37,12 +37,14 @@ from .jobs import (
     StageJobs,
     by_attempt,
     next_try,
+    slow_in_words,
     stages_of,
     together,
     tried_again_at,
     waits_for_decision,
 )
 from .named import managers, person_named, release_named, without_password
+from .news_of_jobs import ask_about_jobs, tell_of_slow_jobs
 from .obstacles import in_the_way, in_the_way_of_processing, nothing_changes
 from .outages import SIGN_EVERY, site_is_there, site_seen_at
 from .people import let_in, rights_decided, shut_out
@@ -55,7 +57,6 @@ from .publication import (
     published_before,
     why_unpublished,
 )
-from .questions import ask_about_jobs
 from .rejections import Rejections, last_rejection, rejected_by
 from .room import Room, Share, bytes_in_words, look_for_room, room_for
 from .rounds import Redone, check_kept_outputs, next_round, redone
@@ -244,6 +245,7 @@ __all__ = [
     "signals",
     "site_is_there",
     "site_seen_at",
+    "slow_in_words",
     "spoken",
     "spoken_days",
     "stage_in_words",
@@ -254,6 +256,7 @@ __all__ = [
     "submit",
     "subsystems",
     "take_over",
+    "tell_of_slow_jobs",
     "together",
     "tried_again_at",
     "veto",

@@ -54,6 +54,7 @@ class StageJobs:
         goes_on: some of them have not ended, or are tried again.
         again: those that failed and are tried again.
         asks: how many failed, and are not tried again before somebody decides.
+        slow: how many run far longer than their siblings.
         hindrance: why they could not be submitted yet, in a sentence; empty if nothing is known against it.
         incident: the number of the one for whose end some of them wait.
         stopped: how many do not run now, because they are held or suspended, with what the batch system says of one.
@@ -66,6 +67,7 @@ class StageJobs:
     goes_on: bool
     again: NextTry | None
     asks: int
+    slow: int
     hindrance: str
     incident: int | None
     stopped: tuple[int, str]
@@ -90,6 +92,7 @@ def stages_of(db: Session, attempts: Collection[int]) -> list[StageJobs]:
             _number(again).label("again"),
             func.min(case((again, JobGroup.not_before))).label("not_before"),
             _number(and_(wanted, JobGroup.asks_since.is_not(None))).label("asks"),
+            _number(and_(Job.state == JobState.RUNNING, Job.slow != "")).label("slow"),
             func.max(case((wanted, Job.error), else_="")).label("hindrance"),
             func.max(case((and_(wanted, Incident.live.is_(True)), Incident.id))).label("incident"),
             _number(Job.pending_reason != "").label("stopped"),
@@ -116,6 +119,7 @@ def stages_of(db: Session, attempts: Collection[int]) -> list[StageJobs]:
                 goes_on=bool(row.going),
                 again=again_at,
                 asks=int(row.asks),
+                slow=int(row.slow),
                 hindrance=row.hindrance,
                 incident=row.incident,
                 stopped=(int(row.stopped), row.pending_reason),
@@ -153,6 +157,11 @@ def tried_again_at(group: JobGroup, at: datetime) -> datetime | None:
 def waits_for_decision(group: JobGroup) -> bool:
     """Whether the jobs of a group, which failed in the round before, are not tried again before somebody decides."""
     return group.state is GroupState.WANTED and group.asks_since is not None
+
+
+def slow_in_words(job: Job) -> str:
+    """That a job runs far longer than its siblings; empty if it does not, or has ended."""
+    return job.slow if job.state is JobState.RUNNING else ""
 
 
 def next_try(stages: Iterable[StageJobs], at: datetime) -> NextTry | None:

@@ -259,6 +259,8 @@ def _running(view: ProcessingView, calibration: Calibration, at: datetime) -> Wh
 
 def _under_way(view: ProcessingView, it: StageJobs, done: str, at: datetime) -> Why:
     """How the jobs of a stage go on that nobody has to look after."""
+    if it.slow:
+        done = f"{done}; {'1 job runs' if it.slow == 1 else f'{it.slow:,} jobs run'} far longer than the others needed"
     if it.hindrance:
         return Why(f"{done}. {it.hindrance.rstrip('.')}.", incident=it.incident)
     n_stopped, said = it.stopped

@@ -83,6 +83,9 @@ class Job(Base):
     cpu_s: Mapped[float | None]
     memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
     disk_bytes: Mapped[int | None] = mapped_column(BigInteger, comment="the most that its folder took")
+    slow: Mapped[Prose] = mapped_column(
+        default="", comment="that it ran far longer than its siblings, and how long they needed"
+    )
     limits: Mapped[Json] = mapped_column(
         default=dict, server_default="{}", comment="what it might have used: wall_s, cpu_s, memory_bytes, disk_bytes"
     )

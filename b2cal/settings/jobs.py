@@ -120,6 +120,13 @@ class BatchSettings(StorageSettings):
         5, description="a host that fails so many jobs in succession gets no more"
     )
     host_quick_s: Seconds = Field(60.0, description="each of them within this from its start")
+    slow_times: Annotated[float, Field(gt=1, le=1000)] = Field(
+        3.0, description="a job that runs so many times as long as half of its siblings needed is slow"
+    )
+    slow_after_s: Seconds = Field(1800.0, description="but not before it has run for so long")
+    slow_siblings: Annotated[int, Field(ge=1)] = Field(
+        5, description="nor before so many of them, and half of the stage, have ended well"
+    )
     bytes_per_job: Annotated[int, Field(ge=1)] = Field(2_000_000_000, description="input of one collect job")
     rules: RetryRules = Field((), description=OWN_RULES)
 

@@ -377,6 +377,7 @@ GLOBALS: dict[str, object] = {
     "strip_text": strip_text,
     "task_look": task_look,
     "tried_again_at": loop.tried_again_at,
+    "slow_in_words": loop.slow_in_words,
     "waits_for_decision": loop.waits_for_decision,
     "verb_done": verb_done,
     "zones": zones,

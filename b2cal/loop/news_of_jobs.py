@@ -1,4 +1,4 @@
-"""Failed jobs that a retry rule asks about: they wait until a person has them tried again, or gives the attempt up."""
+"""What people are told of jobs: that a retry rule asks about them, or that they run far longer than their siblings."""
 
 from sqlalchemy.orm import Session
 
@@ -21,3 +21,11 @@ def ask_about_jobs(db: Session, group: JobGroup, why: str) -> None:
     )
     for username in sorted({it.expert, it.processing.manager}):
         say(db, f"jobs:{group.id}:{username}", it, username, text)
+
+
+def tell_of_slow_jobs(db: Session, group: JobGroup, n_jobs: int) -> None:
+    """Tell the expert that jobs of a stage run far longer than their siblings; once for the stage."""
+    it = group.attempt.calibration
+    jobs = "1 job runs" if n_jobs == 1 else f"{n_jobs:,} jobs run"
+    text = f"{stage_in_words(group.stage, group.iteration)}: {jobs} far longer than the others needed."
+    say(db, f"slow:{group.attempt_id}:{group.stage}:{group.iteration}", it, it.expert, text)

@@ -1,0 +1,105 @@
+"""Jobs that run far longer than their siblings: that is said with each, once, until it ends."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from statistics import median
+
+import structlog
+from sqlalchemy import ColumnElement, and_, case, func, select, update
+from sqlalchemy.orm import Session
+
+from b2cal.loop import spoken, tell_of_slow_jobs
+from b2cal.model import GroupState, Job, JobGroup, JobState, Stage, stage_in_words
+from b2cal.settings import BatchSettings
+
+from .desk import Desk
+
+LOOK_EVERY = timedelta(seconds=10)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Slow:
+    """The jobs of a stage that began before `limit` and still run; their siblings needed about `usual`."""
+
+    attempt_id: int
+    stage: Stage
+    iteration: int
+    limit: datetime
+    said: str
+
+    @property
+    def its_rounds(self) -> ColumnElement[bool]:
+        return _rounds(self.attempt_id, self.stage, self.iteration)
+
+    @property
+    def jobs(self) -> ColumnElement[bool]:
+        """Which jobs these are, as far as nothing is said with them yet."""
+        under_way = select(JobGroup.id).where(self.its_rounds, JobGroup.state == GroupState.SUBMITTED)
+        began = Job.started_at <= self.limit
+        return and_(Job.group_id.in_(under_way), Job.state == JobState.RUNNING, Job.slow == "", began)
+
+
+def look_for_slow_jobs(desk: Desk, at: datetime) -> None:
+    """Say with jobs that they run far longer than those of their stage that have ended well."""
+    with desk.database.read() as db:
+        found = _slow(db, desk.settings.batch, at)
+    for slow in found:
+        desk.write(partial(_write_down, slow=slow))
+
+
+def _slow(db: Session, batch: BatchSettings, at: datetime) -> Sequence[_Slow]:
+    """The stages in which jobs have become slow: one question for all of them, more only where jobs may be."""
+    before = at - timedelta(seconds=batch.slow_after_s)
+    suspect = and_(Job.state == JobState.RUNNING, Job.slow == "", Job.started_at <= before)
+    first = func.min(case((suspect, Job.started_at)))
+    n_done = _number(Job.state == JobState.DONE)
+    under_way = select(JobGroup.attempt_id).where(JobGroup.state == GroupState.SUBMITTED)
+    stages = db.execute(
+        select(JobGroup.attempt_id, JobGroup.stage, JobGroup.iteration, first)
+        .join(Job, Job.group_id == JobGroup.id)
+        .where(JobGroup.attempt_id.in_(under_way))
+        .group_by(JobGroup.attempt_id, JobGroup.stage, JobGroup.iteration)
+        .having(first.is_not(None), n_done >= batch.slow_siblings, 2 * n_done >= _number(JobGroup.round == 0))
+    )
+    found = []
+    for attempt_id, stage, iteration, began in stages:
+        needed = _needed(db, attempt_id, stage, iteration)
+        if len(needed) < batch.slow_siblings:
+            continue
+        usual = timedelta(seconds=median(needed))
+        limit = min(before, at - batch.slow_times * usual)
+        if began <= limit:
+            said = f"Runs far longer than its siblings: half of {len(needed):,} needed no more than {spoken(usual)}"
+            found.append(_Slow(attempt_id, stage, iteration, limit, said))
+    return found
+
+
+def _needed(db: Session, attempt_id: int, stage: Stage, iteration: int) -> list[float]:
+    """How many seconds the jobs of a stage took that have ended well."""
+    done = select(Job.started_at, Job.ended_at).join(JobGroup, JobGroup.id == Job.group_id)
+    done = done.where(_rounds(attempt_id, stage, iteration), Job.state == JobState.DONE)
+    return [
+        (ended - began).total_seconds() for began, ended in db.execute(done) if began is not None and ended is not None
+    ]
+
+
+def _write_down(db: Session, slow: _Slow) -> None:
+    jobs = db.scalars(select(Job).where(slow.jobs)).all()
+    if not jobs:
+        return
+    db.execute(update(Job).where(slow.jobs).values(slow=slow.said))
+    tell_of_slow_jobs(db, jobs[0].group, len(jobs))
+    stage = stage_in_words(slow.stage, slow.iteration)
+    log.warning("jobs are slow", attempt=slow.attempt_id, stage=stage, jobs=len(jobs), said=slow.said)
+
+
+def _rounds(attempt_id: int, stage: Stage, iteration: int) -> ColumnElement[bool]:
+    return and_(JobGroup.attempt_id == attempt_id, JobGroup.stage == stage, JobGroup.iteration == iteration)
+
+
+def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(case((condition, 1), else_=0))

@@ -1,0 +1,99 @@
+"""Jobs that run far longer than their siblings are reported, once, until they end."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select
+
+from b2cal import loop
+from b2cal.agent.slow import LOOK_EVERY
+from b2cal.core.clock import ManualClock
+from b2cal.model import Calibration, GroupState, Job, JobState, Outbox
+
+from .conftest import Site
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime(2026, 11, 22, 12, tzinfo=UTC))
+
+
+def under_way(site: Site, at: datetime, n_done: int, running: dict[int, float]) -> int:
+    """A stage of 12 jobs: some have needed 12 min each, others run for so many minutes, the rest waits."""
+    group_id = site.want(*[{}] * 12, state=GroupState.SUBMITTED, epoch=1, submitted_at=at)
+    for number, job in enumerate(site.group(group_id)["jobs"]):
+        columns: dict[str, Any] = {}
+        if number < n_done:
+            columns = {"state": JobState.DONE, "started_at": at - 20 * MINUTE, "ended_at": at - 8 * MINUTE}
+        elif number in running:
+            columns = {"state": JobState.RUNNING, "started_at": at - running[number] * MINUTE}
+        site.change(Job, job["id"], **columns)
+    return group_id
+
+
+def slow(site: Site, group_id: int) -> dict[int, str]:
+    return {job["number"]: job["slow"] for job in site.group(group_id)["jobs"] if job["slow"]}
+
+
+def sentence(site: Site) -> str:
+    with site.database.read() as db:
+        it = db.scalars(select(Calibration)).one()
+        view = loop.ProcessingView(db, it.processing_id)
+        return loop.why(view, view.calibrations[it.name], site.database.clock.now()).sentence
+
+
+def test_a_job_that_runs_far_longer_than_its_siblings_is_reported_once_and_until_it_ends(
+    site: Site, clock: ManualClock
+) -> None:
+    group_id = under_way(site, clock.now(), 9, {9: 36.5, 10: 35.5, 11: 1})
+    agent = site.agent()
+    agent.round()
+    said = "Runs far longer than its siblings: half of 9 needed no more than 12 min"
+    assert slow(site, group_id) == {9: said}
+    site.database.write(lambda db: setattr(db.scalars(select(Calibration)).one(), "state", "running"))
+    assert sentence(site) == "Runs: collect, 9 of 12 jobs done; 1 job runs far longer than the others needed."
+
+    clock.advance(MINUTE)
+    agent.round()
+    assert list(slow(site, group_id)) == [9, 10]
+    with site.database.read() as db:
+        (told,) = db.scalars(select(Outbox).where(Outbox.kind == "message"))
+        assert told.body["text"] == "collect: 1 job runs far longer than the others needed."
+        jobs = db.scalars(select(Job).where(Job.slow != "")).all()
+    site.change(Job, jobs[0].id, state=JobState.DONE)
+    with site.database.read() as db:
+        assert [loop.slow_in_words(job) for job in db.scalars(select(Job).where(Job.slow != ""))] == ["", said]
+    assert "1 job runs far longer" in sentence(site)
+
+
+@pytest.mark.parametrize(
+    ("n_done", "settings"), [(5, {}), (9, {"slow_siblings": 10}), (9, {"slow_after_s": 3700}), (9, {"slow_times": 6})]
+)
+def test_none_is_slow_before_enough_have_ended_and_time_has_passed(
+    site: Site, clock: ManualClock, n_done: int, settings: dict[str, float]
+) -> None:
+    batch = site.settings.batch.model_copy(update=settings)
+    site.settings = site.settings.model_copy(update={"batch": batch})
+    group_id = under_way(site, clock.now(), n_done, {10: 60})
+    site.agent().round()
+    assert slow(site, group_id) == {}
+
+
+def test_slow_jobs_are_looked_for_by_one_question_now_and_then(site: Site, clock: ManualClock) -> None:
+    under_way(site, clock.now(), 9, {9: 5, 10: 5})
+    agent = site.agent()
+    agent.round()
+    asked: list[str] = []
+    event.listen(site.database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+
+    def questions() -> int:
+        asked.clear()
+        agent.round()
+        return sum("job.slow" in text for text in asked)
+
+    assert questions() == 0
+    clock.advance(LOOK_EVERY)
+    assert (questions(), questions()) == (1, 0)
