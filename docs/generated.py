@@ -37,7 +37,7 @@ from b2cal.loop import (
 )
 from b2cal.loop.rules import ProcessingRule, Rule
 from b2cal.model import Kind, ProcessingState, Role, State
-from b2cal.settings import LONGEST_S, Door, RetryRules, Settings
+from b2cal.settings import LONGEST_S, Door, RetryRule, RetryRules, Settings
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "b2cal"
@@ -80,7 +80,12 @@ REMEDIES = {
     Remedy.MORE_MEMORY: "tried again with more memory",
     Remedy.NEVER: "not tried again",
     Remedy.ASK: "tried again if somebody says so",
+    Remedy.RACE: "raced by a copy",
 }
+
+
+def _done_by(rule: RetryRule) -> str:
+    return "nothing" if (rule.source, rule.remedy) == ("slow", Remedy.NEVER) else REMEDIES[rule.remedy]
 
 
 def _in_a_cell(text: str) -> str:
@@ -96,7 +101,7 @@ def retry_rules() -> str:
                 rule.source,
                 "any" if rule.code is None else str(rule.code),
                 f"`{_in_a_cell(rule.pattern.pattern)}`" if rule.pattern.pattern else "anything",
-                REMEDIES[rule.remedy],
+                f"(passive: {REMEDIES[rule.remedy]})" if rule.passive else _done_by(rule),
                 rule.because,
                 rule.reference,
             )

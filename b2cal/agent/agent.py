@@ -20,6 +20,7 @@ from .lease import AgentLease, LeaseLost, this_process
 from .orders import Order, open_orders
 from .outbox import Handler, OutboxRelay
 from .probes import send_and_judge
+from .races import end_races
 from .reckon import EVERY, Reckoning, reckon
 from .slow import LOOK_EVERY, look_for_slow_jobs
 
@@ -55,6 +56,7 @@ class Agent:
         self._troubled = True  # there may be incidents, from before
         self._avoided: dict[str, list[str]] = {}
         self._looked_for_slow: datetime | None = None
+        self._raced: set[str] = set()  # where no job is known to have lost a race
 
     def round(self) -> bool:
         """Do all that is due; tells whether this process is the agent. What fails is tried again in a later round."""
@@ -115,9 +117,13 @@ class Agent:
             self._lease.keep()
             begun = self._desk.now()
             try:
-                self._troubled |= collect_events(self._desk, backend, self._streams[centre])
+                ended = collect_events(self._desk, backend, self._streams[centre])
+                self._troubled |= ended
                 last = self._reckonings.get(centre) or Reckoning(self._desk.now() + EVERY)
                 self._reckonings[centre] = reckon(self._desk, centre, backend, last)
+                if ended or self._reckonings[centre] is not last:
+                    self._raced.discard(centre)
+                self._end_races(centre, backend)
                 if self._troubled:
                     incidents |= self._look_after(centre, backend)
             except (B2calError, OSError) as error:
@@ -125,6 +131,12 @@ class Agent:
                 log.warning("a batch system does not answer", centre=centre, error=str(error))
                 self._rest_if_it_hangs(centre, begun)
         self._troubled = incidents
+
+    def _end_races(self, centre: str, backend: Backend) -> None:
+        """Cancel what has lost a race, where jobs have ended since; what cannot be cancelled now is tried again."""
+        if centre not in self._raced:
+            end_races(self._desk, centre, backend)
+            self._raced.add(centre)
 
     def _look_for_slow_jobs(self) -> None:
         at = self._desk.now()
@@ -158,6 +170,7 @@ class Agent:
         self._streams.clear()
         self._reckonings.clear()
         self._avoided.clear()
+        self._raced.clear()
         self._troubled = True
 
 

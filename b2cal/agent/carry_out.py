@@ -12,11 +12,25 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from b2cal.batch import Backend, BatchError, BatchGroup, BatchJob, Handle, UnknownCentre, crashpoint
-from b2cal.model import Attempt, Calibration, GroupEpoch, GroupState, Job, JobGroup, JobState, Processing, Stage, now
+from b2cal.model import (
+    Attempt,
+    Calibration,
+    GroupEpoch,
+    GroupState,
+    Job,
+    JobGroup,
+    JobState,
+    Outcome,
+    Processing,
+    Stage,
+    now,
+)
+from b2cal.settings import Settings
 
 from .desk import Desk
 from .folders import Code, PlannedGroup, prepare, shipped_code
 from .orders import LIVE, Order
+from .settle import settle_stage
 
 
 def carry_out(desk: Desk, order: Order) -> bool:
@@ -49,7 +63,9 @@ def carry_out(desk: Desk, order: Order) -> bool:
 
 
 def take_back(desk: Desk, order: Order) -> bool:
-    """Remove a group whose attempt does not count any more from its batch system, whatever its epoch.
+    """Remove a group that is not wanted any more from its batch system, whatever its epoch.
+
+    Its attempt does not count, or all that it would do was done by the jobs that it should race.
 
     Raises:
         BatchError, UnknownCentre: some of its jobs may still run; to be tried again.
@@ -57,7 +73,7 @@ def take_back(desk: Desk, order: Order) -> bool:
     backend = backend_of(desk, order)
     _cancel(backend, backend.find(order.token))
     crashpoint("cancel-to-record")
-    desk.write(lambda db: _mark_cancelled(db, order.group_id))
+    desk.write(lambda db: _mark_cancelled(db, order.group_id, desk.settings))
     return False
 
 
@@ -88,7 +104,12 @@ def _submit(desk: Desk, backend: Backend, token: str, epoch: int, plan: PlannedG
     prepare(desk.settings.attempts, plan, epoch)
     crashpoint("intent-to-submit")
     jobs = tuple(
-        BatchJob(number, desk.settings.attempts / plan.job_folder(epoch, number), plan.memory_mb.get(number))
+        BatchJob(
+            number,
+            desk.settings.attempts / plan.job_folder(epoch, number),
+            plan.memory_mb.get(number),
+            not_beside=plan.raced.get(number, ""),
+        )
         for number in sorted(plan.parts)
     )
     backend.submit(BatchGroup(token, epoch, plan.name, jobs))
@@ -111,10 +132,18 @@ def _plan(desk: Desk, order: Order) -> PlannedGroup:
             spec=group.spec,
             parts={job.number: job.spec for job in group.jobs},
             memory_mb={job.number: job.memory_mb for job in group.jobs if job.memory_mb is not None},
+            raced=_raced(db, group),
             output=storage.output if group.stage is Stage.PRODUCE else "",
             open_spread_s=storage.open_spread_s(len(group.jobs)),
             environment=release.environment,
         ).at(order.centre, desk.settings)
+
+
+def _raced(db: Session, group: JobGroup) -> dict[int, str]:
+    """What the batch system calls the jobs that those of a group race, by number."""
+    copies = {job.copy_of: job.number for job in group.jobs if job.copy_of is not None}
+    known = db.execute(select(Job.id, Job.batch_id).where(Job.id.in_(copies))) if copies else ()
+    return {copies[raced]: batch_id for raced, batch_id in known}
 
 
 def _arrived(handles: Sequence[Handle], n_jobs: int) -> int | None:
@@ -168,13 +197,15 @@ def _record(db: Session, group_id: int, epoch: int, plan: PlannedGroup, accepted
     db.execute(update(Job), rows)
 
 
-def _mark_cancelled(db: Session, group_id: int) -> None:
+def _mark_cancelled(db: Session, group_id: int, settings: Settings) -> None:
     group = db.get_one(JobGroup, group_id)
     if group.state.ended:
         return
     group.state, group.ended_at = GroupState.CANCELLED, now(db)
     unfinished = update(Job).where(Job.group_id == group_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING)))
     db.execute(unfinished.values(state=JobState.CANCELLED, ended_at=now(db), pending_reason=""))
+    if group.attempt.live and group.attempt.outcome is not Outcome.FAILED:
+        settle_stage(db, group, settings)
 
 
 def _cancel(backend: Backend, handles: Sequence[Handle]) -> None:

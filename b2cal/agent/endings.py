@@ -16,6 +16,7 @@ from b2cal.runtime import OUTPUTS
 
 from .desk import Desk
 from .hosts import look_at_hosts
+from .races import beaten, rivals
 from .settle import settle
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
@@ -89,8 +90,10 @@ def ending(folder: Path, stage: Stage, at: datetime, told: Failure | None = None
 
 def write_down(db: Session, desk: Desk, changes: Sequence[Change]) -> None:
     """Write changes down, unless the database has come to know an end meanwhile; settle the groups concerned."""
+    racing = rivals(db, {change.job.group_id for change in changes if change.is_end})
     for change in changes:
-        db.execute(update(Job).where(Job.id == change.job.id, Job.state.in_(UNFINISHED)).values(change.values))
+        values = beaten(db, racing.get(change.job.id), change.values) if change.is_end else change.values
+        db.execute(update(Job).where(Job.id == change.job.id, Job.state.in_(UNFINISHED)).values(values))
     failed = [change.job.id for change in changes if change.values["state"] is JobState.FAILED]
     if failed:
         look_at_hosts(db, failed, desk.settings)

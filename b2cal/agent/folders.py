@@ -48,6 +48,7 @@ class PlannedGroup:
         spec: what the jobs share of job.json.
         parts: what each has of its own, by number.
         memory_mb: what each asks for, by number, where that is not the usual.
+        raced: what the batch system calls the jobs that they race, by number, where they race one.
         doors: of the storage at the centre where they run, in order.
         output: where productions bring their files, behind one of the doors; empty: they leave them in their folders.
         open_spread_s: their first opening behind doors is spread over this time.
@@ -63,6 +64,7 @@ class PlannedGroup:
     spec: Mapping[str, Any]
     parts: Mapping[int, Mapping[str, Any]]
     memory_mb: Mapping[int, int] = field(default_factory=dict)
+    raced: Mapping[int, str] = field(default_factory=dict)
     doors: Sequence[str] = ()
     output: str = ""
     open_spread_s: float = 0.0

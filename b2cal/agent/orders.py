@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session, aliased
 
-from b2cal.model import Attempt, Calibration, GroupState, Incident, JobGroup, Outcome, Processing
+from b2cal.model import Attempt, Calibration, GroupState, Incident, Job, JobGroup, JobState, Outcome, Processing
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Order:
     """A group that has not ended.
 
     Attributes:
-        live: its attempt counts, and was not given up; a group of another attempt is not wanted any more.
+        live: its attempt counts, and was not given up, and what it would do is not done yet: else it is not wanted any
+            more.
         held: its processing is held: nothing new is submitted, what runs goes on.
         waits: for the end of an incident.
         asks: it waits until somebody decides.
@@ -34,13 +35,23 @@ class Order:
 LIVE = and_(Attempt.live.is_not(None), Attempt.outcome.is_distinct_from(Outcome.FAILED))
 """Whether the groups of an attempt are wanted: it counts, and was not given up."""
 
+_Raced = aliased(Job)
+_IS_TO_DO = or_(
+    JobGroup.round == 0,
+    select(Job.id)
+    .outerjoin(_Raced, _Raced.id == Job.copy_of)
+    .where(Job.group_id == JobGroup.id, or_(Job.copy_of.is_(None), _Raced.state != JobState.DONE))
+    .exists(),
+)
+"""Whether not all jobs of a group are copies of jobs that were done before."""
+
 _OPEN = (
     select(
         JobGroup.id,
         JobGroup.token,
         JobGroup.state,
         JobGroup.not_before,
-        LIVE,
+        and_(LIVE, _IS_TO_DO),
         Processing.held,
         Incident.live.is_not(None),
         JobGroup.asks_since.is_not(None),

@@ -1,4 +1,4 @@
-"""The end of a group: its failed jobs are tried again by the rules, or the loop is woken."""
+"""The end of a group, and of its stage: its failed jobs are tried again by the rules, or the loop is woken."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from b2cal.batch import Plan, plan, retry_policy
 from b2cal.core.failures import Failure
-from b2cal.loop import ask_about_jobs, next_round
+from b2cal.loop import ask_about_jobs, left_undone, next_round, rounds_of
 from b2cal.model import Attempt, Calibration, GroupState, Job, JobGroup, JobState, Outcome, Stage, job_in_words, now
 from b2cal.settings import Settings
 
@@ -30,14 +30,28 @@ def settle(db: Session, group_id: int, settings: Settings) -> None:
     )
     if group.state is not GroupState.SUBMITTED or db.scalar(unfinished):
         return
-    failed = db.scalars(
-        select(Job).where(Job.group_id == group_id, Job.state == JobState.FAILED).order_by(Job.number)
-    ).all()
-    group.state = GroupState.FAILED if failed else GroupState.DONE
+    failed = select(func.count()).where(Job.group_id == group_id, Job.state == JobState.FAILED)
+    group.state = GroupState.FAILED if db.scalar(failed) else GroupState.DONE
     group.ended_at = now(db)
-    given_up = group.attempt.live is None or group.attempt.outcome is Outcome.FAILED
-    if not failed or given_up or not _tried_again(db, group, failed, settings):
+    settle_stage(db, group, settings)
+
+
+def settle_stage(db: Session, group: JobGroup, settings: Settings) -> None:
+    """Go on after the end of a group; nothing happens while copies, or jobs that they race, are under way.
+
+    The state of its last round tells how a stage stands.
+    """
+    if group.attempt.live is None or group.attempt.outcome is Outcome.FAILED:
         _wake_loop(db, group)
+        return
+    rounds = db.scalars(select(JobGroup).where(rounds_of(group)).order_by(JobGroup.round)).all()
+    if not all(it.state.ended for it in rounds):
+        return
+    last = rounds[-1]
+    failed = db.scalars(left_undone(last).where(Job.state == JobState.FAILED)).all()
+    last.state = GroupState.FAILED if failed else GroupState.DONE
+    if not failed or not _tried_again(db, last, failed, settings):
+        _wake_loop(db, last)
 
 
 def _tried_again(db: Session, group: JobGroup, failed: Sequence[Job], settings: Settings) -> bool:
@@ -88,15 +102,17 @@ def _failure(job: Job) -> Failure:
 
 
 def _tries(db: Session, group: JobGroup) -> int:
-    """How often the jobs of a group have been tried since somebody asked; tries that failed in storms do not count."""
-    in_storms = select(func.count()).where(
-        JobGroup.attempt_id == group.attempt_id,
-        JobGroup.stage == group.stage,
-        JobGroup.iteration == group.iteration,
-        JobGroup.round >= group.tries_from,
-        JobGroup.incident_id.is_not(None),
+    """How often the jobs of a group have been tried since somebody asked.
+
+    Tries that failed in storms do not count, nor do copies that raced a try.
+    """
+    rounds = select(func.count()).where(
+        rounds_of(group),
+        JobGroup.round.between(group.tries_from, group.round),
+        JobGroup.incident_id.is_(None),
+        ~select(Job.id).where(Job.group_id == JobGroup.id, Job.copy_of.is_not(None)).exists(),
     )
-    return group.round + 1 - group.tries_from - (db.scalar(in_storms) or 0)
+    return db.scalar(rounds) or 0
 
 
 def _want_again(

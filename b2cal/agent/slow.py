@@ -1,4 +1,4 @@
-"""Jobs that run far longer than their siblings: that is said with each, once, until it ends."""
+"""Jobs that run far longer than their siblings: that is said with each, once; by a rule a copy races it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,14 +7,17 @@ from functools import partial
 from statistics import median
 
 import structlog
-from sqlalchemy import ColumnElement, and_, case, func, select, update
+from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session
 
-from b2cal.loop import spoken, tell_of_slow_jobs
-from b2cal.model import GroupState, Job, JobGroup, JobState, Stage, stage_in_words
-from b2cal.settings import BatchSettings
+from b2cal.batch import about_slow, retry_policy
+from b2cal.core.failures import Slow
+from b2cal.loop import race, spoken, tell_of_slow_jobs
+from b2cal.model import GroupState, Job, JobGroup, JobState, Stage, now, stage_in_words
+from b2cal.settings import BatchSettings, Settings
 
 from .desk import Desk
+from .orders import LIVE
 
 LOOK_EVERY = timedelta(seconds=10)
 
@@ -48,7 +51,7 @@ def look_for_slow_jobs(desk: Desk, at: datetime) -> None:
     with desk.database.read() as db:
         found = _slow(db, desk.settings.batch, at)
     for slow in found:
-        desk.write(partial(_write_down, slow=slow))
+        desk.write(partial(_write_down, slow=slow, settings=desk.settings))
 
 
 def _slow(db: Session, batch: BatchSettings, at: datetime) -> Sequence[_Slow]:
@@ -57,7 +60,7 @@ def _slow(db: Session, batch: BatchSettings, at: datetime) -> Sequence[_Slow]:
     suspect = and_(Job.state == JobState.RUNNING, Job.slow == "", Job.started_at <= before)
     first = func.min(case((suspect, Job.started_at)))
     n_done = _number(Job.state == JobState.DONE)
-    under_way = select(JobGroup.attempt_id).where(JobGroup.state == GroupState.SUBMITTED)
+    under_way = select(JobGroup.attempt_id).join(JobGroup.attempt).where(JobGroup.state == GroupState.SUBMITTED, LIVE)
     stages = db.execute(
         select(JobGroup.attempt_id, JobGroup.stage, JobGroup.iteration, first)
         .join(Job, Job.group_id == JobGroup.id)
@@ -87,14 +90,37 @@ def _needed(db: Session, attempt_id: int, stage: Stage, iteration: int) -> list[
     ]
 
 
-def _write_down(db: Session, slow: _Slow) -> None:
-    jobs = db.scalars(select(Job).where(slow.jobs)).all()
+def _write_down(db: Session, slow: _Slow, settings: Settings) -> None:
+    jobs = db.scalars(select(Job).where(slow.jobs).order_by(Job.number)).all()
     if not jobs:
         return
-    db.execute(update(Job).where(slow.jobs).values(slow=slow.said))
+    for job in jobs:
+        job.slow = slow.said
     tell_of_slow_jobs(db, jobs[0].group, len(jobs))
+    _race(db, [job for job in jobs if job.copy_of is None], slow.said, settings)
     stage = stage_in_words(slow.stage, slow.iteration)
     log.warning("jobs are slow", attempt=slow.attempt_id, stage=stage, jobs=len(jobs), said=slow.said)
+
+
+def _race(db: Session, jobs: Sequence[Job], slow: str, settings: Settings) -> None:
+    """Want copies of slow jobs if a rule says so, those aside that have one already."""
+    have_one = db.scalars(select(Job.copy_of).where(Job.copy_of.in_([job.id for job in jobs]))).all()
+    alone = [job for job in jobs if job.id not in have_one]
+    if not alone:
+        return
+    group, at = alone[0].group, now(db)
+    centre = group.attempt.calibration.processing.centre
+    said, raced = about_slow(Slow(slow), retry_policy(settings, centre))
+    storage = settings.storages.get(centre)
+    if raced and group.stage is Stage.PRODUCE and storage is not None and storage.output:
+        told = "Not raced: both would write into the same place."
+    elif raced:
+        copies = race(db, alone, at)
+        told = f"A copy races it from {at:%Y-%m-%d %H:%M:%S} UTC on, as try {copies.round + 1}."
+    else:
+        told = ""
+    for job in alone:
+        job.retry = f"{said}. {told}".rstrip()
 
 
 def _rounds(attempt_id: int, stage: Stage, iteration: int) -> ColumnElement[bool]:

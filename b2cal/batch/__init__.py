@@ -5,7 +5,7 @@ from .contract import START, Backend, BatchError, BatchGroup, BatchId, BatchJob,
 from .crashpoints import crashpoint
 from .local import LocalBackend
 from .report import SO_FAR, Heartbeat, JobReport
-from .retry import RULES, Plan, RetryPolicy, plan, retry_policy
+from .retry import RULES, Plan, RetryPolicy, about_slow, plan, retry_policy
 
 __all__ = [
     "RULES",
@@ -25,6 +25,7 @@ __all__ = [
     "Plan",
     "RetryPolicy",
     "UnknownCentre",
+    "about_slow",
     "backends",
     "crashpoint",
     "known_centre",

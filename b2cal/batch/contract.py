@@ -34,7 +34,8 @@ class BatchError(B2calError):
 class BatchJob:
     """One job: its number in the group, a folder made for one try, the memory that it asks for (None: the usual).
 
-    `host` is the only one where it may run; empty: any that is not avoided.
+    `host` is the only one where it may run; empty: any that is not avoided. On the host of the job `not_beside`, which
+    runs, it shall not, where the system can be told so.
 
     The folder holds `job.py`, which is to be run there by Python, `wrapper.json` and `job.json`; what the jobs of a
     group have in common lies behind a link, `shared`. The job is over when `job_report.json` lies in the folder, see
@@ -45,6 +46,7 @@ class BatchJob:
     folder: Path
     memory_mb: int | None = None
     host: str = ""
+    not_beside: BatchId = ""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""Which failed jobs are tried again, and how. The rules are data, see `retry_rules.toml`: the first that fits counts.
+"""Which failed jobs are tried again, and how; which slow ones are raced by a copy.
 
-The rules of a centre come before those that ship with b2cal. A passive one is told where it would fit, and passed over.
+The rules are data, see `retry_rules.toml`: the first that fits counts. The rules of a centre come before those that
+ship with b2cal. A passive one is told where it would fit, and passed over.
 """
 
 import tomllib
@@ -8,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from b2cal.core.failures import Failure, Remedy
+from b2cal.core.failures import Failure, Remedy, Slow
 from b2cal.settings import RetryRule, Settings
 
 SHIPPED = Path(__file__).with_name("retry_rules.toml")
@@ -22,18 +23,18 @@ def shipped_rules() -> tuple[RetryRule, ...]:
 RULES = shipped_rules()
 
 
-def fitting(failure: Failure, rules: Sequence[RetryRule] = RULES) -> Iterator[RetryRule]:
-    """The rules that fit a failure, up to the first that is to be applied; those before it are passive.
+def fitting(trouble: Failure | Slow, rules: Sequence[RetryRule] = RULES) -> Iterator[RetryRule]:
+    """The rules that fit a failure or a slow job, up to the first that is to be applied; those before it are passive.
 
     Raises:
         LookupError: none is to be applied.
     """
     for rule in rules:
-        if rule.fits(failure):
+        if rule.fits(trouble):
             yield rule
             if not rule.passive:
                 return
-    raise LookupError(f"no retry rule fits {failure}")
+    raise LookupError(f"no retry rule fits {trouble}")
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,7 @@ class Plan:
 
 def plan(failure: Failure, memory_mb: int | None, policy: RetryPolicy) -> Plan:
     """What the rules of a centre say of a failure; `memory_mb` is what the job has asked for, None: the usual."""
-    *passive, rule = fitting(failure, policy.rules)
-    said = ". ".join([*(f"Passive rule {_told(each)}" for each in passive), f"Rule {_told(rule)}"])
+    said, rule = _applied(failure, policy)
     if rule.remedy is Remedy.NEVER:
         return Plan(said, hopeless=True)
     if rule.remedy is Remedy.ASK:
@@ -97,6 +97,17 @@ def plan(failure: Failure, memory_mb: int | None, policy: RetryPolicy) -> Plan:
     if had_mb >= policy.max_memory_mb:
         return Plan(said, hopeless=True, why_hopeless=f": it had {had_mb} MB, the most that a job gets there")
     return Plan(said, waits=False, memory_mb=min(2 * had_mb, policy.max_memory_mb))
+
+
+def about_slow(slow: Slow, policy: RetryPolicy) -> tuple[str, bool]:
+    """What the rules of a centre say of a slow job, a sentence without its full stop; and whether a copy races it."""
+    said, rule = _applied(slow, policy)
+    return said, rule.remedy is Remedy.RACE
+
+
+def _applied(trouble: Failure | Slow, policy: RetryPolicy) -> tuple[str, RetryRule]:
+    *passive, rule = fitting(trouble, policy.rules)
+    return ". ".join([*(f"Passive rule {_told(each)}" for each in passive), f"Rule {_told(rule)}"]), rule
 
 
 def _told(rule: RetryRule) -> str:

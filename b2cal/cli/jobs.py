@@ -123,6 +123,7 @@ def _row(db: Session, desk: Desk, job: Job, place: str) -> dict[str, Any]:
         "label": job.label,
         "state": job.state.value,
         "next_try": next_try.isoformat() if next_try else None,
+        "is_copy": job.copy_of is not None,
         "waits_for_decision": loop.waits_for_decision(group),
         "batch_id": job.batch_id,
         "host": job.host,

@@ -1,9 +1,9 @@
-"""How batch jobs fail, in words that hold for every batch system, and what can be done about it."""
+"""How batch jobs fail or drag on, in words that hold for every batch system, and what can be done about it."""
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Literal, Self
 
 MOST_OF_A_KIND = 120
 """How many characters of an error tell its kind."""
@@ -21,12 +21,13 @@ class Source(StrEnum):
 
 
 class Remedy(StrEnum):
-    """What is done about a failed job."""
+    """What is done about a job that failed or is slow."""
 
     LATER = "later"
     MORE_MEMORY = "more memory"
     NEVER = "never"
     ASK = "ask"
+    RACE = "race"
 
 
 @dataclass(frozen=True)
@@ -59,3 +60,12 @@ class Failure:
         if exit_code > 128:
             return cls(Source.SIGNAL, exit_code - 128, message)
         return cls(Source.EXIT, exit_code, message)
+
+
+@dataclass(frozen=True)
+class Slow:
+    """How a job drags on that has not failed: `message` says how much longer than its siblings it runs."""
+
+    message: str
+    source: Literal["slow"] = "slow"
+    code: None = None

@@ -59,7 +59,7 @@ from .publication import (
 )
 from .rejections import Rejections, last_rejection, rejected_by
 from .room import Room, Share, bytes_in_words, look_for_room, room_for
-from .rounds import Redone, check_kept_outputs, next_round, redone
+from .rounds import Redone, check_kept_outputs, left_undone, next_round, race, redone, rounds_of
 from .rules import FINISHED, GOING, OVER, PROCESSING_RULES, RULES, ProcessingRule, ProcessingVerb, Reason, Rule, Verb
 from .signals import signals
 from .tags import add_to_tag, copy_tag, create_tag, set_tag_state
@@ -201,6 +201,7 @@ __all__ = [
     "keep_until",
     "lacks_selection",
     "last_rejection",
+    "left_undone",
     "let_in",
     "lift",
     "log_brought",
@@ -223,6 +224,7 @@ __all__ = [
     "publication_preview",
     "publish",
     "published_before",
+    "race",
     "reassign",
     "redone",
     "reject",
@@ -236,6 +238,7 @@ __all__ = [
     "retry_jobs",
     "rights_decided",
     "room_for",
+    "rounds_of",
     "said_by",
     "select_data",
     "selection_by_default",

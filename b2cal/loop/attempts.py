@@ -34,6 +34,7 @@ from b2cal.runtime import OUTPUTS, Constants, InputFile, JobOutcome, StageOutcom
 from .by_hand import ByHand
 from .inputs import inputs_of
 from .rejections import seed_of
+from .rounds import counting_tries
 from .view import ProcessingView
 from .workplace import Workplace
 
@@ -225,7 +226,7 @@ def constants(workplace: Workplace, name: str, first: int, last: int, identity: 
 
 
 def _stages(db: Session, folder: Path, attempt: Attempt) -> list[StageOutcome]:
-    """Every stage so far, its rounds merged: of each job the outcome of the last round that had it."""
+    """Every stage so far, its rounds merged: of each job the outcome of the try that counts."""
     groups = db.scalars(
         select(JobGroup)
         .where(JobGroup.attempt_id == attempt.id)
@@ -240,16 +241,15 @@ def _stages(db: Session, folder: Path, attempt: Attempt) -> list[StageOutcome]:
 
 
 def _merged(folder: Path, rounds: list[JobGroup]) -> StageOutcome:
-    latest: dict[int, Job] = {job.number: job for group in rounds for job in group.jobs}
     last = rounds[-1]
     return StageOutcome(
         stage=last.stage,
         iteration=last.iteration,
-        finished=last.state.ended,
+        finished=all(group.state.ended for group in rounds),
         failed=last.state in (GroupState.FAILED, GroupState.CANCELLED),
         jobs=tuple(
             JobOutcome(number, job.state, folder / job.folder if job.state is JobState.DONE else None, job.error)
-            for number, job in sorted(latest.items())
+            for number, job in sorted(counting_tries(rounds).items())
         ),
     )
 

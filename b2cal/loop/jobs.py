@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, case, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from b2cal.model import GroupState, Incident, Job, JobGroup, JobState, Stage
 
@@ -74,9 +74,14 @@ class StageJobs:
 
 
 def stages_of(db: Session, attempts: Collection[int]) -> list[StageJobs]:
-    """Every stage so far that these attempts have jobs in, the earlier ones of an attempt first."""
+    """Every stage so far that these attempts have jobs in, the earlier ones of an attempt first.
+
+    A copy that races a job counts only when that one has failed.
+    """
+    original = aliased(Job)
+    counts = or_(Job.copy_of.is_(None), original.state == JobState.FAILED)
     wanted = JobGroup.state == GroupState.WANTED
-    again = and_(wanted, JobGroup.round > 0)
+    again = and_(wanted, JobGroup.round > 0, Job.copy_of.is_(None))
     rows = db.execute(
         select(
             JobGroup.attempt_id,
@@ -84,9 +89,9 @@ def stages_of(db: Session, attempts: Collection[int]) -> list[StageJobs]:
             JobGroup.iteration,
             _number(JobGroup.round == 0).label("total"),
             _number(Job.state == JobState.DONE).label("done"),
-            _number(Job.state == JobState.RUNNING).label("running"),
-            _number(Job.state == JobState.QUEUED).label("queued"),
-            func.count(Job.id).label("tries"),
+            _number(and_(Job.state == JobState.RUNNING, counts)).label("running"),
+            _number(and_(Job.state == JobState.QUEUED, counts)).label("queued"),
+            _number(Job.copy_of.is_(None)).label("tries"),
             func.sum(Job.cpu_s).label("cpu_s"),
             _number(JobGroup.state.in_([GroupState.WANTED, GroupState.SUBMITTED])).label("going"),
             _number(again).label("again"),
@@ -100,6 +105,7 @@ def stages_of(db: Session, attempts: Collection[int]) -> list[StageJobs]:
         )
         .join(Job, Job.group_id == JobGroup.id)
         .outerjoin(Incident, Incident.id == JobGroup.incident_id)
+        .outerjoin(original, original.id == Job.copy_of)
         .where(JobGroup.attempt_id.in_(attempts))
         .group_by(JobGroup.attempt_id, JobGroup.stage, JobGroup.iteration)
         .order_by(JobGroup.attempt_id, func.min(JobGroup.id))

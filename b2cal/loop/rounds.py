@@ -1,12 +1,17 @@
-"""Rounds of a stage: its failed jobs are wanted once more, those that are done are kept."""
+"""Rounds of a stage: its failed jobs are wanted once more, those that are done are kept.
 
-from collections.abc import Mapping, Sequence
+A round may also hold copies of jobs that still run, and race them. Then two tries of a job are under way, and the one
+that is done first counts.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import func, or_, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import Session, aliased, selectinload
+from sqlalchemy.orm.util import AliasedClass
 
 from b2cal.core.ids import new_token
 from b2cal.model import (
@@ -82,16 +87,52 @@ def next_round(
     )
 
 
+def race(db: Session, jobs: Sequence[Job], at: datetime) -> JobGroup:
+    """Want a copy of each of these jobs of a stage, which run, as its next round: who is done first counts."""
+    last = db.scalars(select(JobGroup).where(rounds_of(jobs[0].group)).order_by(JobGroup.round.desc()).limit(1)).one()
+    copies = next_round(last, jobs, at, at, {}, last.tries_from)
+    for copy, job in zip(copies.jobs, jobs, strict=True):
+        copy.copy_of, copy.retry = job.id, f"A copy that races try {job.group.round + 1}."
+    db.add(copies)
+    return copies
+
+
+def rounds_of(group: JobGroup, among: type[JobGroup] | AliasedClass[JobGroup] = JobGroup) -> ColumnElement[bool]:
+    """Whether a group is a round of the same stage."""
+    return and_(among.attempt_id == group.attempt_id, among.stage == group.stage, among.iteration == group.iteration)
+
+
+def counting_tries(rounds: Iterable[JobGroup]) -> dict[int, Job]:
+    """Of each job of a stage, by number, the try that counts: the one that is done, else the last."""
+    tries: dict[int, Job] = {}
+    for group in rounds:
+        tries |= {job.number: job for job in group.jobs if not _is_done(tries.get(job.number))}
+    return tries
+
+
+def left_undone(group: JobGroup) -> Select[Job]:
+    """A question for the last try of each job of a stage of which no try is done."""
+    other, its = aliased(Job), aliased(JobGroup)
+    better = select(other.id).join(its, its.id == other.group_id)
+    better = better.where(rounds_of(group, its), other.number == Job.number)
+    better = better.where(or_(other.state == JobState.DONE, its.round > JobGroup.round))
+    return select(Job).join(Job.group).where(rounds_of(group), ~better.exists()).order_by(Job.number)
+
+
+def _is_done(job: Job | None) -> bool:
+    return job is not None and job.state is JobState.DONE
+
+
 def retry_obstacle(db: Session, calibration: Calibration) -> Conflict | None:
     """Why the failed jobs of a calibration that failed, or that asks, cannot be done again alone; None: they can."""
     name, last = calibration.name, _last_round(db, calibration)
     if calibration.state is State.RUNNING:
         return None if last is not None and waits_for_decision(last) else _asks_nobody(name)
-    if last is None or last.state is GroupState.DONE:
+    if last is None or (last.state is GroupState.DONE and db.scalar(left_undone(last).limit(1)) is None):
         return Conflict(
             f"No job of {name} has failed: {calibration.problem.rstrip('.')}.", hint="Restart it: all is done again."
         )
-    if not last.state.ended:
+    if _under_way(db, last):
         return Conflict(
             f"Jobs of {name} are still being cancelled at {calibration.processing.centre}.",
             hint="Wait some seconds and look again; or restart it, then all is done again.",
@@ -148,14 +189,16 @@ def _asks_nobody(name: str) -> Conflict:
 
 
 def _failed_tries(db: Session, asking: JobGroup) -> Sequence[Job]:
-    """The failed tries because of which a round asks."""
-    before = select(JobGroup.id).where(
-        JobGroup.attempt_id == asking.attempt_id,
-        JobGroup.stage == asking.stage,
-        JobGroup.iteration == asking.iteration,
-        JobGroup.round == asking.round - 1,
-    )
-    return db.scalars(select(Job).where(Job.group_id == before.scalar_subquery(), Job.state == JobState.FAILED)).all()
+    """The last failed tries of the jobs of a round that asks about them."""
+    failed = select(Job).join(Job.group).where(rounds_of(asking), Job.state == JobState.FAILED)
+    last = {job.number: job for job in db.scalars(failed.order_by(JobGroup.round))}
+    return [last[job.number] for job in asking.jobs]
+
+
+def _under_way(db: Session, last: JobGroup) -> bool:
+    """Whether jobs of a stage have not ended, as far as the batch system is concerned."""
+    rounds = select(JobGroup.id).where(rounds_of(last))
+    return db.scalar(rounds.where(JobGroup.state.in_((GroupState.WANTED, GroupState.SUBMITTED)))) is not None
 
 
 def _let_go(asking: JobGroup, at: datetime) -> None:
@@ -217,18 +260,11 @@ def _last_round(db: Session, calibration: Calibration) -> JobGroup | None:
 
 
 def _latest(db: Session, last: JobGroup) -> list[Job]:
-    """The last try of each job of a stage, in their order."""
+    """The try of each job of a stage that counts, in their order."""
     rounds = db.scalars(
-        select(JobGroup)
-        .where(
-            JobGroup.attempt_id == last.attempt_id,
-            JobGroup.stage == last.stage,
-            JobGroup.iteration == last.iteration,
-        )
-        .options(selectinload(JobGroup.jobs))
-        .order_by(JobGroup.round)
+        select(JobGroup).where(rounds_of(last)).options(selectinload(JobGroup.jobs)).order_by(JobGroup.round)
     )
-    jobs = {job.number: job for group in rounds for job in group.jobs}
+    jobs = counting_tries(rounds)
     return [jobs[number] for number in sorted(jobs)]
 
 

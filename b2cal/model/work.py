@@ -14,7 +14,8 @@ from .types import Id, Json, Label, Moment, Name, Place, Prose, Ref, Token, enum
 class JobGroup(Base):
     """N batch jobs of one stage of an attempt, wanted by loop/, carried out by agent/.
 
-    Round 0 is the whole group; round k > 0 is the subset of the round before that failed and is tried again.
+    Round 0 is the whole group; round k > 0 is the subset of those before that failed and is tried again, or copies of
+    jobs that still run and race them.
     """
 
     __tablename__ = "job_group"
@@ -83,6 +84,9 @@ class Job(Base):
     cpu_s: Mapped[float | None]
     memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
     disk_bytes: Mapped[int | None] = mapped_column(BigInteger, comment="the most that its folder took")
+    copy_of: Mapped[Ref | None] = mapped_column(
+        ForeignKey("job.id"), index=True, comment="the job that it races: who is done first counts"
+    )
     slow: Mapped[Prose] = mapped_column(
         default="", comment="that it ran far longer than its siblings, and how long they needed"
     )

@@ -8,15 +8,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from b2cal.core.failures import Failure, Remedy, Source
+from b2cal.core.failures import Failure, Remedy, Slow, Source
 
 from .sections import Seconds, Section
 
 
 class RetryRule(Section):
-    """What is done about jobs that fail in one way; see `b2cal/batch/retry_rules.toml`."""
+    """What is done about jobs that fail in one way, or are slow; see `b2cal/batch/retry_rules.toml`."""
 
-    source: Source
+    source: Source | Literal["slow"]
     code: int | None = Field(None, description="of signal, exit or hold; left out: any")
     pattern: re.Pattern[str] = Field(re.compile(""), description="is found in the first error; left out: any")
     remedy: Remedy
@@ -24,12 +24,20 @@ class RetryRule(Section):
     because: Annotated[str, Field(min_length=1)] = Field(description="told beside the job")
     reference: str = Field("", description="where code or advice come from")
 
-    def fits(self, failure: Failure) -> bool:
-        """Whether this rule is for that failure."""
+    @model_validator(mode="after")
+    def _slow_jobs_are_raced_or_left_alone(self) -> Self:
+        if self.source == "slow" and self.remedy not in (Remedy.RACE, Remedy.NEVER):
+            raise ValueError(f"a job that is slow has not failed: its remedy is race or never, not {self.remedy}")
+        if self.source != "slow" and self.remedy is Remedy.RACE:
+            raise ValueError("only a job that is slow is raced: its source is slow")
+        return self
+
+    def fits(self, trouble: Failure | Slow) -> bool:
+        """Whether this rule is for that failure, or for a job that drags on like that."""
         return (
-            self.source is failure.source
-            and self.code in (None, failure.code)
-            and self.pattern.search(failure.message) is not None
+            self.source == trouble.source
+            and self.code in (None, trouble.code)
+            and self.pattern.search(trouble.message) is not None
         )
 
 

@@ -1,5 +1,6 @@
 """A real agent, killed by SIGKILL at every gap between two steps: nothing is lost, nothing is doubled."""
 
+import json
 import os
 import random
 import signal
@@ -110,6 +111,27 @@ def test_killed_again_and_again_at_any_moment_nothing_is_lost_and_nothing_double
     with running_agent(site):
         wait_for(lambda: is_over(site, group_id), "the stage is over")
     assert_as_without_a_fault(site, group_id)
+
+
+@pytest.mark.parametrize("gap", ["intent-to-submit", "submit-to-record", "end-to-record", "race-to-record"])
+def test_killed_in_a_race_exactly_one_try_counts_and_nothing_is_left_of_the_other(site, gap):
+    group_id = site.want({}, {}, {"do": "if '/r0' in os.getcwd(): time.sleep(600)"})
+    rules = [{"source": "slow", "remedy": "race", "because": "old machines"}]
+    racing = {
+        "B2CAL_BATCH__SLOW_SIBLINGS": "2",
+        "B2CAL_BATCH__SLOW_AFTER_S": "1",
+        "B2CAL_BATCH__RULES": json.dumps(rules),
+    }
+    with running_agent(site):
+        wait_for(lambda: [job["state"] for job in site.group(group_id)["jobs"]].count(JobState.DONE) == 2, "two ended")
+    killed_at(site, gap, **racing)
+    with running_agent(site, **racing):
+        wait_for(lambda: site.group(group_id)["state"] in FINAL, "the stage is over")
+    first, copies = site.rounds(group_id)
+    assert (first["jobs"][2]["state"], copies["jobs"][0]["state"]) == (JobState.CANCELLED, JobState.DONE)
+    assert (copies["state"], copies["signal"]) == (GroupState.DONE, 2)
+    with site.database.read() as db:
+        assert sorted(row.state for row in db.query(LocalJob)) == [JobState.CANCELLED, *[JobState.DONE] * 3]
 
 
 @pytest.mark.parametrize("gap", ["killed-to-row", "cancel-to-record"])

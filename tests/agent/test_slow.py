@@ -9,7 +9,9 @@ from sqlalchemy import event, select
 from b2cal import loop
 from b2cal.agent.slow import LOOK_EVERY
 from b2cal.core.clock import ManualClock
-from b2cal.model import Calibration, GroupState, Job, JobState, Outbox
+from b2cal.core.failures import Remedy
+from b2cal.model import Calibration, GroupState, Job, JobState, Outbox, Stage
+from b2cal.settings import RetryRule
 
 from .conftest import Site
 
@@ -21,16 +23,16 @@ def clock() -> ManualClock:
     return ManualClock(datetime(2026, 11, 22, 12, tzinfo=UTC))
 
 
-def under_way(site: Site, at: datetime, n_done: int, running: dict[int, float]) -> int:
+def under_way(site: Site, at: datetime, n_done: int, running: dict[int, float], **columns: Any) -> int:
     """A stage of 12 jobs: some have needed 12 min each, others run for so many minutes, the rest waits."""
-    group_id = site.want(*[{}] * 12, state=GroupState.SUBMITTED, epoch=1, submitted_at=at)
+    group_id = site.want(*[{}] * 12, state=GroupState.SUBMITTED, epoch=1, submitted_at=at, **columns)
     for number, job in enumerate(site.group(group_id)["jobs"]):
-        columns: dict[str, Any] = {}
+        its: dict[str, Any] = {}
         if number < n_done:
-            columns = {"state": JobState.DONE, "started_at": at - 20 * MINUTE, "ended_at": at - 8 * MINUTE}
+            its = {"state": JobState.DONE, "started_at": at - 20 * MINUTE, "ended_at": at - 8 * MINUTE}
         elif number in running:
-            columns = {"state": JobState.RUNNING, "started_at": at - running[number] * MINUTE}
-        site.change(Job, job["id"], **columns)
+            its = {"state": JobState.RUNNING, "started_at": at - running[number] * MINUTE}
+        site.change(Job, job["id"], **its)
     return group_id
 
 
@@ -53,11 +55,13 @@ def test_a_job_that_runs_far_longer_than_its_siblings_is_reported_once_and_until
     agent.round()
     said = "Runs far longer than its siblings: half of 9 needed no more than 12 min"
     assert slow(site, group_id) == {9: said}
+    assert site.group(group_id)["jobs"][9]["retry"].startswith("Passive rule slow, race: its machine may be to blame")
     site.database.write(lambda db: setattr(db.scalars(select(Calibration)).one(), "state", "running"))
     assert sentence(site) == "Runs: collect, 9 of 12 jobs done; 1 job runs far longer than the others needed."
 
     clock.advance(MINUTE)
     agent.round()
+    assert len(site.rounds(group_id)) == 1
     assert list(slow(site, group_id)) == [9, 10]
     with site.database.read() as db:
         (told,) = db.scalars(select(Outbox).where(Outbox.kind == "message"))
@@ -80,6 +84,21 @@ def test_none_is_slow_before_enough_have_ended_and_time_has_passed(
     group_id = under_way(site, clock.now(), n_done, {10: 60})
     site.agent().round()
     assert slow(site, group_id) == {}
+
+
+def test_jobs_that_write_behind_a_door_are_not_raced_by_a_copy_that_would_write_there_too(
+    site: Site, clock: ManualClock
+) -> None:
+    rule = RetryRule(source="slow", remedy=Remedy.RACE, because="old machines")
+    storage = {"doors": ("root://se//store",), "output": "root://se//store/made"}
+    batch = site.settings.batch.model_copy(update={"rules": (rule,), **storage})
+    site.settings = site.settings.model_copy(update={"batch": batch})
+    group_id = under_way(site, clock.now(), 9, {10: 60}, stage=Stage.PRODUCE)
+    site.agent().round()
+    assert len(site.rounds(group_id)) == 1
+    assert site.group(group_id)["jobs"][10]["retry"] == (
+        "Rule slow, race: old machines. Not raced: both would write into the same place."
+    )
 
 
 def test_slow_jobs_are_looked_for_by_one_question_now_and_then(site: Site, clock: ManualClock) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from b2cal.batch import RULES, RetryPolicy, plan, retry_policy
-from b2cal.core.failures import Failure, Remedy, Source
+from b2cal.batch import RULES, RetryPolicy, about_slow, plan, retry_policy
+from b2cal.core.failures import Failure, Remedy, Slow, Source
 from b2cal.settings import RetryRule, Settings, SettingsRefused, read_settings
 
 ONE_GB = RetryPolicy(RULES, delay_s=1800.0, max_tries=4, memory_mb=1000, max_memory_mb=3000)
@@ -77,15 +78,17 @@ def test_there_is_a_plan_for_every_failure(source, code, message):
     assert plan(Failure(source, code, message), None, ONE_GB).said.startswith(f"Rule {source}")
 
 
-def test_every_shipped_rule_says_why_and_where_it_comes_from_and_is_applied():
-    assert all(rule.because and rule.reference and not rule.passive for rule in RULES)
+def test_every_shipped_rule_says_why_and_where_it_comes_from_and_all_but_the_race_are_applied():
+    assert all(rule.because and rule.reference for rule in RULES)
+    assert [rule.remedy for rule in RULES if rule.passive] == [Remedy.RACE]
 
 
 def test_no_shipped_rule_is_hidden_by_a_more_general_one_before_it():
     for place, later in enumerate(RULES):
         for earlier in RULES[:place]:
             general = not earlier.pattern.pattern and earlier.code in (None, later.code)
-            assert earlier.source is not later.source or not general, f"{earlier} hides {later}"
+            general &= not earlier.passive
+            assert earlier.source != later.source or not general, f"{earlier} hides {later}"
 
 
 def test_memory_doubles_up_to_the_most_that_a_centre_gives_and_then_the_job_is_given_up():
@@ -132,6 +135,29 @@ def test_a_passive_rule_is_told_and_the_next_one_counts():
     assert its.said == (
         "Passive rule exit 42, never: it may be final. Rule exit, later: the exit code is not known, it may pass"
     )
+
+
+def test_a_slow_job_is_only_reported_unless_a_centre_has_it_raced():
+    said, raced = about_slow(Slow("Runs far longer"), ONE_GB)
+    assert not raced
+    assert said == (
+        "Passive rule slow, race: its machine may be to blame, and a copy elsewhere be done sooner."
+        " Rule slow, never: it may only have more to do, and a copy takes a place from other jobs"
+    )
+    own = rule(Remedy.RACE, source="slow", because="old machines")
+    racing = RetryPolicy((own, *RULES), 1.0, 4)
+    assert about_slow(Slow("Runs far longer"), racing) == ("Rule slow, race: old machines", True)
+
+
+@pytest.mark.parametrize(("source", "remedy"), [("slow", "later"), ("slow", "ask"), ("exit", "race")])
+def test_only_slow_jobs_are_raced_and_they_are_not_tried_again(source, remedy):
+    with pytest.raises(ValidationError, match="slow"):
+        rule(Remedy(remedy), source=source)
+
+
+def test_what_a_rule_asks_about_waits_for_nothing_else():
+    its = plan(Failure.of(42, "x"), 2000, RetryPolicy((rule(Remedy.ASK, code=42), *RULES), 1.0, 4))
+    assert (its.asks, its.waits, its.hopeless, its.memory_mb) == ("of a test", False, False, 2000)
 
 
 @pytest.mark.parametrize(

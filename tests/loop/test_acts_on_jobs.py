@@ -194,6 +194,50 @@ def test_who_gives_up_jobs_that_a_rule_asks_about_may_still_have_them_done_again
         assert not world.view(db).asking
 
 
+def test_of_a_job_and_the_copy_that_races_it_the_try_that_is_done_counts_and_they_are_one_job(world: World) -> None:
+    def raced(db: Session) -> None:
+        group = db.scalars(select(JobGroup)).one()
+        group.state = group.jobs[4].state = JobState.DONE
+        copies = loop.race(db, [group.jobs[4]], now(db))
+        copies.state, copies.jobs[0].state = GroupState.SUBMITTED, JobState.RUNNING
+
+    def counted() -> loop.Jobs:
+        with world.database.read() as db:
+            return loop.stages_of(db, [world.view(db).attempts["A"].id])[0].jobs
+
+    jobs_bring(world, COLLECTED)
+    world.database.write(raced)
+    assert counted() == loop.Jobs(total=5, done=5, running=0, queued=0, failed=0, retried=0, cpu_s=0.0)
+    world.advance("A")
+    assert [it[1] for it in rounds(world)] == ["done", "submitted"]
+
+    def over(db: Session) -> None:
+        for copy in db.scalars(select(Job).where(Job.copy_of.is_not(None))):
+            copy.state, copy.group.state = JobState.CANCELLED, GroupState.DONE
+
+    world.database.write(over)
+    assert world.advance("A").state == "running"
+    with world.database.read() as db:
+        fit = db.scalars(select(JobGroup).order_by(JobGroup.id.desc())).first()
+    assert fit is not None
+    assert (fit.stage, len(fit.spec["collected"])) == ("fit", 5)
+
+
+def test_after_a_race_what_was_cancelled_with_the_attempt_is_done_again(world: World) -> None:
+    def the_copy_was_done(db: Session) -> None:
+        group = db.scalars(select(JobGroup)).one()
+        copies = loop.race(db, [group.jobs[4]], now(db))
+        copies.state, copies.jobs[0].state = GroupState.DONE, JobState.DONE
+
+    world.database.write(the_copy_was_done)
+    world.do("cancel_jobs", "A")
+    with pytest.raises(loop.Conflict, match="still being cancelled"):
+        world.do("retry_jobs", "A")
+    world.jobs_cancelled("A")
+    world.do("retry_jobs", "A")
+    assert rounds(world)[-1] == (2, "wanted", [0, 1, 2, 3])
+
+
 def changed(db: Session) -> None:
     db.scalars(select(DataFile).where(DataFile.path.contains("_102"))).one().sha256 = "another"
 

@@ -1,0 +1,158 @@
+"""A copy races a slow job: who is done first counts, exactly once, and the other is cancelled."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from b2cal.core.clock import ManualClock, SystemClock
+from b2cal.core.failures import Remedy
+from b2cal.model import Attempt, GroupState, JobState, LocalJob, Outcome, Processing
+from b2cal.settings import RetryRule
+
+from .conftest import Site, wait_for
+
+SLOW = 2
+"""Number of the job that is slow, behind two that are done at once."""
+
+DONE, FAILED, CANCELLED = JobState.DONE, JobState.FAILED, JobState.CANCELLED
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(SystemClock().now())
+
+
+class Race:
+    """A stage whose last job is slow; original and copy each end when they are told, and how."""
+
+    def __init__(self, site: Site, clock: ManualClock) -> None:
+        rule = RetryRule(source="slow", remedy=Remedy.RACE, because="old machines")
+        batch = site.settings.batch.model_copy(update={"rules": (rule,), "slow_siblings": SLOW})
+        site.settings = site.settings.model_copy(update={"batch": batch})
+        self.site, self.clock, self.agent = site, clock, site.agent()
+        told = f"{str(site.settings.home)!r} + '/' + os.getcwd().split('/')[-3][:2]"
+        waits = f"while not os.path.exists({told}): time.sleep(0.02)\nsys.exit(int(open({told}).read()))"
+        self.group_id = site.want(*[{}] * SLOW, {"do": waits})
+
+    def begin(self, **columns: Any) -> None:
+        """The job has become slow, and its copy is wanted."""
+        self.run(lambda: [job["state"] for job in self.jobs(0)].count(DONE) == SLOW and self.runs(0), "one is left")
+        self.site.change(Processing, 1, **columns)
+        self.clock.advance(HOUR)
+        self.run(lambda: len(self.site.rounds(self.group_id)) == 2, "a copy is wanted")
+
+    def run(self, until: Any, what: str) -> None:
+        self.site.run(self.agent, until, what)
+
+    def jobs(self, number: int) -> list[dict[str, Any]]:
+        jobs: list[dict[str, Any]] = self.site.rounds(self.group_id)[number]["jobs"]
+        return jobs
+
+    def runs(self, number: int) -> bool:
+        """Whether the try in this round works."""
+        return any(f"/r{number}e" in str(trace.parent) for trace in self._traces())
+
+    def _traces(self) -> list[Path]:
+        return [it for it in self.site.settings.attempts.rglob("ran") if f"/{SLOW}/" in str(it)]
+
+    def end(self, number: int, code: int) -> None:
+        """The try in this round ends."""
+        said = self.site.settings.home / f"half-{number}"
+        said.write_text(str(code))
+        said.rename(self.site.settings.home / f"r{number}")
+
+    def over(self) -> bool:
+        return all(it["state"].ended for it in self.site.rounds(self.group_id))
+
+    @property
+    def tries(self) -> list[JobState]:
+        """How the tries of the slow job stand."""
+        return [job["state"] for it in self.site.rounds(self.group_id) for job in it["jobs"] if job["number"] == SLOW]
+
+
+@pytest.fixture
+def race(site: Site, clock: ManualClock) -> Race:
+    return Race(site, clock)
+
+
+@pytest.mark.parametrize(("first", "tries"), [(0, [DONE, CANCELLED]), (1, [CANCELLED, DONE])])
+def test_who_is_done_first_counts_and_the_other_is_cancelled(
+    race: Race, site: Site, first: int, tries: list[JobState]
+) -> None:
+    race.begin()
+    slow, copy = race.jobs(0)[SLOW], race.jobs(1)[0]
+    assert slow["retry"].startswith("Rule slow, race: old machines. A copy races it from ")
+    assert (copy["copy_of"], copy["spec"], copy["retry"]) == (slow["id"], slow["spec"], "A copy that races try 1.")
+    race.clock.advance(HOUR)
+    race.run(lambda: race.runs(1), "the copy works")
+    race.end(first, 0)
+    race.run(race.over, "the stage is over")
+    assert race.tries == tries
+    rounds = site.rounds(race.group_id)
+    assert (len(rounds), rounds[-1]["state"], rounds[-1]["signal"]) == (2, GroupState.DONE, 2)
+    lost = race.jobs(1 - first)[SLOW if first else 0]
+    assert lost["retry"].endswith("Another try was done first: this one is cancelled.")
+    with site.database.read() as db:
+        assert list(db.scalars(select(LocalJob.state).order_by(LocalJob.id)))[SLOW:] == tries
+
+
+def test_a_copy_that_was_not_submitted_yet_is_taken_back_when_the_job_is_done(race: Race, site: Site) -> None:
+    race.begin(held=True)
+    race.end(0, 0)
+    race.run(race.over, "the stage is over")
+    assert race.tries == [DONE, CANCELLED]
+    assert (site.rounds(race.group_id)[-1]["state"], site.rounds(race.group_id)[-1]["signal"]) == (GroupState.DONE, 2)
+    assert not race.runs(1)
+
+
+@pytest.mark.parametrize(("fails", "tries"), [(0, [FAILED, DONE]), (1, [DONE, FAILED])])
+def test_while_one_try_lives_the_failure_of_the_other_does_not_matter(
+    race: Race, site: Site, fails: int, tries: list[JobState]
+) -> None:
+    race.begin()
+    race.run(lambda: race.runs(1), "the copy works")
+    race.end(fails, 75)
+    race.run(lambda: race.tries[fails] is FAILED, "one has failed")
+    race.agent.round()
+    assert (len(site.rounds(race.group_id)), site.group(race.group_id)["signal"]) == (2, 1)
+    race.end(1 - fails, 0)
+    race.run(race.over, "the stage is over")
+    assert race.tries == tries
+    last = site.rounds(race.group_id)[-1]
+    assert (last["round"], last["state"], last["signal"]) == (1, GroupState.DONE, 2)
+
+
+def test_where_both_have_failed_the_job_is_tried_again_and_both_were_one_try(race: Race, site: Site) -> None:
+    race.begin()
+    race.run(lambda: race.runs(1), "the copy works")
+    for number in (0, 1):
+        race.end(number, 75)
+    race.run(lambda: len(site.rounds(race.group_id)) == 3, "it is tried again")
+    assert "as try 2 of 3" in race.jobs(1)[0]["retry"]
+    assert race.tries == [FAILED, FAILED, JobState.QUEUED]
+    assert race.jobs(2)[0]["copy_of"] is None
+
+
+def test_of_two_that_are_done_at_the_same_time_exactly_one_counts(race: Race, site: Site) -> None:
+    race.begin()
+    race.run(lambda: race.tries == [JobState.RUNNING] * 2 and race.runs(1), "both work")
+    for number in (0, 1):
+        race.end(number, 0)
+    folders = [site.settings.attempts / race.jobs(number)[at]["folder"] for number, at in ((0, SLOW), (1, 0))]
+    wait_for(lambda: all((folder / "job_report.json").exists() for folder in folders), "both are done")
+    race.run(race.over, "the stage is over")
+    assert sorted(race.tries) == [CANCELLED, DONE]
+    assert site.rounds(race.group_id)[-1]["signal"] == 2
+
+
+def test_a_race_ends_with_its_attempt(race: Race, site: Site) -> None:
+    race.begin()
+    race.run(lambda: race.runs(1), "the copy works")
+    site.change(Attempt, site.group(race.group_id)["attempt_id"], outcome=Outcome.FAILED)
+    race.run(race.over, "all is taken back")
+    assert race.tries == [CANCELLED, CANCELLED]
+    assert [it["state"] for it in site.rounds(race.group_id)] == [GroupState.CANCELLED] * 2
