@@ -22,6 +22,7 @@ from .outbox import Handler, OutboxRelay
 from .probes import send_and_judge
 from .races import end_races
 from .reckon import EVERY, Reckoning, reckon
+from .renewals import Renewals
 from .slow import LOOK_EVERY, look_for_slow_jobs
 
 LONGEST_PAUSE_S = 30.0
@@ -50,6 +51,7 @@ class Agent:
         self._lease = AgentLease(database, holder or this_process())
         self._desk = Desk(settings, database, backends, self._lease)
         self._outbox = OutboxRelay(self._desk, handlers)
+        self._renewals = Renewals(self._desk)
         self._streams: defaultdict[str, Stream] = defaultdict(Stream)
         self._resting: dict[int | str, datetime] = {}  # groups, and centres
         self._reckonings: dict[str, Reckoning] = {}
@@ -63,6 +65,7 @@ class Agent:
         try:
             if not self._lease.keep():
                 return False
+            self._renewals.look()
             self._carry_out_orders()
             self._collect_events()
             bring_log(self._desk)

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from b2cal.batch import Backend, BatchError, BatchGroup, BatchJob, Handle, UnknownCentre, crashpoint
+from b2cal.data import Credentials, CredentialTrouble
 from b2cal.model import (
     Attempt,
     Calibration,
@@ -39,11 +40,13 @@ def carry_out(desk: Desk, order: Order) -> bool:
     Tells whether one was adopted: then events of its jobs may have passed already, unheeded.
 
     Raises:
-        CannotPrepare, BatchError, UnknownCentre: nothing is recorded; to be tried again.
+        CannotPrepare, CredentialTrouble, BatchError, UnknownCentre: nothing is recorded; to be tried again.
     """
     backend = backend_of(desk, order)
     plan = _plan(desk, order)
     arrived = _arrived(backend.find(order.token), len(plan.parts))
+    if arrived is None:
+        see_that_credentials_last(desk, order.centre)
     epoch = arrived or desk.write(lambda db: _intend(db, order.group_id))
     if epoch is None:
         return False
@@ -89,6 +92,20 @@ def backend_of(desk: Desk, order: Order) -> Backend:
         raise UnknownCentre(
             f"There is no centre {order.centre!r}.", hint=f"Known centres: {', '.join(sorted(desk.backends))}."
         ) from None
+
+
+def see_that_credentials_last(desk: Desk, centre: str) -> None:
+    """See that what would be submitted now could prove who it is: better that it waits than that all of it fails.
+
+    Raises:
+        CredentialTrouble: it could not; says why, also why that was not renewed.
+    """
+    credentials = Credentials.of(desk.settings, centre)
+    try:
+        credentials.see_that_they_last(desk.now())
+    except CredentialTrouble as error:
+        told = f"{error} {error.hint} {credentials.renewal_trouble()}"
+        raise CredentialTrouble(told.rstrip()) from error
 
 
 def note_failure(db: Session, group_id: int, error: str) -> None:

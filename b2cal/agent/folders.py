@@ -53,6 +53,7 @@ class PlannedGroup:
         output: where productions bring their files, behind one of the doors; empty: they leave them in their folders.
         open_spread_s: their first opening behind doors is spread over this time.
         environment: what they must find set.
+        credentials: files by which they prove who they are, by the variable that names each.
     """
 
     name: str
@@ -69,6 +70,7 @@ class PlannedGroup:
     output: str = ""
     open_spread_s: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict)
+    credentials: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, centre: str, settings: Settings) -> Self:
         """The same as it runs at a centre: by its Python, through its doors, with what must be set there."""
@@ -78,6 +80,7 @@ class PlannedGroup:
             interpreter=settings.interpreter(centre) or self.interpreter,
             doors=storage.doors,
             environment={**self.environment, **storage.environment},
+            credentials=storage.job_credentials,
         )
 
     def folder(self, epoch: int) -> str:
@@ -117,6 +120,7 @@ def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:
         wrapper = {
             "command": [group.interpreter or sys.executable, "-P", "-m", _STAGE],
             "env": {**group.environment, "PYTHONPATH": f"{SHARED}/code"},
+            "credentials": group.credentials,
         }
         alike = half / "wrapper.json"
         alike.write_text(json.dumps(wrapper))

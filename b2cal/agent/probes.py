@@ -19,6 +19,7 @@ from b2cal.core.failures import Failure
 from b2cal.core.ids import new_token
 from b2cal.model import Incident, IncidentKind, JobState, Stage
 
+from .carry_out import see_that_credentials_last
 from .desk import Desk
 from .endings import ending
 from .folders import PlannedGroup, prepare
@@ -83,7 +84,7 @@ def send_and_judge(desk: Desk, centre: str, backend: Backend) -> bool:
     What cannot be done about one incident now keeps no other waiting.
 
     Raises:
-        BatchError, CannotPrepare: it is tried again in a later round.
+        BatchError, CannotPrepare, CredentialTrouble: it is tried again in a later round.
         OSError: what a probe has left cannot be read now.
     """
     at = desk.now()
@@ -138,6 +139,7 @@ def _seen(row: Incident) -> Open:
 
 def _send(desk: Desk, backend: Backend, it: Open) -> None:
     assert it.token is not None
+    see_that_credentials_last(desk, it.centre)
     folder = it.folder(desk.settings.attempts)
     if not folder.exists():
         prepare(desk.settings.attempts, it.plan.at(it.centre, desk.settings), 1)

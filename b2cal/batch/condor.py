@@ -84,7 +84,8 @@ class CondorBackend:
             }
             for job in group.jobs
         ]
-        self._schedd.submit(self._description(group, parent, [*FILES, *common]), items)
+        token = [self._pool.token] if self._pool.token else []
+        self._schedd.submit(self._description(group, parent, [*FILES, *common, *token]), items)
 
     def find(self, token: str) -> list[Handle]:
         if self._looked is None:
@@ -234,6 +235,8 @@ def _wishes(pool: CondorSettings) -> dict[str, str]:
         wishes["container_image"] = pool.image
     if pool.accounting_group:
         wishes["accounting_group"] = pool.accounting_group
+    if pool.proxy:
+        wishes["x509userproxy"] = pool.proxy  # HTCondor brings it along, and brings a renewed one to jobs that run
     return wishes
 
 

@@ -1,9 +1,9 @@
 """The wrapper around every batch job: `python job.py [HOST]` in the folder of one try. One file, standard library only.
 
-Runs the command of `wrapper.json`, {"command": [...], "env": {...}}, with its output in the files `stdout` and
-`stderr`. While it runs, `heartbeat` says every 30 s what it uses; at its end `job_report.json` says how it ended, what
-it used and what it might have used. The wrapper's own exit code is the command's, or 128 + n if signal n ended that.
-HOST is what the batch system calls this machine.
+Runs the command of `wrapper.json`, {"command": [...], "env": {...}, "credentials": {variable: file}}, with its output
+in the files `stdout` and `stderr`. While it runs, `heartbeat` says every 30 s what it uses; at its end
+`job_report.json` says how it ended, what it used and what it might have used. The wrapper's own exit code is the
+command's, or 128 + n if signal n ended that. HOST is what the batch system calls this machine.
 
 However often it is started in one folder, the command runs once at a time, and not again after its report: the kernel's
 lock on `job.lock` sees to that. The lock is free only when no process of the job is left, however this one ended.
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,11 +140,12 @@ def attempt(peak: Peak) -> tuple[int, str | None]:
     except (OSError, tarfile.TarError) as damaged:
         return os.EX_IOERR, f"{ARCHIVE} cannot be unpacked: {damaged}"
     try:
-        command, env = read_wrapper(Path("wrapper.json"))
+        command, env, credentials = read_wrapper(Path("wrapper.json"))
     except (OSError, KeyError, TypeError, ValueError) as unclear:
         return os.EX_IOERR, f"wrapper.json cannot be used: {unclear!r}"
     try:
-        returned = run(command, env, peak)
+        with own(credentials) as paths:
+            returned = run(command, env | paths, peak)
     except FileNotFoundError as missing:
         return 127, f"Command not found: {missing.filename}"
     except (OSError, TypeError, ValueError, subprocess.SubprocessError) as refused:
@@ -154,13 +155,27 @@ def attempt(peak: Peak) -> tuple[int, str | None]:
     return returned, None if returned == 0 else error_in(tail(Path("stderr")))
 
 
-def read_wrapper(path: Path) -> tuple[list[str], dict[str, str]]:
-    """The command and what it wants to have in its environment."""
+def read_wrapper(path: Path) -> tuple[list[str], dict[str, str], dict[str, str]]:
+    """The command, what it wants to have in its environment, and which variables name files that prove who it is."""
     wrapper = json.loads(path.read_text())
     command = wrapper["command"]
     if not isinstance(command, list) or not command:
         raise ValueError(f"the command is {command!r}, not a list of words")
-    return command, dict(wrapper.get("env", {}))
+    return command, dict(wrapper.get("env", {})), dict(wrapper.get("credentials", {}))
+
+
+@contextmanager
+def own(credentials: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The absolute paths of credentials; those brought into this folder are for nobody else, and not for long."""
+    brought = [Path(name) for name in credentials.values() if not Path(name).is_absolute()]
+    try:
+        for path in brought:
+            with suppress(FileNotFoundError):  # the door refuses, and says so
+                path.chmod(0o600)
+        yield {variable: str(Path(name).absolute()) for variable, name in credentials.items()}
+    finally:
+        for path in brought:
+            path.unlink(missing_ok=True)
 
 
 def run(command: list[str], env: dict[str, str], peak: Peak) -> int:

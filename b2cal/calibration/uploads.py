@@ -17,6 +17,7 @@ from b2cal.calibration.doors import (
     checksum_at,
     client,
     has_refused,
+    proved,
     server_of,
     size_at,
     stem,
@@ -105,12 +106,12 @@ def transfer(source: Path | str, target: Path | str) -> None:
     Raises:
         DoorTrouble: it could not be copied.
     """
-    source, target = (str(it.absolute()) if isinstance(it, Path) else it for it in (source, target))
+    ends = (str(it.absolute()) if isinstance(it, Path) else proved(it) for it in (source, target))
     copying = client().CopyProcess()
-    copying.add_job(source, target, mkdir=True)
-    check(target, copying.prepare())
+    copying.add_job(*ends, mkdir=True)
+    check(str(target), copying.prepare())
     status, _ = copying.run()
-    check(target, status)
+    check(str(target), status)
 
 
 def compare(url: str, size_bytes: int, checksum: str) -> None:

@@ -1,6 +1,6 @@
 """Whether a centre can do its work: its batch system, the doors of its storage, the folder for output."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,7 +9,7 @@ from b2cal.batch import backends
 from b2cal.calibration.doors import DoorTrouble
 from b2cal.core.errors import B2calError, listed
 from b2cal.loop import Workplace
-from b2cal.settings import Settings
+from b2cal.settings import Settings, StorageSettings
 
 from .centre import objection
 
@@ -63,20 +63,20 @@ def batch_finding(centre: str, objects: B2calError | None) -> Finding:
 def storage_findings(settings: Settings, centre: str) -> Iterator[Finding]:
     """What is found at the doors of a centre and in its folder for output."""
     storage = settings.storages[centre]
-    yield from _doors(centre, storage.doors)
+    yield from _doors(centre, storage)
     if storage.output:
         yield _output(storage.output, settings)
 
 
-def _doors(centre: str, doors: Sequence[str]) -> Iterator[Finding]:
+def _doors(centre: str, storage: StorageSettings) -> Iterator[Finding]:
     """Whether each door of a storage is open; a shut one is no harm to jobs while another is open."""
-    shut = {door: said for door in doors if (said := data.trouble_at(door))}
-    for door in doors:
+    shut = {door: said for door in storage.doors if (said := data.trouble_at(door, storage))}
+    for door in storage.doors:
         what = f"door {door}"
         if door not in shut:
             yield Finding(what, Health.WELL, f"open, for jobs at {centre}")
             continue
-        health = Health.ILL if len(shut) == len(doors) else Health.WARNING
+        health = Health.ILL if len(shut) == len(storage.doors) else Health.WARNING
         do = "Look whether the server runs and lets this account in, and whether `doors` in b2cal.toml names it."
         yield Finding(what, health, f"shut: {shut[door]}", do)
 

@@ -3,6 +3,7 @@
 from .arrivals import Arrival, StreamArrival, arrival
 from .behind_doors import FolderBehindDoors, NoDoor, bring, free_behind_doors, trouble_at, trouble_in_writing
 from .catalogue import GONE, ScanReport, scan
+from .credentials import Credential, Credentials, CredentialTrouble, proving, spoken_moment
 from .expiry import NothingThere, expiry_of_attempt, expiry_of_streams, set_expiry
 from .inputs import ChosenFile, Completeness, Inputs, RunChoice, Shortfall, select
 from .produced import NewFile, UnusableFile, late_files, register_produced
@@ -27,6 +28,9 @@ __all__ = [
     "CannotCopy",
     "ChosenFile",
     "Completeness",
+    "Credential",
+    "CredentialTrouble",
+    "Credentials",
     "FolderBehindDoors",
     "FolderGone",
     "Inputs",
@@ -56,12 +60,14 @@ __all__ = [
     "late_files",
     "note_scanned",
     "note_trouble",
+    "proving",
     "register_produced",
     "scan",
     "scan_watched",
     "select",
     "selection_problems",
     "set_expiry",
+    "spoken_moment",
     "trouble_at",
     "trouble_in_writing",
     "watches",

@@ -28,8 +28,9 @@ from b2cal.core.apart import Allowance, work_apart
 from b2cal.core.errors import B2calError
 from b2cal.core.files import CannotWrite
 from b2cal.core.ids import new_token
-from b2cal.settings import Settings
+from b2cal.settings import Settings, StorageSettings
 
+from .credentials import proving
 from .opening import Opened, opened
 from .registry import FILE as REGISTRY
 from .shelf import Lying
@@ -56,10 +57,12 @@ class FolderBehindDoors:
     Attributes:
         name: its address through the first door of its storage, whichever is used.
         way: its address through the first door that answers.
+        storage: whose folder it is.
     """
 
     name: str
     way: str
+    storage: StorageSettings
     is_there: bool
 
     @classmethod
@@ -71,13 +74,15 @@ class FolderBehindDoors:
             DoorTrouble: no server answers, or none has the folder while not all answer.
         """
         folder = _trimmed(url)
-        ways = [_trimmed(way) for way in BehindDoors.of(folder, _doors_to(folder, settings)).ways]
+        storage = _storage_of(folder, settings)
+        ways = [_trimmed(way) for way in BehindDoors.of(folder, storage.doors).ways]
         silent: list[tuple[str, Any]] = []
         without: list[tuple[str, Any]] = []
         for way in ways:
-            status = _ask(way)
+            with proving(storage):
+                status = _ask(way)
             if status.ok:
-                return cls(ways[0], way, is_there=True)
+                return cls(ways[0], way, storage, is_there=True)
             (without if has_refused(status) else silent).append((way, status))
         if silent:
             told = "; ".join(f"{way}: {reason(status)}" for way, status in (*silent, *without))
@@ -86,25 +91,27 @@ class FolderBehindDoors:
                 hint="Look whether the servers run and let this account in, and whether `doors` in b2cal.toml names"
                 " them. Nothing was changed.",
             )
-        return cls(ways[0], ways[0], is_there=False)
+        return cls(ways[0], ways[0], storage, is_there=False)
 
     def exists(self) -> bool:
         return self.is_there
 
     def read(self, name: str) -> bytes:
         url = f"{stem(self.way)}{name}"
-        status = _ask(url)
-        if has_refused(status):
-            raise FileNotFoundError(errno.ENOENT, reason(status))
-        check(url, status)
-        return first_bytes(url, _LARGEST_REGISTRY)[0]
+        with proving(self.storage):
+            status = _ask(url)
+            if has_refused(status):
+                raise FileNotFoundError(errno.ENOENT, reason(status))
+            check(url, status)
+            return first_bytes(url, _LARGEST_REGISTRY)[0]
 
     def files(self) -> list[Lying]:
         if not self.is_there:
             return []
         flags = client().flags.DirListFlags
         wanted = flags.STAT | flags.RECURSIVE | flags.LOCATE | flags.MERGE
-        status, listing = server_of(self.way).dirlist(Address.of(self.way).path, wanted, timeout=_LISTING_S)
+        with proving(self.storage):
+            status, listing = server_of(self.way).dirlist(Address.of(self.way).path, wanted, timeout=_LISTING_S)
         check(self.way, status)
         if status.code:
             raise DoorTrouble(
@@ -119,16 +126,18 @@ class FolderBehindDoors:
 
     def open(self, files: Sequence[Lying]) -> list[Opened]:
         urls = [self._through_the_door(file.path) for file in files]
-        environment = {name: value for name, value in os.environ.items() if name.startswith(_CREDENTIALS)}
-        environment = {f"XRD_{name.upper()}": str(value) for name, value in _HASTE.items()} | environment
-        found = [opened(answer) for answer in work_apart(_OPENER, urls, Allowance(), environment=environment)]
-        if any(one.reason for one in found):
-            check(self.way, _ask(self.way))  # is it the files, or has the door been shut?
+        with proving(self.storage):
+            environment = {name: value for name, value in os.environ.items() if name.startswith(_CREDENTIALS)}
+            environment = {f"XRD_{name.upper()}": str(value) for name, value in _HASTE.items()} | environment
+            found = [opened(answer) for answer in work_apart(_OPENER, urls, Allowance(), environment=environment)]
+            if any(one.reason for one in found):
+                check(self.way, _ask(self.way))  # is it the files, or has the door been shut?
         return found
 
     def lies_there(self, path: str, size_bytes: int, mtime_ns: int) -> bool:
         url = self._through_the_door(path)
-        status, told = server_of(url).stat(Address.of(url).path, timeout=_PATIENCE_S)
+        with proving(self.storage):
+            status, told = server_of(url).stat(Address.of(url).path, timeout=_PATIENCE_S)
         if has_refused(status):
             return False
         check(url, status)
@@ -148,8 +157,9 @@ def bring(folder: Path, door: str, settings: Settings) -> FolderBehindDoors:
         CannotWrite: a file is there with other contents.
     """
     there = FolderBehindDoors.find(f"{stem(door)}{folder.name}", settings)
-    for path in (*sorted(folder.rglob("*.root")), folder / REGISTRY):  # last: what has one is complete
-        _bring(path, f"{stem(there.way)}{path.relative_to(folder).as_posix()}")
+    with proving(there.storage):
+        for path in (*sorted(folder.rglob("*.root")), folder / REGISTRY):  # last: what has one is complete
+            _bring(path, f"{stem(there.way)}{path.relative_to(folder).as_posix()}")
     return FolderBehindDoors.find(there.name, settings)
 
 
@@ -176,9 +186,10 @@ def look_behind_doors(url: str, settings: Settings) -> tuple[Lying, str]:
     file = FolderBehindDoors.find(url, settings)
     if not file.is_there:
         return Lying(url, problem="it is not there"), ""
-    status, told = server_of(file.way).stat(Address.of(file.way).path, timeout=_PATIENCE_S)
-    check(file.way, status)
-    return _lying(url, told) or Lying(url, problem="it is still being written"), checksum_at(file.way)
+    with proving(file.storage):
+        status, told = server_of(file.way).stat(Address.of(file.way).path, timeout=_PATIENCE_S)
+        check(file.way, status)
+        return _lying(url, told) or Lying(url, problem="it is still being written"), checksum_at(file.way)
 
 
 def free_behind_doors(url: str, settings: Settings) -> int | None:
@@ -192,7 +203,8 @@ def free_behind_doors(url: str, settings: Settings) -> int | None:
     if not folder.exists():
         return None  # what a server tells of a folder that is not there changes from time to time
     path = Address.of(folder.way).path
-    status, told = server_of(folder.way).query(client().flags.QueryCode.SPACE, path, timeout=_PATIENCE_S)
+    with proving(folder.storage):
+        status, told = server_of(folder.way).query(client().flags.QueryCode.SPACE, path, timeout=_PATIENCE_S)
     check(folder.way, status)
     return parse_space(told.rstrip(b"\0").decode(errors="replace"))
 
@@ -209,10 +221,11 @@ def parse_space(told: str) -> int | None:
     return free if quota < 0 else max(0, min(free, quota - used))
 
 
-def trouble_at(door: str) -> str:
-    """Why a door cannot be gone through, as half a sentence; empty if it can."""
+def trouble_at(door: str, storage: StorageSettings) -> str:
+    """Why a door of a storage cannot be gone through, as half a sentence; empty if it can."""
     try:
-        status = _ask(door)
+        with proving(storage):
+            status = _ask(door)
     except DoorTrouble as error:
         return f"{str(error).rstrip('.')}; {error.hint.rstrip('.')}"
     return "" if status.ok else reason(status)
@@ -222,10 +235,11 @@ def trouble_in_writing(folder: FolderBehindDoors) -> str:
     """Why nothing can be written into a folder, as half a sentence; empty if it can. Nothing stays there."""
     url = f"{stem(folder.way)}.b2cal-{new_token()}"
     server, path = server_of(url), Address.of(url).path
-    status, _ = server.mkdir(path, timeout=_PATIENCE_S)
-    if not status.ok:
-        return reason(status)
-    status, _ = server.rmdir(path, timeout=_PATIENCE_S)
+    with proving(folder.storage):
+        status, _ = server.mkdir(path, timeout=_PATIENCE_S)
+        if not status.ok:
+            return reason(status)
+        status, _ = server.rmdir(path, timeout=_PATIENCE_S)
     return "" if status.ok else reason(status)
 
 
@@ -243,12 +257,12 @@ def _trimmed(url: str) -> str:
     return f"{server}/{path.strip('/')}"
 
 
-def _doors_to(url: str, settings: Settings) -> Sequence[str]:
-    """The doors of the first centre of which one leads there, this machine before all others."""
+def _storage_of(url: str, settings: Settings) -> StorageSettings:
+    """The storage of the first centre of whose doors one leads there, this machine before all others."""
     storages = settings.storages.values()
     for storage in storages:
         if any(below_door(url, door) is not None for door in storage.doors):
-            return storage.doors
+            return storage
     known = dict.fromkeys(door for storage in storages for door in storage.doors)
     raise NoDoor(
         f"No door leads to {url}; known are {', '.join(known) or 'none'}.",

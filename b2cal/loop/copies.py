@@ -11,7 +11,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from b2cal.core.errors import B2calError
-from b2cal.data import Original, copy_file
+from b2cal.data import Original, copy_file, proving
 from b2cal.model import (
     Attempt,
     Calibration,
@@ -23,7 +23,7 @@ from b2cal.model import (
     State,
     now,
 )
-from b2cal.settings import Settings
+from b2cal.settings import Settings, StorageSettings
 
 from .workplace import Workplace
 
@@ -93,19 +93,23 @@ def _want(db: Session, settings: Settings) -> None:
 
 
 def _make(workplace: Workplace, number: int) -> Made | None:
-    def begin(db: Session) -> tuple[Original, str] | None:
+    def begin(db: Session) -> tuple[Original, str, StorageSettings] | None:
         row = db.get(FileCopy, number)
         if row is None:
             return None
         row.state, row.tries = CopyState.COPYING, row.tries + 1
-        return Original(row.file.path, row.file.size_bytes, row.file.sha256), row.target
+        attempt = db.get_one(Attempt, row.file.attempt_id)
+        # A centre may have gone from the settings since; then nothing is proved.
+        storage = workplace.settings.storages.get(attempt.calibration.processing.centre, StorageSettings())
+        return Original(row.file.path, row.file.size_bytes, row.file.sha256), row.target, storage
 
     begun = workplace.database.write(begin)
     if begun is None:
         return None
-    original, target = begun
+    original, target, storage = begun
     try:
-        copy_file(original, target)
+        with proving(storage):
+            copy_file(original, target)
     except (B2calError, OSError) as error:
         said = f"{error} {error.hint}".rstrip() if isinstance(error, B2calError) else str(error)
         workplace.database.write(lambda db: _put_off(db, number, said))

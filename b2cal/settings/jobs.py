@@ -4,6 +4,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -66,6 +67,16 @@ def _place(place: str) -> str:
 SecondPlace = Annotated[str, AfterValidator(_place)]
 """A folder of this machine, or a folder of an XRootD server; empty: none."""
 
+
+def _absolute(path: str) -> str:
+    if path and not path.startswith("/"):
+        raise ValueError(f"must be the absolute path of a file, not {path!r}")
+    return path
+
+
+SecretFile = Annotated[str, AfterValidator(_absolute)]
+"""The path of a file that only the account of b2cal may read; empty: none. What lies in it is no setting."""
+
 XRD_ENVIRONMENT: Mapping[str, Mapping[str, int]] = {
     # Tries are made at the beginnings of windows, so these 480 last as long as the 24 below: 4 hours. What is refused
     # for good is asked again, because another door may be open meanwhile.
@@ -93,12 +104,46 @@ class StorageSettings(Section):
     opens_per_s: Annotated[float, Field(gt=0)] = Field(
         20.0, description="so many jobs of a large group begin to read behind doors per second, all within a minute"
     )
+    token: SecretFile = Field(
+        "",
+        description="file with a bearer token (JWT): jobs and b2cal prove by it at doors who they are; empty = none",
+    )
+    proxy: SecretFile = Field("", description="the same with an X.509 proxy")
+    renew: tuple[str, ...] = Field(
+        (), description="command that renews them, word by word; empty = somebody else does that"
+    )
+    renew_before_s: Seconds = Field(12 * 3600.0, description="it is given when one of them is valid for less than this")
+    least_left_s: Seconds = Field(
+        3600.0, description="nothing is submitted while one of them is valid for less than this"
+    )
 
     @model_validator(mode="after")
     def _output_is_behind_a_door(self) -> Self:
         if self.output and not any(f"{self.output}/".startswith(f"{door.rstrip('/')}/") for door in self.doors):
             raise ValueError(f"the output {self.output} is behind none of the doors {list(self.doors)}")
         return self
+
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> Self:
+        if self.renew and not (self.token or self.proxy):
+            raise ValueError("renew is given, but neither token nor proxy: there is nothing to renew")
+        if self.renew and self.renew_before_s <= self.least_left_s:
+            raise ValueError(
+                f"renew_before_s is {self.renew_before_s:g}, not more than least_left_s, {self.least_left_s:g}:"
+                " nothing would be submitted while they are renewed"
+            )
+        return self
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The files by which one proves who one is, by the variable where the XRootD client looks for their path."""
+        files = {"BEARER_TOKEN_FILE": self.token, "X509_USER_PROXY": self.proxy}
+        return {variable: file for variable, file in files.items() if file}
+
+    @property
+    def job_credentials(self) -> dict[str, str]:
+        """The same as jobs find them; what is no absolute path is brought into their folders."""
+        return self.credentials
 
     @property
     def environment(self) -> dict[str, str]:
@@ -182,6 +227,18 @@ class CondorSettings(CentreSettings):
     max_holds: Annotated[int, Field(ge=1)] = Field(3, description="a job that is held more often has failed")
     look_every_s: Annotated[int, Field(ge=1)] = Field(60, description="how often the queue is compared with its log")
     history_days: Annotated[int, Field(ge=1)] = Field(7, description="how long what has ended is remembered")
+
+    @model_validator(mode="after")
+    def _both_have_a_place(self) -> Self:
+        if self.token and Path(self.token).name == Path(self.proxy).name:
+            raise ValueError(
+                f"token and proxy are both named {Path(self.token).name}: in the folder of a job they meet"
+            )
+        return self
+
+    @property
+    def job_credentials(self) -> dict[str, str]:
+        return {variable: Path(file).name for variable, file in self.credentials.items()}
 
     def at_once(self, n_jobs: int) -> float:
         return 1 if self.start_delay_s else n_jobs

@@ -1,5 +1,6 @@
 """What HTCondor does by itself with jobs that it cannot run, and what is told of them."""
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from b2cal.core.failures import Source
 from b2cal.model import JobState
 from b2cal.settings import CondorSettings
 from tests.batch.conftest import Centre, empty_pool, executions, hosts, wait_for
+from tests.services.credentials import Authority, private, token
 
 pytestmark = pytest.mark.contract
 
@@ -286,3 +288,34 @@ def test_a_centre_says_who_pays_what_comes_first_and_in_which_container_jobs_run
     names = ["AcctGroup", "JobPrio", "ContainerImage", "JobLeaseDuration", "Project"]
     (ad,) = htcondor2.Schedd().query(f'B2calToken == "{group.token}" && ProcId == 0', names)
     assert [ad[name] for name in names] == ["group_belle2", 7, "docker://belle2/b2cal", 90, "calibration"]
+
+
+def test_credentials_go_with_a_job_and_a_renewed_proxy_follows_it(connect: Connect, tmp_path: Path) -> None:
+    authority = Authority()
+    proxy = private(tmp_path / "proxy.pem", authority.proxy(timedelta(hours=2)))
+    secret = token(timedelta(hours=2))
+    centre = connect({}, token=str(private(tmp_path / "token.jwt", secret)), proxy=str(proxy))
+    renewed = private(tmp_path / "renewed.pem", authority.proxy(timedelta(hours=5)))
+    group = centre.group(
+        "print(open(os.environ['BEARER_TOKEN_FILE']).read() == open(sys.argv[1]).read())\n"
+        "for name in ('BEARER_TOKEN_FILE', 'X509_USER_PROXY'):\n"
+        "    status = os.stat(os.environ[name])\n"
+        "    print(oct(status.st_mode), os.environ[name].startswith(os.environ['_CONDOR_SCRATCH_DIR']), flush=True)\n"
+        "while open(os.environ['X509_USER_PROXY']).read() != open(sys.argv[2]).read(): time.sleep(0.1)"
+    )
+    folder = group.jobs[0].folder
+    wrapped = json.loads((folder / "wrapper.json").read_text())
+    wrapped["command"] += [str(tmp_path / "token.jwt"), str(renewed)]
+    credentials = {"BEARER_TOKEN_FILE": "token.jwt", "X509_USER_PROXY": "proxy.pem"}
+    (folder / "wrapper.json").write_text(json.dumps(wrapped | {"credentials": credentials}))
+    centre.backend.submit(group)
+    # Not in the second in which it starts: what is as old as the job is none renewed.
+    its = f'B2calToken == "{group.token}" && ResidentSetSize_RAW > 0'
+    wait_for(lambda: htcondor2.Schedd().query(its), "it has run for a while")
+    private(proxy, renewed.read_bytes())
+    assert centre.wait_until_ended(group) == {0: JobState.DONE}
+    assert (folder / "stdout").read_text().split() == ["True", "0o100600", "True", "0o100600", "True"]
+    assert not {"token.jwt", "proxy.pem"} & {path.name for path in folder.rglob("*")}
+    claims = secret.split(".")[1]
+    written = [path for path in (tmp_path / "events", folder) for path in path.rglob("*") if path.is_file()]
+    assert not [path for path in written if claims in path.read_text("latin1")]

@@ -323,3 +323,23 @@ def test_the_wrapper_is_one_file_of_standard_library_alone(folder):
     )
     assert ended.returncode == 0
     assert folder.report["exit_code"] == 0
+
+
+def test_a_credential_that_was_brought_along_is_found_by_its_variable_and_is_gone_afterwards(folder, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder.path / "token.jwt").write_text("secret")
+    (elsewhere / "proxy.pem").write_text("secret")
+    folder.program(
+        "import os\nos.chdir('/')\n"
+        "for name in ('BEARER_TOKEN_FILE', 'X509_USER_PROXY'):\n"
+        "    print(os.environ[name], oct(os.stat(os.environ[name]).st_mode & 0o777))"
+    )
+    wrapper = json.loads(folder.text("wrapper.json"))
+    credentials = {"BEARER_TOKEN_FILE": "token.jwt", "X509_USER_PROXY": str(elsewhere / "proxy.pem")}
+    (folder.path / "wrapper.json").write_text(json.dumps(wrapper | {"credentials": credentials}))
+    (elsewhere / "proxy.pem").chmod(0o400)
+    assert folder.run() == 0
+    assert folder.text("stdout").splitlines() == [f"{folder.path}/token.jwt 0o600", f"{elsewhere}/proxy.pem 0o400"]
+    assert not (folder.path / "token.jwt").exists()
+    assert (elsewhere / "proxy.pem").exists()

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,14 @@ from b2cal.calibration.uploads import deliver
 from b2cal.core.files import CannotWrite
 from b2cal.core.iov import ExpRun
 from b2cal.data import FolderBehindDoors, NewFile, NoDoor, RegistryRefused, UnusableFile
-from b2cal.data.behind_doors import _HASTE
+from b2cal.data.behind_doors import _HASTE, look_behind_doors
 from b2cal.model import Database, DataFile
 from b2cal.runtime import ProducedFile
 from b2cal.settings import BatchSettings, LsfSettings, Settings
 from tests import factories
 from tests.data.catalogues import registry_entry, root_file, write_registry
-from tests.services.xrootd import Door, adler32_of, two_running
+from tests.services.credentials import Authority, private
+from tests.services.xrootd import Door, adler32_of, running, two_running, wants_proxies
 
 pytestmark = pytest.mark.service
 
@@ -43,7 +45,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, Do
 def doors(servers: tuple[Door, Door], monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Door, Door]]:
     """The same, with files in a folder of theirs."""
     monkeypatch.setitem(_HASTE, "ConnectionWindow", 2)
-    assert data.trouble_at(servers[0].url()) == ""  # from here on this process has little patience
+    assert data.trouble_at(servers[0].url(), BatchSettings()) == ""  # from here on this process has little patience
     folder = servers[0].files / "store" / "raw"
     folder.mkdir(parents=True)
     root_file(folder, "bhabha_e0026_r00001.root", 100)
@@ -142,7 +144,7 @@ def test_a_door_that_nobody_described_is_refused_with_those_that_are_known(setti
 def test_doors_of_any_centre_lead_there(tmp_path, doors):
     lsf = LsfSettings(backend="lsf", doors=(doors[1].url(), doors[0].url()))
     folder = FolderBehindDoors.find(doors[0].url("store/raw"), Settings(home=tmp_path, centres={"kekcc": lsf}))
-    assert folder == FolderBehindDoors(doors[1].url("store/raw"), doors[1].url("store/raw"), is_there=True)
+    assert folder == FolderBehindDoors(doors[1].url("store/raw"), doors[1].url("store/raw"), lsf, is_there=True)
 
 
 def test_the_room_behind_a_door_is_what_its_server_tells(settings, doors):
@@ -235,3 +237,25 @@ def test_nobody_takes_a_produced_file_for_gone_while_its_doors_are_shut(settings
         door.stop()
     with pytest.raises(DoorTrouble, match="Connection error"):
         NewFile.of(produced, settings)
+
+
+def test_a_door_that_wants_a_proxy_lets_in_who_has_one_in_the_settings(tmp_path, monkeypatch):
+    authority = Authority()
+    extra = wants_proxies(tmp_path, authority)
+    monkeypatch.setenv("X509_CERT_DIR", str(tmp_path / "certificates"))
+    monkeypatch.setenv("XrdSecGSISRVNAMES", "*")
+    proxy = private(tmp_path / "proxy", authority.proxy(timedelta(hours=2)))
+    with running(tmp_path, extra) as door:
+        nobody, somebody = (BatchSettings(doors=(door.url(),), proxy=it) for it in ("", str(proxy)))
+        told = [data.trouble_at(door.url(), it) for it in (nobody, somebody, nobody)]
+        assert [it.split(":")[0] for it in told] == ["Auth failed", "", "Auth failed"]
+        settings = Settings(home=tmp_path, batch=somebody)
+        raw = tmp_path / "raw"
+        raw.mkdir()
+        root_file(raw, "bhabha_e0026_r00001.root", 100)
+        write_registry(raw, [registry_entry(1)])
+        folder = data.bring(raw, door.url(), settings)
+        assert [one.path for one in folder.files()] == [f"{door.url('raw')}/bhabha_e0026_r00001.root"]
+        (opened,) = folder.open(folder.files())
+        assert (opened.n_events, opened.reason) == (100, "")
+        assert look_behind_doors(folder.files()[0].path, settings)[1].startswith("adler32:")

@@ -13,6 +13,7 @@ import pytest
 
 from b2cal.calibration.doors import fetch
 
+from .credentials import Authority, private
 from .ports import free_ports
 
 HERE = Path(__file__).parent
@@ -26,6 +27,8 @@ class Door:
     """A server whose state lies in a folder; stopped and started again it listens on the same port."""
 
     folder: Path
+    extra: Path | None = None
+    """Further configuration."""
 
     @property
     def files(self) -> Path:
@@ -57,7 +60,8 @@ class Door:
 
     def _xrootd_sh(self, command: str) -> None:
         call = ["bash", HERE / "xrootd.sh", command, self.folder]
-        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        environment = {**os.environ, "XROOTD_EXTRA": str(self.extra or "")}
+        done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
 
@@ -73,12 +77,12 @@ def installed() -> None:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Door]:
+def running(folder: Path, extra: Path | None = None) -> Iterator[Door]:
     """A server that exports `folder/data`; it is gone at the end."""
     installed()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "port").write_text(str(free_ports(1)[0]))
-    door = Door(folder)
+    door = Door(folder, extra)
     door.start()
     try:
         yield door
@@ -94,3 +98,16 @@ def two_running(folder: Path) -> Iterator[tuple[Door, Door]]:
     (folder / "second" / "data").symlink_to(folder / "first" / "data")
     with running(folder / "first") as first, running(folder / "second") as second:
         yield first, second
+
+
+def wants_proxies(folder: Path, authority: Authority) -> Path:
+    """The configuration of a server that lets in who has an X.509 proxy, with `certificates` for its clients beside."""
+    certificates = folder / "certificates"
+    certificates.mkdir()
+    authority.trusted_in(certificates)
+    (folder / "server.pem").write_bytes(authority.server.certificate_pem)
+    private(folder / "server.key", authority.server.key_pem)
+    own = f"-certdir:{certificates} -cert:{folder}/server.pem -key:{folder}/server.key"
+    extra = folder / "gsi.cfg"
+    extra.write_text(f"xrootd.seclib libXrdSec.so\nsec.protocol gsi {own} -crl:0 -gmapopt:10 -dlgpxy:0\n")
+    return extra

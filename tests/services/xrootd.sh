@@ -9,6 +9,7 @@
 #   xrootd.sh freeze DIR   let it hang (SIGSTOP), until `thaw`
 #   xrootd.sh status DIR   exit 0 if it lives
 #
+# Settings (environment): XROOTD_EXTRA (a file with further configuration), XROOTD_USER (daemon: see the next line)
 # It will not run as root: root starts it in a user namespace in which it is XROOTD_USER (daemon).
 set -euo pipefail
 usage="usage: xrootd.sh up|down|freeze|thaw|status DIR"
@@ -36,6 +37,7 @@ xrootd.chksum max 4 adler32
 all.adminpath $admin
 all.pidpath $dir/run
 CONF
+    if [ -n "${XROOTD_EXTRA:-}" ]; then cat "$XROOTD_EXTRA" >>"$dir/xrootd.cfg"; fi
     wrap=(); [ "$(id -u)" != 0 ] || wrap=(unshare --user --map-user="$(id -u "$XROOTD_USER")" --map-group="$(id -g "$XROOTD_USER")")
     cd "$dir"; setsid "${wrap[@]}" xrootd -I v4 -c "$dir/xrootd.cfg" -l "$dir/xrootd.log" </dev/null >/dev/null 2>&1 &
     echo $! >"$pidf"
