@@ -14,7 +14,9 @@ from b2cal.loop import Workload
 from b2cal.model import Database, JobState
 from b2cal.settings import Settings
 
+from .credentials import credential_findings
 from .desk import Desk, local, pass_desk
+from .finding import SIGNS
 
 _KINDS = {"local": "this machine", "htcondor": "HTCondor", "lsf": "LSF", "unknown": "not described"}
 
@@ -27,7 +29,7 @@ def centre() -> None:
 @centre.command()
 @pass_desk
 def status(desk: Desk) -> None:
-    """Ask each centre whether it answers; show its jobs, and what waits longest there and why.
+    """Ask each centre whether it answers; show its jobs, what waits longest there and why, and its credentials.
 
     Counted are the jobs of the attempts that count in active processings, as the database knows them.
     """
@@ -39,9 +41,18 @@ def status(desk: Desk) -> None:
     found = [
         _told(desk.settings, name, objections[name], loads)
         | {"incidents": [_incident(it) for it in incidents if it.centre == name]}
+        | {"credentials": _credentials(desk, name)}
         for name in sorted(objections)
     ]
     desk.show(found, lambda: _tell(desk, found))
+
+
+def _credentials(desk: Desk, name: str) -> list[dict[str, str]]:
+    """What is found of the credentials of a centre, as long as it is described."""
+    if name not in desk.settings.storages:
+        return []
+    at = desk.workplace.database.clock.now()
+    return [asdict(found) for found in credential_findings(desk.settings, name, at)]
 
 
 def asked(settings: Settings, database: Database) -> dict[str, B2calError | None]:
@@ -102,6 +113,10 @@ def _tell(desk: Desk, found: Sequence[Mapping[str, Any]]) -> None:
             desk.console.print(f"    {it['do']}")
         counts = ", ".join(f"{number:,} {state}" for state, number in it["jobs"].items() if number)
         desk.console.print(f"    jobs: {counts or 'none'}")
+        for credential in it["credentials"]:
+            desk.marked(*SIGNS[credential["health"]], f"  {credential['what']}: {credential['says']}")
+            if credential["do"]:
+                desk.console.print(f"      {credential['do']}")
         for incident in it["incidents"]:
             desk.marked("!", "yellow", f"  {sentence(incident['reason'])} {_probes(incident)}")
         oldest = it["oldest_waiting"]

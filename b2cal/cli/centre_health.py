@@ -1,8 +1,7 @@
-"""Whether a centre can do its work: its batch system, the doors of its storage, the folder for output."""
+"""Whether a centre can do its work: its batch system, its credentials, the doors of its storage, the output."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from datetime import datetime
 
 from b2cal import data
 from b2cal.batch import backends
@@ -12,24 +11,8 @@ from b2cal.loop import Workplace
 from b2cal.settings import Settings, StorageSettings
 
 from .centre import objection
-
-
-class Health(StrEnum):
-    """How a thing is."""
-
-    WELL = "well"
-    WARNING = "warning"
-    ILL = "ill"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    what: str
-    health: Health
-    says: str
-    do: str = ""
+from .credentials import credential_findings
+from .finding import Finding, Health
 
 
 class UnfitCentre(B2calError):
@@ -43,7 +26,8 @@ def see_that_fit(workplace: Workplace, centre: str) -> None:
         UnfitCentre: they would not.
     """
     backend = backends(workplace.settings, workplace.database)[centre]
-    findings = [batch_finding(centre, objection(backend)), *storage_findings(workplace.settings, centre)]
+    at = workplace.database.clock.now()
+    findings = [batch_finding(centre, objection(backend)), *storage_findings(workplace.settings, centre, at)]
     ill = [it for it in findings if it.health is Health.ILL]
     if ill:
         raise UnfitCentre(
@@ -60,9 +44,10 @@ def batch_finding(centre: str, objects: B2calError | None) -> Finding:
     return Finding(what, Health.ILL, str(objects), objects.hint)
 
 
-def storage_findings(settings: Settings, centre: str) -> Iterator[Finding]:
-    """What is found at the doors of a centre and in its folder for output."""
+def storage_findings(settings: Settings, centre: str, at: datetime) -> Iterator[Finding]:
+    """What is found of the credentials of a centre, at its doors and in its folder for output."""
     storage = settings.storages[centre]
+    yield from credential_findings(settings, centre, at)
     yield from _doors(centre, storage)
     if storage.output:
         yield _output(storage.output, settings)

@@ -15,15 +15,17 @@ from sqlalchemy.exc import DBAPIError
 
 from b2cal import data, loop
 from b2cal.conditions import PayloadStore, tag_entries
+from b2cal.core.clock import SystemClock
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import overlaps
 from b2cal.model import CopyState, Database, FileCopy, GlobalTag, Outbox, Payload, now, schema
 from b2cal.settings import Settings, SettingsRefused
 
 from .centre import asked
-from .centre_health import Finding, Health, batch_finding, storage_findings
+from .centre_health import batch_finding, storage_findings
 from .components import Address, components
 from .desk import Desk, pass_desk, schema_remedy, trouble
+from .finding import SIGNS, Finding, Health
 from .ports import listeners, refusal, taken
 from .processes import has_open
 
@@ -64,7 +66,7 @@ def examine(desk: Desk) -> Iterator[Finding]:
         yield Finding("database", Health.ILL, str(told), told.hint)
     yield from looked
     for name in settings.storages:
-        yield from storage_findings(settings, name)
+        yield from storage_findings(settings, name, SystemClock().now())
 
 
 def _disk(settings: Settings) -> Finding:
@@ -238,11 +240,10 @@ _LOOKS: tuple[Callable[[Settings, Database], Finding], ...] = (
     _expiry,
     _copies,
 )
-_SIGNS = {Health.WELL: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.ILL: ("✗", "red")}
 
 
 def _tell(desk: Desk, findings: list[Finding]) -> None:
     for finding in findings:
-        desk.marked(*_SIGNS[finding.health], f"{finding.what}: {finding.says}")
+        desk.marked(*SIGNS[finding.health], f"{finding.what}: {finding.says}")
         if finding.do:
             desk.console.print(f"    {finding.do}")
