@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, load_only
 
 from b2cal.batch import plan, retry_policy
 from b2cal.core.failures import Failure
+from b2cal.loop import rounds_of
 from b2cal.model import (
     Attempt,
     Calibration,
@@ -40,7 +41,10 @@ Jobs = TypeVar("Jobs", bound=Select[*tuple[Any, ...]])
 
 
 def look_at_hosts(db: Session, failed: Collection[int], settings: Settings) -> None:
-    """Begin an incident for each host that has failed one of these jobs, if it is to blame."""
+    """Begin an incident for each host that has failed one of these jobs, if it is to blame.
+
+    What would fail anywhere, as the rules say, is only held against a host where siblings have ended well elsewhere.
+    """
     named = select(Job.host, Processing.centre).where(Job.id.in_(failed), Job.host != "")
     rows = db.execute(_with_centre(named).distinct()).all()
     suspects: defaultdict[str, set[str]] = defaultdict(set)
@@ -71,20 +75,33 @@ def _latest_ends(db: Session, centre: str) -> Sequence[Job]:
 def _look_at(db: Session, host: str, centre: str, ends: Sequence[Job], settings: Settings) -> None:
     most = settings.batch.host_failures
     last = [job for job in ends if job.host == host][:most]
-    if len(last) < most or not all(_is_to_blame(job, centre, settings) for job in last):
+    if len(last) < most or not all(_failed_quickly(job, settings) for job in last):
         return
+    probes = [_to_probe_with(db, job, centre, settings) for job in last]
     since = min(job.ended_at for job in last if job.ended_at)
-    if _goes_well_elsewhere(db, host, centre, since, ends):
-        _begin(db, host, last[0], settings)
+    if probes[0] is not None and all(probes) and _goes_well_elsewhere(db, host, centre, since, ends):
+        _begin(db, host, last[0], probes[0], settings)
 
 
-def _is_to_blame(job: Job, centre: str, settings: Settings) -> bool:
-    """Whether the host of an ended job may be why it failed: it did so quickly, and not for good."""
+def _failed_quickly(job: Job, settings: Settings) -> bool:
     if job.state is not JobState.FAILED or job.source is None or job.started_at is None or job.ended_at is None:
         return False
-    quick = job.ended_at - job.started_at <= timedelta(seconds=settings.batch.host_quick_s)
-    failure = Failure(job.source, job.code, job.error)
-    return quick and not plan(failure, job.memory_mb, retry_policy(settings, centre)).hopeless
+    return job.ended_at - job.started_at <= timedelta(seconds=settings.batch.host_quick_s)
+
+
+def _to_probe_with(db: Session, failed: Job, centre: str, settings: Settings) -> Job | None:
+    """The job that tells whether a host works: the failed one, or a sibling that has ended well on another.
+
+    None: the rules say that the job would fail anywhere, and no sibling speaks against that.
+    """
+    assert failed.source is not None
+    failure = Failure(failed.source, failed.code, failed.error)
+    if not plan(failure, failed.memory_mb, retry_policy(settings, centre)).hopeless:
+        return failed
+    group = failed.group
+    siblings = select(Job).join(JobGroup, Job.group_id == JobGroup.id).where(rounds_of(group))
+    done_elsewhere = siblings.where(Job.state == JobState.DONE, Job.host.not_in(["", failed.host]))
+    return db.scalars(done_elsewhere.order_by(Job.id).limit(1)).first()
 
 
 def _goes_well_elsewhere(db: Session, host: str, centre: str, since: datetime, ends: Sequence[Job]) -> bool:
@@ -105,11 +122,11 @@ def _goes_well_elsewhere(db: Session, host: str, centre: str, since: datetime, e
     return all(db.execute(question.limit(1)).first() is not None for question in questions)
 
 
-def _begin(db: Session, host: str, example: Job, settings: Settings) -> None:
+def _begin(db: Session, host: str, last: Job, example: Job, settings: Settings) -> None:
     batch, at = settings.batch, now(db)
     reason = (
         f"{host} has failed {batch.host_failures} jobs in succession, each within {batch.host_quick_s:g} s, the last by"
-        f" {example.error}: since {at:%Y-%m-%d %H:%M} UTC nothing starts there until a probe has come through"
+        f" {last.error}: since {at:%Y-%m-%d %H:%M} UTC nothing starts there until a probe has come through"
     )
     begin(db, IncidentKind.HOST, host, reason, example, at, batch.retry_delay_s)
 

@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from b2cal.model import GroupState, Incident, IncidentKind, Job, JobGroup
+from b2cal.model import GroupState, Incident, IncidentKind, Job, JobGroup, JobState
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +36,7 @@ def begin(
         probe={
             "attempt": group.attempt_id,
             "stage": group.stage.value,
+            "proven": example.state is JobState.DONE,
             "interpreter": release.interpreter,
             "environment": release.environment,
             "spec": group.spec,

@@ -164,11 +164,14 @@ def _ask(desk: Desk, backend: Backend, it: Open, at: datetime) -> None:
 
 
 def _judge(desk: Desk, it: Open, at: datetime) -> None:
-    """End the incident if its probe has come through, or has failed in another way that will not pass."""
+    """End the incident if its probe has come through, or has failed in another way that will not pass.
+
+    What is proven, because it has ended well elsewhere, can only come through.
+    """
     ended = ending(it.folder(desk.settings.attempts), Stage(it.probe["stage"]), at)
     policy = retry_policy(desk.settings, it.centre)
     over = ended["state"] is JobState.DONE
-    if not over:
+    if not over and not it.probe.get("proven"):  # not there in an incident that began before
         failure = Failure(ended["source"], ended["code"], ended["error"])
         over = failure.kind != it.about and plan(failure, it.probe["memory_mb"], policy).hopeless
 

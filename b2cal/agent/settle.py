@@ -1,17 +1,18 @@
 """The end of a group, and of its stage: its failed jobs are tried again by the rules, or the loop is woken."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from b2cal.batch import Plan, plan, retry_policy
+from b2cal.batch import Plan, RetryPolicy, plan, retry_policy
 from b2cal.core.failures import Failure
 from b2cal.loop import ask_about_jobs, left_undone, next_round, rounds_of
 from b2cal.model import Attempt, Calibration, GroupState, Job, JobGroup, JobState, Outcome, Stage, job_in_words, now
 from b2cal.settings import Settings
 
+from .hosts import avoided, look_at_hosts
 from .storms import hold_back, storm_among
 
 
@@ -56,8 +57,11 @@ def settle_stage(db: Session, group: JobGroup, settings: Settings) -> None:
 
 def _tried_again(db: Session, group: JobGroup, failed: Sequence[Job], settings: Settings) -> bool:
     """Want the failed jobs once more, if that may help; say with each what is done about it."""
-    policy = retry_policy(settings, group.attempt.calibration.processing.centre)
-    plans = {job.number: plan(_failure(job), job.memory_mb, policy) for job in failed}
+    centre = group.attempt.calibration.processing.centre
+    policy = retry_policy(settings, centre)
+    look_at_hosts(db, [job.id for job in failed], settings)  # now it is known how their siblings did
+    blamed = avoided(db, centre)
+    plans = {job.number: _plan(job, policy, blamed) for job in failed}
     hopeless = [number for number, its in plans.items() if its.hopeless]
     asking = [number for number, its in plans.items() if its.asks]
     if asking and not hopeless and group.stage is not Stage.MEASURE:
@@ -93,6 +97,14 @@ def _ask(db: Session, group: JobGroup, failed: Sequence[Job], plans: Mapping[int
         job.retry = f"{plans[job.number].said}. Not tried again before somebody decides."
     why = next(its.asks for its in plans.values() if its.asks)
     ask_about_jobs(db, _want_again(db, group, failed, plans, now(db)), why)
+
+
+def _plan(job: Job, policy: RetryPolicy, blamed: Collection[str]) -> Plan:
+    """What the rules say of a failed job; where its host is to blame, what they give up may be done on another."""
+    its = plan(_failure(job), job.memory_mb, policy)
+    if not its.hopeless or job.host not in blamed:
+        return its
+    return Plan(f"{its.said}. But its host, {job.host}, is to blame", memory_mb=job.memory_mb)
 
 
 def _failure(job: Job) -> Failure:

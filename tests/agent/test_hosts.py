@@ -107,12 +107,33 @@ def test_no_host_is_to_blame_where_jobs_fail_on_all_of_them(site: Site, lsf: Bac
     assert [it for it in incidents(site) if it["kind"] is IncidentKind.HOST] == []
 
 
-def test_a_host_is_not_to_blame_for_what_fails_for_good(site: Site, broken: Path, lsf: Backend) -> None:
+def test_a_host_is_not_to_blame_for_what_fails_for_good_everywhere(site: Site, broken: Path, lsf: Backend) -> None:
+    """Another calibration does well meanwhile, on both hosts."""
     agent = site.agent(centre=lsf)
-    group_id = site.want(*[work(broken, "'ValueError: the script is wrong'")] * 16, centre="centre")
-    site.run(agent, lambda: site.group(group_id)["state"].ended, "all have ended")
+    wrong = site.want(*[{"do": "sys.exit('ValueError: the script is wrong')"}] * 16, centre="centre")
+    well = site.want(*[{}] * 8, centre="centre")
+    site.run(agent, lambda: site.group(wrong)["state"].ended and site.group(well)["state"].ended, "all have ended")
     assert len(ended_on(site, "h2")) >= 5
     assert incidents(site) == []
+    assert len(site.rounds(wrong)) == 1
+
+
+def test_a_host_is_to_blame_for_what_the_rules_give_up_and_its_siblings_do_elsewhere(
+    site: Site, clock: ManualClock, broken: Path, lsf: Backend
+) -> None:
+    agent = site.agent(centre=lsf)
+    group_id = site.want(*[work(broken, "'ValueError: here all is wrong'")] * 16, centre="centre")
+    site.run(agent, lambda: site.group(group_id)["state"].ended, "all have ended")
+    (trouble,) = incidents(site)
+    assert (trouble["kind"], trouble["about"], trouble["live"]) == (IncidentKind.HOST, "h2", True)
+    assert "the last by ValueError: here all is wrong" in trouble["reason"]
+    told = {job["retry"].partition(" Tried again")[0] for job in site.group(group_id)["jobs"] if job["retry"]}
+    assert told == {"Rule exit 1, never: the script failed, and would fail again. But its host, h2, is to blame."}
+    clock.advance(PAUSE)
+    site.run(agent, lambda: site.rounds(group_id)[-1]["state"] is GroupState.DONE, "the others do what it failed")
+    broken.unlink()
+    clock.advance(2 * PAUSE)
+    site.run(agent, lambda: incidents(site)[0]["live"] is None, "a probe has come through")
 
 
 def test_an_agent_that_begins_anew_sends_nothing_to_a_host_that_is_in_trouble(
