@@ -41,7 +41,7 @@ trouble={folder}/trouble
 if [ -e $trouble ] && grep -q '^Machine = "{hole}.localhost"' "$_CONDOR_MACHINE_AD"; then
     echo "ImportError: libstdc++.so.6: cannot open shared object file" >&2; exit 1
 fi
-sleep 30
+sleep 24
 if [ -e $trouble ] && [ $((RANDOM % 20)) = 0 ]; then echo "OSError: [Errno 5] Input/output error" >&2; exit 1; fi
 exec {python} "$@"
 """
