@@ -26,7 +26,12 @@ def backends(settings: Settings, database: Database) -> dict[str, Backend]:
 def _backend(centre: CondorSettings | LsfSettings, folder: Path) -> Backend:
     if isinstance(centre, LsfSettings):
         return LsfBackend(centre, folder)
-    from .condor import CondorBackend  # its bindings load a large library, which most processes never need
+    # Its bindings load a large library, which most processes never need.
+    if centre.remote:
+        from .condor_remote import RemoteCondorBackend
+
+        return RemoteCondorBackend(centre, folder)
+    from .condor import CondorBackend
 
     return CondorBackend(centre, folder)
 

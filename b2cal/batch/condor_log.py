@@ -19,7 +19,7 @@ from b2cal.core.failures import Failure, Source
 from b2cal.model import JobState
 
 from .contract import BatchId, Handle
-from .known import KnownJob, KnownJobs
+from .known import KnownJob, LearningJobs
 
 _NOTES = re.compile(r"b2cal (?P<token>\S+) (?P<epoch>\d+) (?P<number>\d+) (?P<folder>/.*)", re.ASCII)
 
@@ -43,7 +43,7 @@ Standing = tuple[JobState, Failure | None]
 """The state of a job, and what is wrong with it, if anything is."""
 
 
-class EventLogs(KnownJobs):
+class EventLogs(LearningJobs):
     """One reader of the logs in a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -71,13 +71,12 @@ class EventLogs(KnownJobs):
 
     def forget_before(self, then: datetime) -> None:
         """Know nothing more of what has ended before; logs that have told nothing since go if all has ended."""
-        old = [job for job in self.jobs() if job.at < then]
-        if all(job.ended for job in old):
+        if all(job.ended for job in self.jobs() if job.at < then):
             for path, number in list(self._logs):
                 if path.stat().st_mtime < then.timestamp():
                     path.unlink()
                     del self._logs[path, number]
-        self.forget(job.batch_id for job in old if job.ended)
+        super().forget_before(then)
 
     def learn(self, jobs: Iterable[KnownJob]) -> None:
         """Take in what queue or history tell and the log does not: jobs that it has not, and ends."""

@@ -1,9 +1,10 @@
 """The schedd of a pool: what it has in its queue and in its history, and what to do when it does not answer."""
 
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,18 @@ _HINT = (
 RUNNING, REMOVED, COMPLETED, HELD, SENDING = 2, 3, 4, 5, 6
 """JobStatus; HTCondor manual, job ClassAd attributes."""
 
-_IDENTITY = ["ClusterId", "ProcId", "B2calToken", "B2calEpoch", "B2calNumber", "B2calNumbers", "Iwd"]
+SPOOLING = 16
+"""A job waits for its files from the machine of its submitter; HTCondor manual, HoldReasonCode."""
+
+_IDENTITY = ["ClusterId", "ProcId", "B2calToken", "B2calEpoch", "B2calNumber", "B2calNumbers", "B2calFolder", "Iwd"]
 _STANDING = ["JobStatus", "EnteredCurrentStatus", "QDate", *HOLD]
 _ENDING = ["ExitCode", "RemoveReason", *(f"Last{name}" for name in HOLD)]
 
 _NEXT = "JobMaterializeNextProcId"
 """The first job of a cluster that has not materialised yet; those before it are in the queue or have left it."""
+
+WHOLE = "StageInFinish =!= undefined"
+"""All files of a job have been sent, and it waits for no more; HTCondor manual, job ClassAd attributes."""
 
 TOOL_PATIENCE_S = 20.0
 TAIL_PATIENCE_S = 8.0
@@ -58,6 +65,39 @@ class Schedd:
         """Submit one cluster with a job for each item."""
         with self._asked_to("take jobs"):
             htcondor2.Schedd(self._location()).submit(htcondor2.Submit(dict(description)), itemdata=iter(items))
+
+    def send(self, description: Mapping[str, str], items: Sequence[Mapping[str, str]]) -> None:
+        """Submit one cluster together with its files, to a schedd that does not see them. No job starts before."""
+        with self._asked_to("take jobs and their files"):
+            schedd = htcondor2.Schedd(self._location())
+            submitted = schedd.submit(htcondor2.Submit(dict(description)), itemdata=iter(items), spool=True)
+            schedd.spool(submitted)
+            self._wait_until_taken_in(schedd, submitted.cluster())
+
+    def _wait_until_taken_in(self, schedd: Any, cluster: int) -> None:
+        """The schedd puts the files of a job into their place after it has got them all."""
+        patience_ends = time.monotonic() + TOOL_PATIENCE_S
+        while schedd.query(f"ClusterId == {cluster} && !({WHOLE})", ["ProcId"]):
+            if time.monotonic() > patience_ends:
+                raise BatchError(f"{self._name()} has got the files of jobs, but does not take them in.", hint=_HINT)
+            time.sleep(0.1)
+
+    def completed(self, constraint: str) -> list[KnownJob]:
+        """The jobs that have ended and wait in the queue until what they bring back is fetched."""
+        attributes = [*_IDENTITY, *_STANDING, *_ENDING]
+        with self._asked_to("tell its queue"):
+            ads = htcondor2.Schedd(self._location()).query(f"{constraint} && JobStatus == {COMPLETED}", attributes)
+        return [_job(ad, ad["ProcId"], ad["B2calNumber"], *_ending(ad)) for ad in ads]
+
+    def fetch(self, jobs: Sequence[BatchId]) -> None:
+        """Bring what jobs have made into their folders here."""
+        with self._asked_to("give back the files of a job"):
+            htcondor2.Schedd(self._location()).retrieve(list(jobs))
+
+    def let_go(self, jobs: Sequence[BatchId]) -> None:
+        """Let jobs leave the queue that have ended and whose files were fetched: by themselves they do it later."""
+        with suppress(htcondor2.HTCondorException):
+            htcondor2.Schedd(self._location()).edit(list(jobs), "LeaveJobInQueue", "false")
 
     def queued(self, constraint: str) -> list[KnownJob]:
         """The jobs in the queue, with those of a cluster that have not materialised yet."""
@@ -184,7 +224,7 @@ def quoted(text: str) -> str:
 def _job(ad: Ad, proc: int, number: int, state: JobState, failure: Failure | None) -> KnownJob:
     handle = Handle(ad["B2calToken"], ad["B2calEpoch"], number, f"{ad['ClusterId']}.{proc}", state)
     at = datetime.fromtimestamp(ad.get("EnteredCurrentStatus", ad["QDate"]), UTC)
-    return KnownJob(handle, Path(ad["Iwd"]), at, failure)
+    return KnownJob(handle, Path(ad.get("B2calFolder", ad["Iwd"])), at, failure)
 
 
 def _standing(ad: Ad) -> Standing:

@@ -4,6 +4,7 @@ A cursor counts the changes that one client has seen; a cursor of another client
 then may have been told before.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -65,6 +66,10 @@ class KnownJobs:
         """Whether one has not ended."""
         return self._n_going > 0
 
+    def forget_before(self, then: datetime) -> None:
+        """Know nothing more of what has ended before."""
+        self.forget([job.batch_id for job in self.jobs() if job.ended and job.at < then])
+
     def forget(self, jobs: Iterable[BatchId]) -> None:
         """Know nothing more of jobs that have ended."""
         for job in jobs:
@@ -84,3 +89,11 @@ class KnownJobs:
     def event(self, job: KnownJob) -> JobEvent:
         """The last change of a job."""
         return JobEvent(job.handle, job.at, f"{self._name}:{job.change}", job.failure)
+
+
+class LearningJobs(KnownJobs, ABC):
+    """The same, where what was told may be less than what one hears when one asks."""
+
+    @abstractmethod
+    def learn(self, jobs: Iterable[KnownJob]) -> None:
+        """Take in how jobs stand, from an answer to a question."""

@@ -207,13 +207,17 @@ class CentreSettings(StorageSettings):
 
 
 class CondorSettings(CentreSettings):
-    """A centre whose batch system is an HTCondor pool, with its schedd on this machine."""
+    """A centre whose batch system is an HTCondor pool."""
 
     backend: Literal["htcondor"]
     python: str = Field("/usr/bin/python3", description="Python 3.11 or newer on the machines of the pool")
     schedd: str = Field(
         "", description="name of the schedd, as `condor_status -schedd` shows it; empty = the default one"
     )
+    remote: bool = Field(
+        default=False, description="the schedd is on another machine: files are sent to it, and fetched from it"
+    )
+    ask_every_s: Seconds = Field(10.0, description="how often such a schedd is asked how jobs stand")
     collector: str = Field("", description="machine that knows the schedd; empty = as HTCondor is configured here")
     accounting_group: str = Field("", description="who is charged; empty = as the pool does it")
     priority: int = Field(0, description="of these jobs among those of the same user; higher ones start first")

@@ -12,6 +12,7 @@ import pytest
 
 from b2cal.batch import START, Backend, BatchGroup, BatchJob, Handle, JobReport, LocalBackend
 from b2cal.batch.condor import CondorBackend
+from b2cal.batch.condor_remote import RemoteCondorBackend
 from b2cal.batch.lsf import LsfBackend
 from b2cal.calibration import job as wrapper
 from b2cal.core.ids import new_token
@@ -141,6 +142,14 @@ def condor(pool_settings, tmp_path) -> Iterator[Centre]:
     empty_pool()
 
 
+@pytest.fixture
+def remote(pool_settings, tmp_path) -> Iterator[Centre]:
+    """The same pool, as if its schedd were on another machine: all files are sent to it, and fetched from it."""
+    settings = pool_settings.model_copy(update={"remote": True, "ask_every_s": 0.2})
+    yield Centre(tmp_path, lambda: RemoteCondorBackend(settings, tmp_path / "centre"))
+    empty_pool()
+
+
 def empty_pool() -> None:
     """The next test finds all slots free, whatever became of this one."""
     htcondor2.Schedd().act(htcondor2.JobAction.Remove, "true")
@@ -163,13 +172,13 @@ def lsf(cluster, tmp_path) -> Iterator[Centre]:
     centre.backend.cancel([event.handle.batch_id for event in centre.backend.events(START)])
 
 
-@pytest.fixture(params=["condor", "lsf"])
+@pytest.fixture(params=["condor", "remote", "lsf"])
 def two_hosts(request) -> Centre:
     """The batch systems with several hosts: h1 and h2 with one slot each."""
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture(params=["local", "condor", "lsf"])
+@pytest.fixture(params=["local", "condor", "remote", "lsf"])
 def centre(request) -> Centre:
     """Every batch system that has to pass the contract suite."""
     return request.getfixturevalue(request.param)
