@@ -83,7 +83,8 @@ class Condor(ABC):
             return
         parent = Path(os.path.commonpath([job.folder.parent for job in group.jobs]))
         wanted = description(group, parent, self._pool, self._avoided or quoted(""))
-        self._hand_over(group, wanted, items(group, parent, self._pool))
+        beside = self._schedd.hosts([job.not_beside for job in group.jobs if job.not_beside])
+        self._hand_over(group, wanted, items(group, parent, self._pool, beside))
 
     def find(self, token: str) -> list[Handle]:
         if self._looked is None:

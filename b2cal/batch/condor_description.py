@@ -1,6 +1,7 @@
 """What HTCondor is told of the jobs of a group: the manual page of condor_submit has all of it."""
 
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from b2cal.calibration.job import ARCHIVE, SHARED
@@ -9,7 +10,7 @@ from b2cal.settings import CondorSettings
 
 from .condor_log import BY_HAND, TRANSIENT_HOLDS
 from .condor_schedd import HELD, SPOOLING, quoted
-from .contract import BatchGroup
+from .contract import BatchGroup, BatchId
 from .ranges import in_ranges
 from .report import NAME as REPORT
 
@@ -18,16 +19,18 @@ OUTPUTS = (REPORT, "stdout", "stderr", "outputs")
 """What comes back from a job; the wrapper makes all of it, whatever becomes of the command."""
 
 ANY_HOST = "any"
+NO_HOST = "-"
 
 
-def items(group: BatchGroup, parent: Path, pool: CondorSettings) -> list[dict[str, str]]:
-    """What each job has of its own."""
+def items(group: BatchGroup, parent: Path, pool: CondorSettings, beside: Mapping[BatchId, str]) -> list[dict[str, str]]:
+    """What each job has of its own; `beside` are hosts of jobs beside which others may not run."""
     return [
         {
             "number": str(job.number),
             "place": str(job.folder.relative_to(parent)),
             "memory": str(job.memory_mb or pool.memory_mb),
             "host": job.host or ANY_HOST,
+            "not_on": beside.get(job.not_beside) or NO_HOST,
         }
         for job in group.jobs
     ]
@@ -60,6 +63,8 @@ def description(group: BatchGroup, parent: Path, pool: CondorSettings, avoided: 
         "My.B2calAvoid": avoided,
         "My.B2calFolder": quoted(f"{parent}/$(place)"),
         "My.B2calHost": quoted("$(host)"),
+        "My.B2calNotOn": quoted("$(not_on)"),
+        "job_machine_attrs": ",".join(sorted({pool.host, "Machine"})),
         "My.B2calToken": quoted(group.token),
         "My.B2calEpoch": str(group.epoch),
         "My.B2calNumber": "$(number)",
@@ -68,9 +73,9 @@ def description(group: BatchGroup, parent: Path, pool: CondorSettings, avoided: 
 
 
 def _requirements(pool: CondorSettings) -> str:
-    """Where a job may run: as the centre wants it; on its own host if it has one, else on none that is avoided."""
+    """Where a job may run: as the centre wants it; on its own host if it has one, else on none that it or all avoid."""
     host = _host(pool)
-    free = f"MY.B2calHost == {quoted(ANY_HOST)} && !stringListMember({host}, MY.B2calAvoid)"
+    free = f"MY.B2calHost == {quoted(ANY_HOST)} && !stringListMember({host}, MY.B2calAvoid) && {host} != MY.B2calNotOn"
     return f"({pool.submit.get('requirements', 'true')}) && ({free} || {host} == MY.B2calHost)"
 
 

@@ -117,6 +117,17 @@ class Schedd:
                     jobs.setdefault(job.batch_id, job)
         return list(jobs.values())
 
+    def hosts(self, jobs: Sequence[BatchId]) -> dict[BatchId, str]:
+        """What the machines are called on which these jobs run, as far as the schedd knows."""
+        if not jobs:
+            return {}
+        which = " || ".join("(ClusterId == {} && ProcId == {})".format(*job.split(".")) for job in jobs)
+        names = [f"MachineAttr{self._pool.host}0", "MachineAttrMachine0"]
+        with self._asked_to("tell its queue"):
+            ads = htcondor2.Schedd(self._location()).query(which, ["ClusterId", "ProcId", *names])
+        told = {f"{ad['ClusterId']}.{ad['ProcId']}": [ad.get(name) for name in names] for ad in ads}
+        return {job: next((host for host in hosts if isinstance(host, str)), "") for job, hosts in told.items()}
+
     def ended(self, constraint: str, since: datetime) -> list[KnownJob]:
         """The jobs that have left the queue since then. The history is read from its end, and only so far."""
         attributes = [*_IDENTITY, *_STANDING, *_ENDING]

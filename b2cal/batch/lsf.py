@@ -10,7 +10,7 @@ The machines that run the jobs see the home folder under the same name, as they 
 
 import shlex
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -66,13 +66,15 @@ class LsfBackend:
         self._lsf.jobs(f"{self._prefix}.{new_token()}.*")
 
     def submit(self, group: BatchGroup) -> None:
-        for first, jobs in _arrays(group, self._centre):
+        not_on = {job.number: self._host_of(job.not_beside) for job in group.jobs if job.not_beside}
+        for first, jobs in _arrays(group, self._centre, not_on):
             name = f"{self._prefix}.{group.token}.{group.epoch}.{first}"
             array = self._journal.get(name)
             if array is None:
                 folders = str(_written(jobs, first, self._centre))
                 memory_mb = jobs[0].memory_mb or self._centre.memory_mb
-                wanted = Array(name, group.token, group.epoch, folders, time.time(), "", memory_mb, jobs[0].host)
+                where = {"host": jobs[0].host, "not_on": not_on.get(jobs[0].number, "")}
+                wanted = Array(name, group.token, group.epoch, folders, time.time(), "", memory_mb, **where)
                 array = self._journal.begin(wanted)
             if not array.number:
                 array = self._found(array)
@@ -104,7 +106,7 @@ class LsfBackend:
         waiting = {_number(job.batch_id) for job in self._known.jobs() if job.handle.state is JobState.QUEUED}
         for array in self._journal:
             if array.number in waiting and not array.host:
-                self._lsf.modify(array.number, ["-R", _resources(array.memory_mb, avoided)])
+                self._lsf.modify(array.number, ["-R", _resources(array.memory_mb, _refused(array, avoided))])
         self._avoided = avoided
 
     def log(self, job: BatchId, tail: int | None = None) -> bytes:
@@ -160,6 +162,14 @@ class LsfBackend:
         numbers = {_number(job.batch_id) for job in shown}
         return self._journal.submitted(array, min(numbers)) if numbers else array
 
+    def _host_of(self, job: BatchId) -> str:
+        """Where a job runs; empty if LSF does not say."""
+        if self._looked_s is None:
+            self._look()
+        known = self._known.job(job)
+        shown = self._lsf.jobs(f"{self._prefix}.{known.handle.token}.*") if known is not None else []
+        return next((it.host for it in shown if it.batch_id == job), "")
+
     def _learn(self, array: Array) -> None:
         """Know the jobs of an array that LSF has."""
         if not array.number or self._known.job(f"{array.number}[1]") is not None:
@@ -199,7 +209,7 @@ class LsfBackend:
         limit = f"%{centre.max_running}" if centre.max_running else ""
         options = ["-J", f"{array.name}[1-{n_jobs}]{limit}", "-Jd", about, "-o", "/dev/null", "-env", "none"]
         options += ["-M", f"{array.memory_mb}MB"]
-        options += ["-R", _resources(array.memory_mb, () if array.host else self._avoided)]
+        options += ["-R", _resources(array.memory_mb, () if array.host else _refused(array, self._avoided))]
         if array.host:
             options += ["-m", array.host]
         if centre.queue:
@@ -214,17 +224,24 @@ def _number(job: BatchId) -> str:
     return job.partition("[")[0]
 
 
+def _refused(array: Array, avoided: Sequence[str]) -> Sequence[str]:
+    """Where the jobs of an array may not run."""
+    return sorted({*avoided, array.not_on} - {""})
+
+
 def _resources(memory_mb: int, avoided: Sequence[str]) -> str:
     """A resource requirement of LSF."""
     others = " && ".join(f"hname!='{host}'" for host in avoided)
     return f"select[{others}] rusage[mem={memory_mb}MB]" if avoided else f"rusage[mem={memory_mb}MB]"
 
 
-def _arrays(group: BatchGroup, centre: LsfSettings) -> Iterator[tuple[int, Sequence[BatchJob]]]:
+def _arrays(
+    group: BatchGroup, centre: LsfSettings, not_on: Mapping[int, str]
+) -> Iterator[tuple[int, Sequence[BatchJob]]]:
     """The jobs of a group by arrays, whose jobs want the same of LSF; each with how many jobs come before it."""
 
-    def wants(job: BatchJob) -> tuple[int, str]:
-        return job.memory_mb or centre.memory_mb, job.host
+    def wants(job: BatchJob) -> tuple[int, str, str]:
+        return job.memory_mb or centre.memory_mb, job.host, not_on.get(job.number, "")
 
     before = 0
     for _, alike in groupby(sorted(group.jobs, key=wants), key=wants):

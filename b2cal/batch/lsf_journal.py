@@ -24,6 +24,7 @@ class Array:
         number: LSF's; empty as long as nobody knows whether LSF has it.
         memory_mb: what each of its jobs asks for.
         host: the only one where they may run; empty: any that is not avoided.
+        not_on: a host on which they may not run; empty: none.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Array:
     number: str = ""
     memory_mb: int = 0
     host: str = ""
+    not_on: str = ""
 
     def jobs(self) -> list[tuple[int, Path]]:
         """Number and folder of each of its jobs; nothing if the attempt has been cleaned up."""

@@ -13,7 +13,7 @@ from b2cal.model import JobState
 
 from .contract import BatchId
 
-FIELDS = "jobid jobindex stat job_name:4095 exit_code exit_reason:4095"
+FIELDS = "jobid jobindex stat job_name:4095 exit_code exit_reason:4095 exec_host:4095"
 """What bjobs is asked for. Fields get a width: where none is given LSF cuts long values."""
 
 _SUBMITTED = re.compile(r"^Job <([1-9]\d*)> is submitted to ", re.ASCII | re.MULTILINE)
@@ -47,12 +47,16 @@ class NotUnderstood(ValueError):
 
 @dataclass(frozen=True)
 class LsfJob:
-    """What LSF tells of one job, or of one element of a job array; `reason` is why it ended badly, or does not run."""
+    """What LSF tells of one job, or of one element of a job array.
+
+    `reason` is why it ended badly, or does not run; `host` is where it runs, as far as that is known.
+    """
 
     batch_id: BatchId
     name: str
     state: JobState | None
     reason: str = ""
+    host: str = ""
 
 
 def submitted(stdout: str) -> str:
@@ -97,7 +101,8 @@ def _job(record: dict[str, str]) -> LsfJob:
         raise ValueError(f"{batch_id!r} is no job")
     name = re.sub(r"\[[^\]]*\]$", "", record["JOB_NAME"].strip())
     state, reason = _state(record["STAT"].strip(), record.get("EXIT_CODE", ""), record.get("EXIT_REASON", ""))
-    return LsfJob(batch_id, name, state, reason)
+    host = re.sub(r"^\d+\*", "", record.get("EXEC_HOST", "").strip(" -")).partition(":")[0]
+    return LsfJob(batch_id, name, state, reason, host)
 
 
 def _state(stat: str, exit_code: str, said: str) -> tuple[JobState | None, str]:

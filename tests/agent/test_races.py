@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from b2cal.batch import BatchGroup, LocalBackend
 from b2cal.core.clock import ManualClock, SystemClock
 from b2cal.core.failures import Remedy
 from b2cal.model import Attempt, GroupState, JobState, LocalJob, Outcome, Processing
@@ -26,6 +27,18 @@ def clock() -> ManualClock:
     return ManualClock(SystemClock().now())
 
 
+class Remembering(LocalBackend):
+    """The batch system of this machine, which also remembers what it was asked to run."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site.database, site.settings.batch.slots)
+        self.asked: list[BatchGroup] = []
+
+    def submit(self, group: BatchGroup) -> None:
+        self.asked.append(group)
+        super().submit(group)
+
+
 class Race:
     """A stage whose last job is slow; original and copy each end when they are told, and how."""
 
@@ -33,6 +46,7 @@ class Race:
         rule = RetryRule(source="slow", remedy=Remedy.RACE, because="old machines")
         batch = site.settings.batch.model_copy(update={"rules": (rule,), "slow_siblings": SLOW})
         site.settings = site.settings.model_copy(update={"batch": batch})
+        site.backend = Remembering(site)
         self.site, self.clock, self.agent = site, clock, site.agent()
         told = f"{str(site.settings.home)!r} + '/' + os.getcwd().split('/')[-3][:2]"
         waits = f"while not os.path.exists({told}): time.sleep(0.02)\nsys.exit(int(open({told}).read()))"
@@ -89,6 +103,8 @@ def test_who_is_done_first_counts_and_the_other_is_cancelled(
     assert (copy["copy_of"], copy["spec"], copy["retry"]) == (slow["id"], slow["spec"], "A copy that races try 1.")
     race.clock.advance(HOUR)
     race.run(lambda: race.runs(1), "the copy works")
+    assert isinstance(site.backend, Remembering)
+    assert [job.not_beside for group in site.backend.asked for job in group.jobs] == ["", "", "", slow["batch_id"]]
     race.end(first, 0)
     race.run(race.over, "the stage is over")
     assert race.tries == tries

@@ -262,6 +262,25 @@ def test_a_job_for_one_host_runs_there_and_nowhere_else_even_if_it_is_avoided(tw
     assert hosts(group) == {"h2"}
 
 
+def test_a_job_does_not_run_on_the_host_of_the_one_that_it_is_not_to_run_beside(two_hosts, tmp_path):
+    ends = [tmp_path / "first", tmp_path / "second"]
+    busy = [two_hosts.submitted(f"while not os.path.exists({str(end)!r}): time.sleep(0.01)") for end in ends]
+    for group in busy:
+        two_hosts.wait_until_running(group)
+    (beside,) = two_hosts.backend.find(busy[0].token)
+    copy = two_hosts.group("pass")
+    copy = replace(copy, jobs=(replace(copy.jobs[0], not_beside=beside.batch_id),))
+    two_hosts.backend.submit(copy)
+    ends[0].touch()
+    assert set(two_hosts.wait_until_ended(busy[0]).values()) == {JobState.DONE}
+    comes = two_hosts.submitted("pass")  # there is room for it, and none for the copy
+    assert set(two_hosts.wait_until_ended(comes).values()) == {JobState.DONE}
+    assert two_hosts.states(copy)[0] is JobState.QUEUED
+    ends[1].touch()
+    assert set(two_hosts.wait_until_ended(copy).values()) == {JobState.DONE}
+    assert (hosts(comes), hosts(copy)) == (hosts(busy[0]), hosts(busy[1]))
+
+
 def test_a_system_of_one_host_runs_jobs_whatever_is_to_be_avoided(local):
     local.backend.avoid(["here", ""])
     group = local.submitted("pass")
