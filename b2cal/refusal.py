@@ -3,7 +3,8 @@
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import isclass
-from typing import Any, get_args
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -34,13 +35,16 @@ _WANTED = {
     "datetime_object_invalid": _MOMENT,
     "timezone_aware": _MOMENT,
     "enum": "must be {expected}",
+    "pattern_regex": "must be a regular expression",
     "greater_than": "must be more than {gt}",
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
 }
-_LENGTH = {
+_SAID = {
     "missing": "is missing",
+    "union_tag_not_found": "is missing",
+    "union_tag_invalid": "must be one of {expected_tags}, not {tag!r}",
     "too_short": "must have a length of at least {min_length}, not {actual_length}",
     "too_long": "must have a length of at most {max_length}, not {actual_length}",
     "string_too_short": "must have a length of at least {min_length}",
@@ -73,18 +77,21 @@ def explained(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[
     inside = {detail["loc"][:depth] for detail in every for depth in range(len(detail["loc"]))}
     details = [detail for detail in every if detail["type"] != "too_short" or detail["loc"] not in inside]
     for detail in sorted(details, key=lambda it: it["type"] != "extra_forbidden"):
-        yield detail["loc"], _explained(detail, model)
+        place, known = _walked(model, detail["loc"])
+        if detail["type"].startswith("union_tag"):  # the key that says of which kind a table is
+            place = (*place, detail["ctx"]["discriminator"].strip("'"))
+        yield place, _explained(detail, known)
 
 
-def _explained(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
+def _explained(detail: Mapping[str, Any], known: Sequence[str]) -> str:
+    """What is wrong; `known` are the keys that there are where it is."""
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        *place, key = detail["loc"]
-        return f"is not known; {suggestion(str(key), _known(model, place))}"
+        return f"is not known; {suggestion(str(detail['loc'][-1]), known)}"
     if kind == "value_error":
         return str(context["error"])
-    if kind in _LENGTH:
-        return _LENGTH[kind].format(**context)
+    if kind in _SAID:
+        return _SAID[kind].format(**context)
     if kind in _WANTED:
         return f"{_WANTED[kind].format(**context)}, not {_shown(detail['input'])}"
     if kind == "json_invalid":
@@ -98,10 +105,42 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _known(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
-    """The keys that there are at a place in a model."""
+def _walked(model: type[BaseModel], place: Place) -> tuple[Place, list[str]]:
+    """A place as it stands in a document, and the keys that are known in the last table on the way.
+
+    pydantic also counts the kind of a table as a part of the way, and says of a bad key that it is one.
+    """
+    way: list[int | str] = []
+    here: Any = model
+    keys: list[str] = []
     for part in place:
-        if isinstance(part, str):
-            annotation = model.model_fields[part].annotation
-            model = next(it for it in (annotation, *get_args(annotation)) if isclass(it) and issubclass(it, BaseModel))
-    return list(model.model_fields)
+        models = list(_models(here))
+        keys = [key for one in models for key in one.model_fields] or keys
+        kind = next((one for one in models if part not in one.model_fields and part in _kinds(one)), None)
+        if kind is not None:
+            here = kind
+        elif part != "[key]":
+            way.append(part)
+            here = next((one.model_fields[part].annotation for one in models if part in one.model_fields), _item(here))
+    return tuple(way), keys
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The kinds of tables that may stand there."""
+    if isclass(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (Annotated, Union, UnionType):
+        for one in get_args(annotation):
+            yield from _models(one)
+
+
+def _kinds(model: type[BaseModel]) -> set[object]:
+    """The words by which a table is known to be of this kind."""
+    annotations = [field.annotation for field in model.model_fields.values()]
+    return {word for it in annotations if get_origin(it) is Literal for word in get_args(it)}
+
+
+def _item(annotation: Any) -> Any:
+    """What the items are of a list, or of a table with keys of one's own."""
+    items = [it for it in get_args(annotation) if it is not Ellipsis]
+    return items[-1] if items else None

@@ -54,3 +54,32 @@ def test_what_stands_there_is_cut_where_it_would_hide_what_is_wrong() -> None:
         Settings.model_validate({"home": ["x"] * 1000})
     ((_, what),) = explained(refused.value, Settings)
     assert len(what) < 100
+
+
+@pytest.mark.parametrize(
+    ("centre", "place", "said"),
+    [
+        ({"backend": "htcondor", "memroy_mb": 3}, "memroy_mb", "is not known; did you mean 'memory_mb'?"),
+        ({"backend": "lsf", "rules": [{"codes": 3}]}, "rules.1.codes", "is not known; did you mean 'code'?"),
+        ({"backend": "slurm"}, "backend", "must be one of 'htcondor', 'lsf', not 'slurm'"),
+        ({}, "backend", "is missing"),
+        ({"backend": "lsf", "rules": [{"pattern": "(x"}]}, "rules.1.pattern", "must be a regular expression, not '(x'"),
+        ({"backend": "lsf", "doors": ["x"]}, "doors.1", "must be an address such as root://host:1094//store, not 'x'"),
+    ],
+)
+def test_what_is_wrong_with_a_centre_is_told_with_its_place_in_the_file(
+    centre: dict[str, object], place: str, said: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(centres={"bnl": centre})  # type: ignore[dict-item]
+    found = {spelled(place): said for place, said in explained(refused.value, Settings)}
+    assert found[f"centres.bnl.{place}"] == said
+
+
+@pytest.mark.parametrize("name", ["local", "../../x", "a b", "", ".x", "x" * 65])
+def test_a_centre_has_a_name_that_a_folder_can_have_and_no_other_centre_has(name: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(centres={name: {"backend": "lsf"}})  # type: ignore[dict-item]
+    ((place, said),) = explained(refused.value, Settings)
+    assert place == ("centres", name)
+    assert "name" in said

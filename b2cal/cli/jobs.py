@@ -43,7 +43,7 @@ class _Words(click.Choice[Word]):
     show_default=True,
     help="number: the latest stage first; started: the earliest first; cpu, memory: the most first.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), help="At most so many.")
 @click.option("--after", default="", help="Go on behind a job: the place that stands at the end of a page.")
 @pass_desk
 def jobs(

@@ -20,6 +20,7 @@ from b2cal.refusal import explained, spelled, suggestion
 from .jobs import (
     XRD_ENVIRONMENT,
     BatchSettings,
+    CentreName,
     CentreSettings,
     CondorSettings,
     Door,
@@ -135,7 +136,7 @@ class Settings(BaseSettings):
     batch: BatchSettings = BatchSettings()
     loop: LoopSettings = LoopSettings()
     data: DataSettings = DataSettings()
-    centres: dict[str, Annotated[CondorSettings | LsfSettings, Field(discriminator="backend")]] = Field(
+    centres: dict[CentreName, Annotated[CondorSettings | LsfSettings, Field(discriminator="backend")]] = Field(
         {}, description="batch systems besides this machine, by name"
     )
 

@@ -77,6 +77,19 @@ def _absolute(path: str) -> str:
 SecretFile = Annotated[str, AfterValidator(_absolute)]
 """The path of a file that only the account of b2cal may read; empty: none. What lies in it is no setting."""
 
+
+def _centre(name: str) -> str:
+    if name == "local":
+        raise ValueError("local is this machine, which [batch] describes; give the centre another name")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+        raise ValueError(
+            "the name of a centre has letters, digits, _ . and -, at most 64, and begins with neither of . _ -"
+        )
+    return name
+
+
+CentreName = Annotated[str, AfterValidator(_centre)]
+
 XRD_ENVIRONMENT: Mapping[str, Mapping[str, int]] = {
     # Tries are made at the beginnings of windows, so these 480 last as long as the 24 below: 4 hours. What is refused
     # for good is asked again, because another door may be open meanwhile.

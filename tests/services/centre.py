@@ -95,7 +95,7 @@ def main(name: str, command: Sequence[str]) -> int:
     if name not in CENTRES:
         sys.exit(f"There is no centre {name}: describe it in b2cal.toml, or take one of {', '.join(CENTRES)}.")
     home = settings.folder("")
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with CENTRES[name](home) as described:
         described_too = json.loads(os.environ.get("B2CAL_CENTRES", "{}"))
         os.environ["B2CAL_CENTRES"] = json.dumps({**described_too, name: described})
