@@ -205,7 +205,7 @@ def test_an_earlier_attempt_is_chosen_by_its_number(busy: World) -> None:
         (["A", "--attempt", "1", "--all-attempts"], "not both"),
         (["A", "--source", "hold", "--state", "running"], "A job that is running has not failed"),
         (["A", "--state", "lost"], "'lost' is not one of 'queued', 'running'"),
-        (["A", "--limit", "0"], "0 is not in the range x>=1"),
+        (["A", "--limit", "0"], "0 is not in the range 1<=x<=1000000"),
     ],
 )
 def test_options_that_make_no_sense_are_explained(words: list[str], why: str) -> None:
