@@ -24,7 +24,6 @@ from .report import PRINTED
 _HINT = (
     "Look whether HTCondor runs and lets you submit (condor_ping WRITE). Which pool it is, CONDOR_CONFIG says to the"
     " processes of b2cal; which schedd of it, `schedd` and `collector` of the centre in b2cal.toml."
-    " Nothing is lost: it is asked again."
 )
 
 RUNNING, REMOVED, COMPLETED, HELD, SENDING = 2, 3, 4, 5, 6

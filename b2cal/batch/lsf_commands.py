@@ -15,7 +15,7 @@ from .ranges import in_ranges
 
 _HINT = (
     "Look whether LSF answers there (bjobs, bqueues) and takes jobs into this queue. Which commands are called, and"
-    " where, `path`, `ssh` and `queue` of the centre in b2cal.toml say. Nothing is lost: it is asked again."
+    " where, `path`, `ssh` and `queue` of the centre in b2cal.toml say."
 )
 
 _MOST_CHARACTERS = 50_000

@@ -32,7 +32,7 @@ def see_that_fit(workplace: Workplace, centre: str) -> None:
     if ill:
         raise UnfitCentre(
             f"Nothing can be done at {centre} now: {listed([f'{it.what}: {it.says.rstrip(chr(46))}' for it in ill])}.",
-            " ".join(dict.fromkeys(it.do for it in ill)),
+            " ".join([*dict.fromkeys(it.do for it in ill), "Nothing was written; then give the command again."]),
         )
 
 
