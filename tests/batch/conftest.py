@@ -172,13 +172,13 @@ def lsf(cluster, tmp_path) -> Iterator[Centre]:
     centre.backend.cancel([event.handle.batch_id for event in centre.backend.events(START)])
 
 
-@pytest.fixture(params=["condor", "remote", "lsf"])
+@pytest.fixture(params=["condor", pytest.param("remote", marks=pytest.mark.proof), "lsf"])
 def two_hosts(request) -> Centre:
     """The batch systems with several hosts: h1 and h2 with one slot each."""
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture(params=["local", "condor", "remote", "lsf"])
+@pytest.fixture(params=["local", "condor", pytest.param("remote", marks=pytest.mark.proof), "lsf"])
 def centre(request) -> Centre:
     """Every batch system that has to pass the contract suite."""
     return request.getfixturevalue(request.param)
