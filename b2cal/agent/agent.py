@@ -1,7 +1,7 @@
 """The agent: look, carry out, collect, relay; again and again."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -66,9 +66,11 @@ class Agent:
             if not self._lease.keep():
                 return False
             self._renewals.look()
-            self._carry_out_orders()
+            orders = self._orders()
+            self._carry_out(orders)
             self._collect_events()
-            bring_log(self._desk)
+            if any(order.state is GroupState.SUBMITTED for order in orders):
+                bring_log(self._desk)
             self._look_for_slow_jobs()
             self._outbox.relay()
         except LeaseLost:
@@ -82,9 +84,11 @@ class Agent:
         self._lease.give_back()
         self._forget()
 
-    def _carry_out_orders(self) -> None:
+    def _orders(self) -> list[Order]:
         with self._desk.database.read() as db:
-            orders = open_orders(db)
+            return open_orders(db)
+
+    def _carry_out(self, orders: Sequence[Order]) -> None:
         self._troubled |= any(order.waits for order in orders)
         at = self._desk.now()
         self._resting = {who: until for who, until in self._resting.items() if until > at}
