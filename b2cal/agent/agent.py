@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from b2cal.batch import Backend
+from b2cal.batch import Backend, BatchError
 from b2cal.core.errors import B2calError
 from b2cal.model import Database, GroupState
 from b2cal.settings import Settings
@@ -141,8 +141,13 @@ class Agent:
 
     def _end_races(self, centre: str, backend: Backend) -> None:
         """Cancel what has lost a race, where jobs have ended since; what cannot be cancelled now is tried again."""
-        if centre not in self._raced:
+        if centre in self._raced:
+            return
+        try:
             end_races(self._desk, centre, backend)
+        except BatchError as error:
+            log.warning("a race cannot be ended now", centre=centre, error=str(error))
+        else:
             self._raced.add(centre)
 
     def _look_for_slow_jobs(self) -> None:

@@ -25,6 +25,6 @@ def bring_log(desk: Desk) -> None:
     try:
         printed = desk.backends[job.centre].log(job.batch_id, TAIL_BYTES)
         write_atomically(desk.settings.attempts / job.folder / SO_FAR, printed)
-    except (B2calError, KeyError) as error:
+    except (B2calError, KeyError, OSError) as error:
         log.warning("what a job prints cannot be brought", job=job.batch_id, error=str(error))
     desk.write(lambda db: log_brought(db, job.id))

@@ -143,5 +143,6 @@ def _with_centre(jobs: Jobs) -> Jobs:
 
 def _ended(jobs: Jobs, centre: str, after: datetime) -> Jobs:
     """A question about the jobs of a centre that have ended after that, the latest first."""
-    ended = _with_centre(jobs).where(Processing.centre == centre, Job.ended_at > after)
+    told = Job.state.in_((JobState.DONE, JobState.FAILED))  # what was cancelled says nothing of its host
+    ended = _with_centre(jobs).where(Processing.centre == centre, Job.ended_at > after, told)
     return ended.order_by(Job.ended_at.desc(), Job.id.desc())

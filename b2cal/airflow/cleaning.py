@@ -1,5 +1,6 @@
 """What the maintenance DAGs leave behind in Airflow: thousands of runs a week, of which nobody looks at old ones."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from b2cal.settings import Settings
 from .config import airflow_home
 
 KEPT = timedelta(days=7)
+
+_FAILED = re.compile(r"Encountered error when attempting to clean table '(dag_run|log)'")
 
 
 class CannotClean(B2calError):
@@ -31,13 +34,14 @@ def forget_old_runs(settings: Settings, environment: Mapping[str, str], dags: Se
         CannotClean: with the last lines of what Airflow said.
     """
     before = at - KEPT
-    # Not --error-on-cleanup-failure: version 3.3 always fails at its table of deadlines, which has no ids of DAGs.
+    # Not --error-on-cleanup-failure: version 3.3 always fails at its table of deadlines, which has no ids of DAGs. So
+    # what it says is looked at.
     command = [sys.executable, "-m", "airflow", "db", "clean", "--yes", "--skip-archive"]
     command += ["--tables", "dag_run,log", "--dag-ids", ",".join(dags), "--clean-before-timestamp", before.isoformat()]
     done = subprocess.run(
         command, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
-    if done.returncode != 0:
+    if done.returncode != 0 or _FAILED.search(done.stdout):
         last = " / ".join(done.stdout.strip().splitlines()[-3:])
         raise CannotClean(
             f"Airflow could not remove old runs: {last}", hint="Nothing depends on it; it is tried again by itself."

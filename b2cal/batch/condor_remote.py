@@ -62,7 +62,10 @@ class RemoteCondorBackend(Condor):
         """It says nothing without being asked."""
 
     def _look(self) -> None:
-        completed = self._schedd.completed(self._ours)
+        waiting = self._schedd.completed(self._ours)
+        fetched = [job.batch_id for job in waiting if (it := self._asked.job(job.batch_id)) is not None and it.ended]
+        self._schedd.let_go(fetched)  # it has not heard that before
+        completed = [job for job in waiting if job.batch_id not in fetched]
         for first in range(0, len(completed), AT_A_TIME):
             self._fetch(completed[first : first + AT_A_TIME])
         super()._look()

@@ -96,7 +96,8 @@ class Schedd:
     def let_go(self, jobs: Sequence[BatchId]) -> None:
         """Let jobs leave the queue that have ended and whose files were fetched: by themselves they do it later."""
         with suppress(htcondor2.HTCondorException):
-            htcondor2.Schedd(self._location()).edit(list(jobs), "LeaveJobInQueue", "false")
+            if jobs:
+                htcondor2.Schedd(self._location()).edit(list(jobs), "LeaveJobInQueue", "false")
 
     def queued(self, constraint: str) -> list[KnownJob]:
         """The jobs in the queue, with those of a cluster that have not materialised yet."""

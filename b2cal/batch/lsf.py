@@ -132,7 +132,7 @@ class LsfBackend:
         gone = [it for it in going if it.batch_id not in ids]
         if gone:
             self._take_in(self._lsf.histories(sorted({_number(it.batch_id) for it in gone})))
-        still = [it for it in gone if not self._is_settled(it) and it.batch_id not in self._awaited]
+        still = [it for it in gone if not self._is_settled(it) and not self._is_awaited(it, at)]
         for it in still:
             if it.batch_id in self._missing:
                 self._known.note(it, *_by_its_report(it.folder), at)
@@ -142,7 +142,7 @@ class LsfBackend:
         """Know nothing more of arrays that are older and of which all has ended."""
         if all(array.at >= before.timestamp() for array in self._journal):
             return
-        going = {_number(job.batch_id) for job in self._known.jobs() if not job.ended}
+        going = {_number(job.batch_id) for job in self._known.jobs() if not job.ended or job.at >= before}
         old = [array for array in self._journal if array.at < before.timestamp() and array.number not in going]
         numbers = {array.number for array in old}
         try:
@@ -155,6 +155,10 @@ class LsfBackend:
     def _is_settled(self, job: KnownJob) -> bool:
         known = self._known.job(job.batch_id)
         return known is not None and known.ended
+
+    def _is_awaited(self, job: KnownJob, at: datetime) -> bool:
+        """Whether LSF has told the end of a job, and the report is still awaited."""
+        return job.batch_id in self._awaited and self._may_still_report(job, at)
 
     def _found(self, array: Array) -> Array:
         """An array of which only the intent was written down, with its number if LSF has it."""

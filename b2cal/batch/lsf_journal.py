@@ -47,14 +47,15 @@ class Array:
 
 
 class Journal:
-    """The journal of one centre."""
+    """The journal of one centre; others may write it before this process becomes the one that does."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._arrays = {array.name: array for array in _lines(path)}
+        self._arrays: dict[str, Array] = {}
+        self._read: tuple[int, int] | None = None
 
     def __iter__(self) -> Iterator[Array]:
-        return iter(list(self._arrays.values()))
+        return iter(list(self._known().values()))
 
     def of(self, token: str) -> list[Array]:
         """The arrays of a group."""
@@ -62,7 +63,7 @@ class Journal:
 
     def get(self, name: str) -> Array | None:
         """The array of this name."""
-        return self._arrays.get(name)
+        return self._known().get(name)
 
     def forget(self, arrays: Iterable[Array]) -> None:
         """Know nothing more of some arrays.
@@ -71,9 +72,9 @@ class Journal:
             CannotWrite: nothing is forgotten.
         """
         gone = {array.name for array in arrays}
-        kept = {name: array for name, array in self._arrays.items() if name not in gone}
+        kept = {name: array for name, array in self._known().items() if name not in gone}
         write_atomically(self._path, "".join(map(_line, kept.values())))
-        self._arrays = kept
+        self._arrays, self._read = kept, self._stamp()
 
     def begin(self, array: Array) -> Array:
         """An array is about to be submitted.
@@ -103,6 +104,21 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         self._arrays[array.name] = array
+        self._read = self._stamp()
+
+    def _known(self) -> dict[str, Array]:
+        stamp = self._stamp()
+        if stamp != self._read:
+            self._arrays, self._read = {array.name: array for array in _lines(self._path)}, stamp
+        return self._arrays
+
+    def _stamp(self) -> tuple[int, int] | None:
+        """What tells one state of the file from another; None: there is no file."""
+        try:
+            stat = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return stat.st_ino, stat.st_size
 
 
 def _line(array: Array) -> str:

@@ -23,6 +23,7 @@ ADLER32 = "adler32:"
 """How the checksums of files behind doors begin, as storage keeps them. All others are SHA-256."""
 
 _REFUSALS = (204, 400)  # of the client: errAuthFailed, errErrorResponse
+_NOT_LET_IN = (3010, 3030)  # of the server: kXR_NotAuthorized, kXR_AuthFailed
 _NEVER_ASKED_LONGER_S = 30
 _PORT = 1094
 
@@ -238,6 +239,11 @@ def reason(status: Any) -> str:
 def has_refused(status: Any) -> bool:
     """Whether a server has answered that there is no such thing, or that it may not be had."""
     return bool(status.code in _REFUSALS)
+
+
+def is_not_there(status: Any) -> bool:
+    """Whether a server has answered that there is no such thing. Who is not let in has heard nothing about that."""
+    return has_refused(status) and status.code != _REFUSALS[0] and status.errno not in _NOT_LET_IN
 
 
 class _Closed(NamedTuple):

@@ -16,7 +16,7 @@ from b2cal.calibration.doors import (
     check,
     checksum_at,
     client,
-    has_refused,
+    is_not_there,
     proved,
     server_of,
     size_at,
@@ -131,7 +131,7 @@ def compare(url: str, size_bytes: int, checksum: str) -> None:
 def _remove_halves(folder: str) -> None:
     server, flags = server_of(folder), client().flags.DirListFlags
     status, listing = server.dirlist(Address.of(folder).path, flags.STAT | flags.RECURSIVE)
-    if has_refused(status):
+    if is_not_there(status):
         return  # the first try of this job
     check(folder, status)
     for entry in listing:

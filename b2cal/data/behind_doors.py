@@ -17,7 +17,7 @@ from b2cal.calibration.doors import (
     checksum_at,
     client,
     first_bytes,
-    has_refused,
+    is_not_there,
     reason,
     server_of,
     size_at,
@@ -83,7 +83,7 @@ class FolderBehindDoors:
                 status = _ask(way)
             if status.ok:
                 return cls(ways[0], way, storage, is_there=True)
-            (without if has_refused(status) else silent).append((way, status))
+            (without if is_not_there(status) else silent).append((way, status))
         if silent:
             told = "; ".join(f"{way}: {reason(status)}" for way, status in (*silent, *without))
             raise DoorTrouble(
@@ -100,7 +100,7 @@ class FolderBehindDoors:
         url = f"{stem(self.way)}{name}"
         with proving(self.storage):
             status = _ask(url)
-            if has_refused(status):
+            if is_not_there(status):
                 raise FileNotFoundError(errno.ENOENT, reason(status))
             check(url, status)
             return first_bytes(url, _LARGEST_REGISTRY)[0]
@@ -138,7 +138,7 @@ class FolderBehindDoors:
         url = self._through_the_door(path)
         with proving(self.storage):
             status, told = server_of(url).stat(Address.of(url).path, timeout=_PATIENCE_S)
-        if has_refused(status):
+        if is_not_there(status):
             return False
         check(url, status)
         return (told.size, told.modtime * 10**9) == (size_bytes, mtime_ns)
@@ -165,7 +165,7 @@ def bring(folder: Path, door: str, settings: Settings) -> FolderBehindDoors:
 
 def _bring(path: Path, url: str) -> None:
     status = _ask(url)
-    if has_refused(status):
+    if is_not_there(status):
         deliver(path, url)
         return
     check(url, status)

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from b2cal.calibration.doors import ADLER32, SCHEME, Address, check, has_refused, server_of
+from b2cal.calibration.doors import ADLER32, SCHEME, Address, check, is_not_there, server_of
 from b2cal.calibration.uploads import adler32, compare, transfer
 from b2cal.core.checksums import sha256_file
 from b2cal.core.errors import B2calError
@@ -83,7 +83,7 @@ def _behind_door(original: Original, target: str) -> None:
     if status.ok:
         compare(target, original.size_bytes, checksum)
         return
-    if not has_refused(status):
+    if not is_not_there(status):
         check(target, status)
     folder, _, name = target.rpartition("/")
     half = f"{folder}/.{name}{_HALF}"

@@ -127,7 +127,8 @@ def retry_obstacle(db: Session, calibration: Calibration) -> Conflict | None:
     """Why the failed jobs of a calibration that failed, or that asks, cannot be done again alone; None: they can."""
     name, last = calibration.name, _last_round(db, calibration)
     if calibration.state is State.RUNNING:
-        return None if last is not None and waits_for_decision(last) else _asks_nobody(name)
+        asks = last is not None and waits_for_decision(last)
+        return _changed_inputs(db, name, last) if last is not None and asks else _asks_nobody(name)
     if last is None or (last.state is GroupState.DONE and db.scalar(left_undone(last).limit(1)) is None):
         return Conflict(
             f"No job of {name} has failed: {calibration.problem.rstrip('.')}.", hint="Restart it: all is done again."
@@ -137,6 +138,10 @@ def retry_obstacle(db: Session, calibration: Calibration) -> Conflict | None:
             f"Jobs of {name} are still being cancelled at {calibration.processing.centre}.",
             hint="Wait some seconds and look again; or restart it, then all is done again.",
         )
+    return _changed_inputs(db, name, last)
+
+
+def _changed_inputs(db: Session, name: str, last: JobGroup) -> Conflict | None:
     others = _other_inputs(db, last.attempt_id)
     if others:
         files = "1 of its input files is" if others == 1 else f"{others:,} of its input files are"
