@@ -142,7 +142,7 @@ class LsfBackend:
         """Know nothing more of arrays that are older and of which all has ended."""
         if all(array.at >= before.timestamp() for array in self._journal):
             return
-        going = {_number(job.batch_id) for job in self._known.jobs() if not job.ended or job.at >= before}
+        going = {_number(job.batch_id) for job in self._known.jobs() if not job.ended}
         old = [array for array in self._journal if array.at < before.timestamp() and array.number not in going]
         numbers = {array.number for array in old}
         try:
