@@ -12,7 +12,6 @@ loss. `at the kill` and `in all` say how many jobs had been handed over; `runs a
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from benchmarks.side_by_side import (
     B2LUIGI_QUICK,
@@ -22,15 +21,14 @@ from benchmarks.side_by_side import (
     Ours,
     Peer,
     complaint,
-    conditions,
     empty,
     in_queue,
     n_jobs_asked_for,
+    noting_pool,
     runs,
     wait_for,
 )
 from tests.agent.test_killed import killed_at, running_agent
-from tests.services.pool import running_pool
 
 SLOTS = 4
 ROW = "{:30}{:>7}{:>13}{:>9}{:>10}{:>9}{:>12}"
@@ -64,21 +62,17 @@ class Counted:
 
 def main(n_jobs: int) -> None:
     """Kill one after the other, and print the table as it grows."""
-    with TemporaryDirectory(prefix="b2cal-pool-", dir="/tmp") as folder, TemporaryDirectory() as work:
-        noted = Path(work, "noted.conf")
-        noted.write_text("EVENT_LOG = $(LOG)/EventLog\nEVENT_LOG_MAX_SIZE = 1000000000\n")
-        with running_pool(Path(folder), CONDOR_SLOTS=str(SLOTS), CONDOR_EXTRA=str(noted)):
-            print(conditions())
-            print(HEAD)
-            for name, gap in GAPS.items():
-                tell(name, n_jobs, by_b2cal(gap, Path(work, gap), n_jobs, HandedOver(Path(folder))))
-            for number, peer in enumerate((SUBMIT_AND_WAIT, B2LUIGI_QUICK, SNAKEMAKE_QUICK)):
-                place = peer.furnish(Path(work, f"peer{number}"), n_jobs)
-                try:
-                    tell(peer.name, n_jobs, by_peer(peer, place, n_jobs, HandedOver(Path(folder))))
-                except NOT_HERE as why:
-                    print(f"{peer.name:30} not measured: {why}")
-                    empty()
+    with noting_pool(SLOTS, "EVENT_LOG = $(LOG)/EventLog\nEVENT_LOG_MAX_SIZE = 1000000000\n") as (pool, work):
+        print(HEAD)
+        for name, gap in GAPS.items():
+            tell(name, n_jobs, by_b2cal(gap, Path(work, gap), n_jobs, HandedOver(pool)))
+        for number, peer in enumerate((SUBMIT_AND_WAIT, B2LUIGI_QUICK, SNAKEMAKE_QUICK)):
+            place = peer.furnish(Path(work, f"peer{number}"), n_jobs)
+            try:
+                tell(peer.name, n_jobs, by_peer(peer, place, n_jobs, HandedOver(pool)))
+            except NOT_HERE as why:
+                print(f"{peer.name:30} not measured: {why}")
+                empty()
 
 
 def by_b2cal(gap: str, folder: Path, n_jobs: int, handed_over: HandedOver) -> Counted:

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Timer
 from typing import IO
 
@@ -31,6 +32,7 @@ from b2cal.settings import BatchSettings, CondorSettings
 from tests.agent.conftest import Site
 from tests.agent.test_many_jobs import want
 from tests.services.environment import interpreter
+from tests.services.pool import running_pool
 
 PATIENCE_S = 3600.0
 PEERS = Path(__file__).parent / "peers"
@@ -157,6 +159,17 @@ class Ours:
 def centre() -> CondorSettings:
     """The pool as b2cal is told of it, otherwise with the times that b2cal has by itself."""
     return CondorSettings(backend="htcondor", python=sys.executable, memory_mb=32, submit={"request_disk": "1024"})
+
+
+@contextmanager
+def noting_pool(slots: int, settings: str) -> Iterator[tuple[Path, Path]]:
+    """A pool that notes what HTCondor's settings ask it to, and a folder to work in."""
+    with TemporaryDirectory(prefix="b2cal-pool-", dir="/tmp") as folder, TemporaryDirectory() as work:
+        noted = Path(work, "noted.conf")
+        noted.write_text(settings)
+        with running_pool(Path(folder), CONDOR_SLOTS=str(slots), CONDOR_EXTRA=str(noted)):
+            print(conditions())
+            yield Path(folder), Path(work)
 
 
 def furnish(folder: Path, n_jobs: int) -> None:

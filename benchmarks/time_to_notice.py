@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -32,14 +31,13 @@ from benchmarks.side_by_side import (
     Ours,
     Peer,
     complaint,
-    conditions,
     empty,
     n_jobs_asked_for,
+    noting_pool,
     runs,
     wait_for,
 )
 from tests.agent.test_killed import running_agent
-from tests.services.pool import running_pool
 
 SLOTS = 4
 OTHERS = (SUBMIT_AND_WAIT, SUBMIT_AND_ASK, B2LUIGI, B2LUIGI_QUICK, SNAKEMAKE, SNAKEMAKE_QUICK)
@@ -70,25 +68,21 @@ class Noticed:
 
 def main(n_jobs: int) -> None:
     """Measure one after the other, and print the table as it grows."""
-    with TemporaryDirectory(prefix="b2cal-pool-", dir="/tmp") as folder, TemporaryDirectory() as work:
-        noted = Path(work, "noted.conf")
-        noted.write_text("SCHEDD_DEBUG = D_COMMAND\nMAX_SCHEDD_LOG = 1 Gb\n")
-        with running_pool(Path(folder), CONDOR_SLOTS=str(SLOTS), CONDOR_EXTRA=str(noted)):
-            print(conditions())
-            print(HEAD)
-            log = Path(folder, "log", "SchedLog")
-            place = Ours(Path(work, "b2cal"), n_jobs)
-            ours = measured(log, place.folder, partial(by_b2cal, place, n_jobs))
-            tell("b2cal", n_jobs, ours, ours)
-            for number, peer in enumerate(OTHERS):
-                try:
-                    its = peer.furnish(Path(work, f"peer{number}"), n_jobs)
-                    theirs = measured(log, its, partial(by_peer, peer, its))
-                except NOT_HERE as why:
-                    print(f"{peer.name:30} not measured: {why}")
-                else:
-                    tell(peer.name, n_jobs, theirs, ours)
-                empty()
+    with noting_pool(SLOTS, "SCHEDD_DEBUG = D_COMMAND\nMAX_SCHEDD_LOG = 1 Gb\n") as (pool, work):
+        print(HEAD)
+        log = Path(pool, "log", "SchedLog")
+        place = Ours(Path(work, "b2cal"), n_jobs)
+        ours = measured(log, place.folder, partial(by_b2cal, place, n_jobs))
+        tell("b2cal", n_jobs, ours, ours)
+        for number, peer in enumerate(OTHERS):
+            try:
+                its = peer.furnish(Path(work, f"peer{number}"), n_jobs)
+                theirs = measured(log, its, partial(by_peer, peer, its))
+            except NOT_HERE as why:
+                print(f"{peer.name:30} not measured: {why}")
+            else:
+                tell(peer.name, n_jobs, theirs, ours)
+            empty()
 
 
 def measured(log: Path, folder: Path, by_one: Callable[[], Seen]) -> Noticed:

@@ -39,7 +39,7 @@ def items(group: BatchGroup, parent: Path, pool: CondorSettings, beside: Mapping
 def description(group: BatchGroup, parent: Path, pool: CondorSettings, avoided: str) -> dict[str, str]:
     """What they have in common: the submit description. `avoided` are hosts, as a ClassAd string."""
     numbers = " ".join(in_ranges(job.number for job in group.jobs))
-    files = [*FILES, *packed(group.jobs[0].folder / SHARED, parent), *([pool.token] if pool.token else [])]
+    files = [*FILES, *_packed(group.jobs[0].folder / SHARED, parent), *([pool.token] if pool.token else [])]
     return {
         "request_disk": "4 GB",
         "request_memory": "$(memory)",
@@ -106,7 +106,7 @@ def _holds(pool: CondorSettings) -> dict[str, str]:
     }
 
 
-def packed(shared: Path, parent: Path) -> list[str]:
+def _packed(shared: Path, parent: Path) -> list[str]:
     """What the jobs of a group have in common as one archive, links followed; the wrapper unpacks it."""
     if not shared.exists():
         return []

@@ -127,8 +127,9 @@ def retry_obstacle(db: Session, calibration: Calibration) -> Conflict | None:
     """Why the failed jobs of a calibration that failed, or that asks, cannot be done again alone; None: they can."""
     name, last = calibration.name, _last_round(db, calibration)
     if calibration.state is State.RUNNING:
-        asks = last is not None and waits_for_decision(last)
-        return _changed_inputs(db, name, last) if last is not None and asks else _asks_nobody(name)
+        if last is None or not waits_for_decision(last):
+            return _asks_nobody(name)
+        return _changed_inputs(db, name, last)
     if last is None or (last.state is GroupState.DONE and db.scalar(left_undone(last).limit(1)) is None):
         return Conflict(
             f"No job of {name} has failed: {calibration.problem.rstrip('.')}.", hint="Restart it: all is done again."
