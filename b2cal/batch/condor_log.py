@@ -28,10 +28,10 @@ _END = b"...\n"  # the last line of every event
 BY_HAND = 1
 """Somebody holds the job, and will release it; HTCondor manual, HoldReasonCode."""
 
-TRANSIENT_HOLDS = frozenset({6, 7, 8, 9, 11, 12, 13, 31})
+TRANSIENT_HOLDS = frozenset({*range(6, 15), 18, 22, 23})
 """Reasons of a hold that pass by themselves now and then; HTCondor manual, HoldReasonCode: the job could not be
-started (6), its files not be written or read (7 to 9), its shadow's resources (11), transfers (12, 13), a full disk of
-the machine (31)."""
+started (6), its files or folder not be opened or transferred (7 to 14, 18), its log not be written (22), its account
+not be used (23)."""
 
 
 HOLD = ("HoldReason", "HoldReasonCode", "HoldReasonSubCode")

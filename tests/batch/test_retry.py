@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from b2cal.batch import RULES, RetryPolicy, about_slow, plan, retry_policy
+from b2cal.batch.retry import fitting
 from b2cal.core.failures import Failure, Remedy, Slow, Source
 from b2cal.settings import RetryRule, Settings, SettingsRefused, read_settings
 
@@ -64,6 +65,11 @@ def test_what_may_pass_is_tried_again_and_what_would_fail_again_is_not(exit_code
         (Source.HOLD, 21, "Held by HTCondor, code 21/0: the machine's policy", Remedy.LATER),
         (Source.HOLD, 13, "Held by HTCondor, code 13/2: transfer of input files failed", Remedy.LATER),
         (Source.HOLD, 46, "Held by HTCondor, code 46/0: allowed duration", Remedy.NEVER),
+        (Source.HOLD, 7, "Held by HTCondor, code 7/28: cannot open the output", Remedy.LATER),
+        (Source.HOLD, 24, "Held by HTCondor, code 24/0: no compatible shadow", Remedy.NEVER),
+        (Source.HOLD, 99, "Held by HTCondor, code 99/0: a code to come", Remedy.LATER),
+        (Source.LOST, None, "Removed from HTCondor: via condor_rm (by user prod)", Remedy.LATER),
+        (Source.LSF, None, "LSF: TERM_OWNER: job killed by owner", Remedy.LATER),
         (Source.LSF, None, "LSF: TERM_MEMLIMIT: job killed after reaching LSF memory usage limit", Remedy.MORE_MEMORY),
         (Source.LSF, None, "LSF: TERM_RUNLIMIT: job killed after reaching LSF run time limit", Remedy.NEVER),
         (Source.LSF, None, "LSF: TERM_PREEMPT: job killed after preemption", Remedy.LATER),
@@ -71,6 +77,23 @@ def test_what_may_pass_is_tried_again_and_what_would_fail_again_is_not(exit_code
 )
 def test_what_a_batch_system_says_of_a_job_decides_too(source, code, message, remedy):
     assert remedy_for(Failure(source, code, message)) is remedy
+
+
+BY_HAND, SPOOLING, IN_EC2 = 1, 16, range(37, 43)
+TERMINATION_REASONS = Path(__file__).with_name("recorded") / "lsf_10.1_termination_reasons.txt"
+
+
+@pytest.mark.parametrize("code", sorted({*range(1, 49)} - {2, BY_HAND, SPOOLING, *IN_EC2}))
+def test_each_hold_code_of_htcondor_that_a_job_may_have_has_a_rule_of_its_own(code):
+    """condor_holdcodes.h: 2 was of a grid that is no more; who is held by hand, or waits for files, has not failed."""
+    *_, applied = fitting(Failure(Source.HOLD, code, f"Held by HTCondor, code {code}/0: x"))
+    assert applied.code == code
+
+
+@pytest.mark.parametrize("reason", TERMINATION_REASONS.read_text().split())
+def test_each_termination_reason_of_lsf_has_a_rule_of_its_own(reason):
+    *_, applied = fitting(Failure(Source.LSF, None, f"LSF: {reason}: x"))
+    assert applied.pattern.pattern
 
 
 @given(st.sampled_from(Source), st.none() | st.integers(0, 10_000), st.text())
