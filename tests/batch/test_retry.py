@@ -66,6 +66,8 @@ def test_what_may_pass_is_tried_again_and_what_would_fail_again_is_not(exit_code
         (Source.HOLD, 13, "Held by HTCondor, code 13/2: transfer of input files failed", Remedy.LATER),
         (Source.HOLD, 46, "Held by HTCondor, code 46/0: allowed duration", Remedy.NEVER),
         (Source.HOLD, 7, "Held by HTCondor, code 7/28: cannot open the output", Remedy.LATER),
+        (Source.HOLD, 26, "Held by HTCondor, code 26/0: Memory usage is over 3 GB", Remedy.MORE_MEMORY),
+        (Source.HOLD, 26, "Held by HTCondor, code 26/0: started more than 10 times", Remedy.NEVER),
         (Source.HOLD, 24, "Held by HTCondor, code 24/0: no compatible shadow", Remedy.NEVER),
         (Source.HOLD, 99, "Held by HTCondor, code 99/0: a code to come", Remedy.LATER),
         (Source.LOST, None, "Removed from HTCondor: via condor_rm (by user prod)", Remedy.LATER),
