@@ -4,7 +4,8 @@
 #        [CENTRE=condor|lsf]            its jobs on HTCondor or a stand-in for LSF, its files behind an XRootD server
 #   make test                           lint, then every group of tests
 #   make lint | docs                    one part of it
-#   make proof [ARGS=kill]              the long tests; `kill` alone kills at every named moment and writes docs/proof.md
+#   make proof [ARGS="kill centres"]    the long tests; these two parts write docs/proof.md and docs/proof_at_centres.md
+#   make benchmarks                     b2cal beside others; keeps what they print in docs/benchmarks
 #   make lock                           newest versions into requirements.lock
 #   make assets                         the site's JavaScript and CSS again from their lock file (needs npm)
 
@@ -14,7 +15,7 @@ READY := .venv/.ready
 NPM_READY := assets/node_modules/.ready
 ARGS ?=
 
-.PHONY: help demo test lint docs lock assets proof setup
+.PHONY: help demo test lint docs lock assets proof benchmarks setup
 .DELETE_ON_ERROR:
 
 help:
@@ -31,6 +32,9 @@ lint: setup
 
 proof: setup
 	$(BIN)/python -m tests.proof $(ARGS)
+
+benchmarks: setup
+	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: setup
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html

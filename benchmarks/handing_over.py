@@ -12,7 +12,6 @@ import resource
 import subprocess
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from b2cal.batch.condor import CondorBackend
 from b2cal.core.clock import SystemClock
@@ -23,15 +22,14 @@ from benchmarks.side_by_side import (
     SNAKEMAKE,
     Peer,
     centre,
-    conditions,
     empty,
     in_queue,
     n_jobs_asked_for,
+    pool_with,
     wait_for,
 )
 from tests.agent.conftest import Site
 from tests.agent.test_many_jobs import want
-from tests.services.pool import running_pool
 
 PATIENCE_S = 300
 
@@ -47,21 +45,17 @@ def main(n_jobs: int) -> None:
     """Measure one after the other, and print the table."""
     few = max(n_jobs // 10, 10)
     rows: list[tuple[str, int, float]] = []
-    with TemporaryDirectory(prefix="b2cal-pool-", dir="/tmp") as folder, TemporaryDirectory() as work:
-        quiet = Path(work, "quiet.conf")
-        quiet.write_text("START = False\n")
-        with running_pool(Path(folder), CONDOR_SLOTS="1", CONDOR_EXTRA=str(quiet)):
-            print(conditions())
-            rows.append(("b2cal", n_jobs, by_b2cal(Path(work), n_jobs)))
-            used_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            rows.append(("condor_submit, one file for all", n_jobs, by_condor_submit(Path(work), n_jobs, 1)))
-            rows.append(("condor_submit, job by job", few, by_condor_submit(Path(work), 1, few)))
-            for peer in (B2LUIGI, SNAKEMAKE):
-                try:
-                    rows.append((peer.name, few, by_peer(peer, Path(work, peer.name), few)))
-                except NOT_HERE as why:
-                    print(f"{peer.name} not measured: {why}")
-                    empty()
+    with pool_with(slots=1, settings="START = False\n") as (_, work):
+        rows.append(("b2cal", n_jobs, by_b2cal(work, n_jobs)))
+        used_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        rows.append(("condor_submit, one file for all", n_jobs, by_condor_submit(work, n_jobs, 1)))
+        rows.append(("condor_submit, job by job", few, by_condor_submit(work, 1, few)))
+        for peer in (B2LUIGI, SNAKEMAKE):
+            try:
+                rows.append((peer.name, few, by_peer(peer, work / peer.name, few)))
+            except NOT_HERE as why:
+                print(f"{peer.name} not measured: {why}")
+                empty()
     ours = rows[0][1] / rows[0][2]
     print(f"{'':34}{'jobs':>7}{'time':>10}{'jobs/s':>10}{'b2cal is':>14}")
     for name, number, took_s in rows:

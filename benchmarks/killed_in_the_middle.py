@@ -24,7 +24,7 @@ from benchmarks.side_by_side import (
     empty,
     in_queue,
     n_jobs_asked_for,
-    noting_pool,
+    pool_with,
     runs,
     wait_for,
 )
@@ -62,7 +62,7 @@ class Counted:
 
 def main(n_jobs: int) -> None:
     """Kill one after the other, and print the table as it grows."""
-    with noting_pool(SLOTS, "EVENT_LOG = $(LOG)/EventLog\nEVENT_LOG_MAX_SIZE = 1000000000\n") as (pool, work):
+    with pool_with(SLOTS, "EVENT_LOG = $(LOG)/EventLog\nEVENT_LOG_MAX_SIZE = 1000000000\n") as (pool, work):
         print(HEAD)
         for name, gap in GAPS.items():
             tell(name, n_jobs, by_b2cal(gap, Path(work, gap), n_jobs, HandedOver(pool)))

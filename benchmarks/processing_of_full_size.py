@@ -1,6 +1,6 @@
 """What one look, one pass and one start cost in a processing of full size, on SQLite in a temporary folder.
 
-    python benchmarks/processing_of_full_size.py
+    python -m benchmarks.processing_of_full_size
 
 100 calibrations in five layers, five of them vetoed with a fallback; 5,000 runs with two files each; a base tag and a
 fallback tag of 10,000 IoVs each, of which those count that share runs with the processing.
@@ -38,6 +38,7 @@ from b2cal.model import (
     now,
 )
 from b2cal.settings import Settings
+from benchmarks.conditions import where_and_when
 
 N_CALIBRATIONS, N_LAYERS, N_VETOED = 100, 5, 5
 N_RUNS, N_FILES = 5_000, 2
@@ -66,6 +67,7 @@ class Locked:
 
 def main() -> None:
     """Print a line for each thing that is measured."""
+    print(where_and_when())
     with TemporaryDirectory() as folder:
         workplace = furnished(Settings(home=Path(folder)))
         database = workplace.database

@@ -6,7 +6,6 @@ How each system is told of the jobs lies in `peers/`, as people write it; what a
 import argparse
 import json
 import os
-import platform
 import re
 import shutil
 import signal
@@ -16,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Timer
@@ -29,6 +27,7 @@ from sqlalchemy import select
 from b2cal.core.clock import SystemClock
 from b2cal.model import Job, JobState
 from b2cal.settings import BatchSettings, CondorSettings
+from benchmarks.conditions import where_and_when
 from tests.agent.conftest import Site
 from tests.agent.test_many_jobs import want
 from tests.services.environment import interpreter
@@ -162,13 +161,13 @@ def centre() -> CondorSettings:
 
 
 @contextmanager
-def noting_pool(slots: int, settings: str) -> Iterator[tuple[Path, Path]]:
-    """A pool that notes what HTCondor's settings ask it to, and a folder to work in."""
+def pool_with(slots: int, settings: str) -> Iterator[tuple[Path, Path]]:
+    """The folder of a pool that has settings of HTCondor beside its own, and a folder to work in."""
     with TemporaryDirectory(prefix="b2cal-pool-", dir="/tmp") as folder, TemporaryDirectory() as work:
-        noted = Path(work, "noted.conf")
-        noted.write_text(settings)
-        with running_pool(Path(folder), CONDOR_SLOTS=str(slots), CONDOR_EXTRA=str(noted)):
-            print(conditions())
+        extra = Path(work, "extra.conf")
+        extra.write_text(settings)
+        with running_pool(Path(folder), CONDOR_SLOTS=str(slots), CONDOR_EXTRA=str(extra)):
+            print(_conditions())
             yield Path(folder), Path(work)
 
 
@@ -220,18 +219,11 @@ def n_jobs_asked_for(what: str, usual: int) -> int:
     return int(parser.parse_args().jobs)
 
 
-def conditions() -> str:
-    """Which commit, on which machine, beside which versions; the pool must be up."""
-    commit = _said("git", "describe", "--always", "--dirty")
-    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+def _conditions() -> str:
+    """Where and when, and beside which versions; the pool must be up."""
     pool = re.search(r"Version: ([\d.]+)", _said("condor_version"))
-    return (
-        f"b2cal {commit}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, Python {platform.python_version()}, "
-        f"HTCondor {pool[1] if pool else '?'}\n"
-        f"{os.cpu_count()} x {cpu[1] if cpu else platform.machine()}, load {os.getloadavg()[0]:.1f} at the start\n"
-        f"{_version('clients', 'b2luigi')}, {_version('snakemake', 'snakemake')}, "
-        f"{_version('snakemake', 'snakemake-executor-plugin-htcondor')}\n"
-    )
+    peers = [("clients", "b2luigi"), ("snakemake", "snakemake"), ("snakemake", "snakemake-executor-plugin-htcondor")]
+    return f"{where_and_when()}HTCondor {pool[1] if pool else '?'}, {', '.join(_version(*it) for it in peers)}\n"
 
 
 def _version(environment: str, package: str) -> str:

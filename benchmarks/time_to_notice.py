@@ -33,7 +33,7 @@ from benchmarks.side_by_side import (
     complaint,
     empty,
     n_jobs_asked_for,
-    noting_pool,
+    pool_with,
     runs,
     wait_for,
 )
@@ -68,7 +68,7 @@ class Noticed:
 
 def main(n_jobs: int) -> None:
     """Measure one after the other, and print the table as it grows."""
-    with noting_pool(SLOTS, "SCHEDD_DEBUG = D_COMMAND\nMAX_SCHEDD_LOG = 1 Gb\n") as (pool, work):
+    with pool_with(SLOTS, "SCHEDD_DEBUG = D_COMMAND\nMAX_SCHEDD_LOG = 1 Gb\n") as (pool, work):
         print(HEAD)
         log = Path(pool, "log", "SchedLog")
         place = Ours(Path(work, "b2cal"), n_jobs)
