@@ -22,6 +22,7 @@ _STAGE = "b2cal.calibration.stage"
 _PACKAGE = Path(b2cal.__file__).parent
 _SHIPPED = ("core", "calibration")
 _VERSION = "version"
+_FIRST_TRY = "1"
 _GOLDEN = 0.6180339887498949
 """Its multiples, without their whole parts, lie evenly between 0 and 1, from whichever one begins."""
 
@@ -89,7 +90,7 @@ class PlannedGroup:
 
     def job_folder(self, epoch: int, number: int) -> str:
         """Where one job lives: its first try. A batch system that tries again by itself counts on."""
-        return f"{self.folder(epoch)}/{number}/1"
+        return f"{self.folder(epoch)}/{number}/{_FIRST_TRY}"
 
     def storage(self, number: int) -> dict[str, Any]:
         """What a job's part of job.json says of the storage; its place in the output is the same in all rounds."""
@@ -117,21 +118,23 @@ def prepare(attempts: Path, group: PlannedGroup, epoch: int) -> None:
         code = ship_code(attempts / str(group.attempt_id))
         spec, places = shared(group.spec, code)
         lay_out(half / SHARED, places)
-        wrapper = {
+        command = {
             "command": [group.interpreter or sys.executable, "-P", "-m", _STAGE],
             "env": {**group.environment, "PYTHONPATH": f"{SHARED}/code"},
             "credentials": group.credentials,
         }
         alike = half / "wrapper.json"
-        alike.write_text(json.dumps(wrapper))
+        alike.write_text(json.dumps(command))
+        wanted, wrapper = target / SHARED, code / "b2cal/calibration/job.py"
         for number, part in group.parts.items():
-            folder = half / Path(group.job_folder(epoch, number)).relative_to(group.folder(epoch))
-            folder.mkdir(parents=True)
-            (folder / SHARED).symlink_to(target / SHARED)  # whole, so that a copy of the folder finds it too
-            storage = group.storage(number)
-            (folder / "job.json").write_text(json.dumps({**spec, **part, **storage}, allow_nan=False))
+            tries = half / str(number)
+            tries.mkdir()
+            folder = tries / _FIRST_TRY
+            folder.mkdir()
+            (folder / SHARED).symlink_to(wanted)  # whole, so that a copy of the folder finds it too
+            (folder / "job.json").write_text(json.dumps({**spec, **part, **group.storage(number)}, allow_nan=False))
             (folder / "wrapper.json").hardlink_to(alike)  # one file under ten thousand names
-            (folder / "job.py").hardlink_to(code / "b2cal/calibration/job.py")
+            (folder / "job.py").hardlink_to(wrapper)
         alike.unlink()
         put_folder(half, target)
     except OSError as error:
