@@ -201,7 +201,13 @@ def attempt(db: Session, calibration: Calibration | None = None, **columns: Any)
     calibration = calibration or globals()["calibration"](db, state=State.RUNNING)
     its = columns.pop("submission", None) or submission(db, calibration)
     number = _supersede(db, Attempt, calibration)
-    columns = {"live": True, "seed": digest([calibration.id, number]), "runs": [], "started_at": now(db), **columns}
+    columns = {
+        "live": True,
+        "combination": digest([calibration.id, number]),
+        "runs": [],
+        "started_at": now(db),
+        **columns,
+    }
     return _added(db, Attempt(calibration=calibration, submission=its, number=number, **columns))
 
 

@@ -33,7 +33,7 @@ from b2cal.runtime import OUTPUTS, Constants, InputFile, JobOutcome, StageOutcom
 
 from .by_hand import ByHand
 from .inputs import inputs_of
-from .rejections import seed_of
+from .rejections import combination_of
 from .rounds import counting_tries
 from .view import ProcessingView
 from .workplace import Workplace
@@ -49,7 +49,7 @@ def begin(view: ProcessingView, calibration: Calibration, submission: Submission
         submission_id=submission.id,
         number=(db.scalar(select(func.max(Attempt.number)).where(Attempt.calibration_id == calibration.id)) or 0) + 1,
         live=True,
-        seed=seed_of(db, calibration, submission.config, reads, inputs),
+        combination=combination_of(db, calibration, submission.config, reads, inputs),
         runs=_run_report(inputs),
         started_at=now(db),
         message="",
@@ -101,7 +101,7 @@ def begin_by_hand(view: ProcessingView, before: Attempt, made: ByHand, at: datet
         submission_id=before.submission_id,
         number=before.number + 1,
         live=True,
-        seed=digest({"by hand": made.contents}),
+        combination=digest({"by hand": made.contents}),
         runs=before.runs if sums_hold else [],
         started_at=at,
         ended_at=at,

@@ -28,7 +28,7 @@ def evidence(db: Session, calibration: Calibration) -> str:
     return digest(
         {
             **seen,
-            "seed": attempt.seed,
+            "combination": attempt.combination,
             "payloads": [list(row) for row in payloads],
             "checks": verdict.checks if verdict else None,
         }

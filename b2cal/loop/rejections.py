@@ -53,40 +53,40 @@ class Rejections:
         return submission.automatic and self._hold(submission.config, submission.selection)
 
     @cached_property
-    def _seeds(self) -> AbstractSet[str]:
-        mine = select(Attempt.seed).where(Attempt.calibration_id == self._calibration.id, Attempt.rejected)
+    def _rejected(self) -> AbstractSet[str]:
+        mine = select(Attempt.combination).where(Attempt.calibration_id == self._calibration.id, Attempt.rejected)
         return frozenset(self._view.db.scalars(mine))
 
     def _hold(self, config: dict[str, Any], selection: dict[str, Any]) -> bool:
-        if not self._seeds:
+        if not self._rejected:
             return False
         view, it = self._view, self._calibration
         inputs = None if it.kind is Kind.COPY else inputs_of(view, it, selection)
-        return seed_of(view.db, it, config, view.would_read(it.name, config), inputs) in self._seeds
+        return combination_of(view.db, it, config, view.would_read(it.name, config), inputs) in self._rejected
 
 
-def seed_of(
+def combination_of(
     db: Session,
     calibration: Calibration,
     config: dict[str, Any],
     reads: list[tuple[Entry, str | None]],
     inputs: Inputs | None,
 ) -> str:
-    """One hash over everything that determines the result, free of database ids: equal inputs, equal seed.
+    """One hash over everything that determines the result, free of database ids: equal ones bring the same.
 
-    A ROOT file written twice differs in its bytes, so a produced file counts by the seed of its production.
+    A ROOT file written twice differs in its bytes, so a produced file counts by the combination of its production.
     """
     files = [(chosen.data_name, chosen.file) for chosen in inputs.files] if inputs else []
     productions = {file.attempt_id for _, file in files if file.attempt_id is not None}
-    rows = db.execute(select(Attempt.id, Attempt.seed).where(Attempt.id.in_(productions)))
-    seeds = {row.id: row.seed for row in rows}
+    rows = db.execute(select(Attempt.id, Attempt.combination).where(Attempt.id.in_(productions)))
+    made_from = {row.id: row.combination for row in rows}
     return digest(
         {
             "release": calibration.definition.release.digest,
             "module": calibration.definition.module,
             "config": config,
             "files": sorted(
-                [file.exprun, data_name, file.sha256 if file.attempt_id is None else seeds[file.attempt_id]]
+                [file.exprun, data_name, file.sha256 if file.attempt_id is None else made_from[file.attempt_id]]
                 for data_name, file in files
             ),
             "reads": [[entry.name, entry.first, entry.last, entry.identity] for entry, _ in reads],

@@ -177,7 +177,7 @@ class ProcessingView:
 
     @cached_property
     def _read_productions(self) -> dict[str, dict[int, str]]:
-        """Per calibration: the cDST productions whose files its live attempt reads, with their seeds."""
+        """Per calibration: the cDST productions whose files its live attempt reads, with their combinations."""
         rows = self.db.execute(
             select(AttemptFile.attempt_id, DataFile.attempt_id)
             .join(DataFile, DataFile.id == AttemptFile.data_file_id)
@@ -190,12 +190,13 @@ class ProcessingView:
         if not rows:
             return {}
         made_by = {producer for _, producer in rows if producer is not None}
-        seeds = {a.id: a for a in self.db.scalars(select(Attempt).where(Attempt.id.in_(made_by)))}
+        productions = {a.id: a for a in self.db.scalars(select(Attempt).where(Attempt.id.in_(made_by)))}
         names = {attempt.id: name for name, attempt in self.attempts.items()}
         found: dict[str, dict[int, str]] = {}
         for reader, producer in rows:
             assert producer is not None, "the query asks for produced files"
-            found.setdefault(names[reader], {})[seeds[producer].calibration_id] = seeds[producer].seed
+            made = productions[producer]
+            found.setdefault(names[reader], {})[made.calibration_id] = made.combination
         return found
 
     @cached_property
@@ -290,8 +291,9 @@ class ProcessingView:
         counts = _counting(calibration, attempt)
         reads = [e for e, _ in self.would_read(name, attempt.submission.config) if counts(e.name)]
         read = self._read_productions.get(name, {})
-        productions = [(c.name, self.attempts[c.name].seed) for c in self._finished_productions(name) if c.id in read]
-        return digest([[[e.name, e.first, e.last, e.identity] for e in reads], productions])
+        productions = [c.name for c in self._finished_productions(name) if c.id in read]
+        made_from = [(production, self.attempts[production].combination) for production in productions]
+        return digest([[[e.name, e.first, e.last, e.identity] for e in reads], made_from])
 
     def standing(self, name: str) -> Standing:
         """Whether the live attempt of `name` is fresh, in doubt or stale, and because of what."""
@@ -333,10 +335,10 @@ class ProcessingView:
         return today.get(first) or then.get(first) or first[0]
 
     def _changed_production(self, name: str) -> str:
-        for producer_id, seed in self._read_productions.get(name, {}).items():
+        for producer_id, combination in self._read_productions.get(name, {}).items():
             producer = next(c for c in self.calibrations.values() if c.id == producer_id)
             current = self.attempts.get(producer.name)
-            if current is None or current.seed != seed:
+            if current is None or current.combination != combination:
                 return producer.name
         return ""
 

@@ -202,7 +202,9 @@ class Attempt(Base):
     submission_id: Mapped[Ref] = mapped_column(ForeignKey("submission.id"))
     number: Mapped[int]
     live: Mapped[bool | None] = mapped_column(comment="true or null: marker of the current attempt")
-    seed: Mapped[Digest] = mapped_column(comment="hash over files, configuration and payload identities")
+    combination: Mapped[Digest] = mapped_column(
+        comment="hash over release, script, configuration, files and constants: equal ones bring the same"
+    )
     runs: Mapped[JsonList] = mapped_column(  # long, and of interest on two pages only
         deferred=True, comment="every run with taken or left out, and the reason"
     )
@@ -215,7 +217,7 @@ class Attempt(Base):
     )
     message: Mapped[Prose] = mapped_column(default="")
     rejected: Mapped[bool] = mapped_column(
-        default=False, comment="its combination is not submitted automatically again"
+        default=False, comment="what has the same combination is not submitted automatically again"
     )
     code_version: Mapped[Name | None] = mapped_column(comment="of b2cal, which its jobs run; null before there are")
     code_digest: Mapped[Digest | None] = mapped_column(comment="hash over that code")

@@ -76,7 +76,7 @@ def test_what_comes_into_the_source_tag_after_the_start_is_not_copied_by_that_at
         first, second = db.query(Attempt).order_by(Attempt.number)
         assert (first.live, first.payloads, len(first.reads)) == (None, [], 1)
         assert second.live
-        assert first.seed != second.seed
+        assert first.combination != second.combination
 
 
 def test_a_copy_reads_its_source_tag_for_its_runs_and_nothing_else(world: World) -> None:

@@ -35,7 +35,7 @@ def submissions(db: Session) -> Maker:
 
 def attempts(db: Session) -> Maker:
     its = factories.submission(db)
-    same = {"submission_id": its.id, "seed": "0" * 64, "runs": [], "started_at": now(db)}
+    same = {"submission_id": its.id, "combination": "0" * 64, "runs": [], "started_at": now(db)}
     return lambda **columns: db.add(Attempt(calibration_id=its.calibration_id, **{**same, **columns}))
 
 

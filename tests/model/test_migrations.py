@@ -62,6 +62,19 @@ def test_files_that_were_read_under_the_name_of_their_stream_keep_it(tmp_path: P
     assert rows == [(1, "bhabha", "sha-1"), (2, "cosmic", "sha-2")]
 
 
+def test_what_was_rejected_before_is_known_afterwards(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'b2cal.db'}"
+    migrate(url, "0022")
+    with closing(sqlite3.connect(tmp_path / "b2cal.db")) as connection, connection:
+        connection.execute(
+            "INSERT INTO attempt (calibration_id, submission_id, number, seed, runs, started_at, converged,"
+            " without_data, message, rejected) VALUES (1, 1, 1, '5eed', '[]', '2026-11-01', 1, '[]', '', 1)"
+        )
+    migrate(url)
+    with closing(sqlite3.connect(tmp_path / "b2cal.db")) as connection:
+        assert connection.execute("SELECT combination, rejected FROM attempt").fetchall() == [("5eed", 1)]
+
+
 KILLED = """
 import os, signal, sys
 from sqlalchemy import Engine, event

@@ -17,8 +17,8 @@ EVIL = "\"'><x-evil onevil=1><img src=x onerror=alert(1)>{{7*7}}"
 
 NEVER_FREE = frozenset(
     {
-        "batch_id", "checksum", "code_sha256", "fingerprint", "folder", "from_state", "holder", "identity",
-        "key", "kind", "password_hash", "path", "report", "request_key", "seed", "seen", "sha256", "to_state",
+        "batch_id", "checksum", "code_sha256", "combination", "fingerprint", "folder", "from_state", "holder",
+        "identity", "key", "kind", "password_hash", "path", "report", "request_key", "seen", "sha256", "to_state",
         "token", "verb", "version_num", "zone",
     }
 )  # fmt: skip

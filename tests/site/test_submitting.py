@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from b2cal import loop
 from b2cal.core.clock import ManualClock
-from b2cal.loop.rejections import seed_of
+from b2cal.loop.rejections import combination_of
 from b2cal.model import Attempt, Calibration, Database, State, Submission
 from tests import factories
 
@@ -112,8 +112,8 @@ def test_who_rejected_and_why_is_said_where_it_is_submitted_again(
         mine = view.calibrations[it.name]
         last = db.scalars(select(Submission).where(Submission.calibration_id == it.id)).all()[-1]
         inputs, reads = loop.inputs_of(view, mine, last.selection), view.would_read(it.name, last.config)
-        seed = seed_of(db, mine, last.config, reads, inputs)
-        db.execute(update(Attempt).where(Attempt.calibration_id == it.id, Attempt.rejected).values(seed=seed))
+        same = combination_of(db, mine, last.config, reads, inputs)
+        db.execute(update(Attempt).where(Attempt.calibration_id == it.id, Attempt.rejected).values(combination=same))
 
     database.write(as_the_fields_are)
     form = expert.get(f"/calibrations/{it.id}/submit").text

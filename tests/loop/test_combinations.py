@@ -1,4 +1,4 @@
-"""The seed of an attempt: everything that determines the result, and nothing else."""
+"""The combination of an attempt: everything that determines the result, and nothing else. Where its draws begin."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +12,8 @@ from b2cal.model import DataFile, Definition, JobGroup, Release
 from tests.loop.world import Defined, World
 
 
-def seed(folder: Path, name: str, change: Callable[[World], None] = lambda _world: None) -> str:
-    """The seed of the first attempt of a calibration in a new world: A, or B which reads the constants of A."""
+def combination(folder: Path, name: str, change: Callable[[World], None] = lambda _world: None) -> str:
+    """The combination of the first attempt of a calibration in a new world: A, or B which reads the constants of A."""
     folder.mkdir()
     world = World(folder, (Defined("A"), Defined("B", ("A",))))
     world.process()
@@ -22,7 +22,7 @@ def seed(folder: Path, name: str, change: Callable[[World], None] = lambda _worl
         world.do("submit", name)
     assert world.advance(name).state == "running"
     with world.database.read() as db:
-        return world.view(db).attempts[name].seed
+        return world.view(db).attempts[name].combination
 
 
 def draws(folder: Path, change: Callable[[World], None] = lambda _world: None) -> str:
@@ -69,11 +69,11 @@ def other_script(world: World) -> None:
     world.database.write(lambda db: db.execute(update(Definition).where(Definition.name == "A").values(module="a2")))
 
 
-def test_each_changed_input_changes_the_seed(tmp_path: Path) -> None:
+def test_each_changed_input_changes_the_combination(tmp_path: Path) -> None:
     changes = (other_file_contents, other_configuration, other_selection, other_release, other_script)
-    seeds = {change.__name__: seed(tmp_path / change.__name__, "A", change) for change in changes}
-    seeds["nothing changed"] = seed(tmp_path / "nothing", "A")
-    assert len(set(seeds.values())) == len(seeds), seeds
+    found = {change.__name__: combination(tmp_path / change.__name__, "A", change) for change in changes}
+    found["nothing changed"] = combination(tmp_path / "nothing", "A")
+    assert len(set(found.values())) == len(found), found
 
 
 def other_numbers_in_the_database(world: World) -> None:
@@ -88,10 +88,10 @@ def other_numbers_in_the_database(world: World) -> None:
     a_makes(1)(world)
 
 
-def test_constants_upstream_change_the_seed_but_numbers_of_rows_do_not(tmp_path: Path) -> None:
-    one = seed(tmp_path / "one", "B", a_makes(1))
-    assert seed(tmp_path / "other constants", "B", a_makes(2)) != one
-    assert seed(tmp_path / "other numbers", "B", other_numbers_in_the_database) == one
+def test_constants_upstream_change_the_combination_but_numbers_of_rows_do_not(tmp_path: Path) -> None:
+    one = combination(tmp_path / "one", "B", a_makes(1))
+    assert combination(tmp_path / "other constants", "B", a_makes(2)) != one
+    assert combination(tmp_path / "other numbers", "B", other_numbers_in_the_database) == one
 
 
 def test_random_numbers_are_the_same_wherever_the_files_lie_and_others_for_another_script(tmp_path: Path) -> None:
