@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +39,7 @@ from b2cal.model import (
 )
 from b2cal.settings import Settings
 from tests.services.ports import free_ports
+from tests.waiting import wait_for
 
 BUCKET = furnishing.PROCESSING
 MANAGER = loop.Actor(furnishing.MANAGER, Role.MANAGER)
@@ -47,23 +47,6 @@ PUBLISHED_WITHIN_S = 420.0
 
 Identities = list[tuple[str, int, int, str]]
 """Constants of a tag, bit for bit: name, first run, last run, identity."""
-
-
-class Stuck(AssertionError):
-    """What a test waits for does not come."""
-
-
-def wait_for(what: str, condition: Callable[[], object], within_s: float) -> None:
-    """Look until something is so.
-
-    Raises:
-        Stuck: it did not come in time.
-    """
-    give_up_at = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > give_up_at:
-            raise Stuck(f"{what} did not come within {within_s:.0f} s")
-        time.sleep(0.1)
 
 
 def furnish(home: Path, simulated: Path) -> Path:
@@ -186,7 +169,7 @@ class SmallLoop:
             assert not failed, failed
             return self.state == "published"
 
-        wait_for("the publication", published, within_s)
+        wait_for(published, "the publication", within_s)
 
     def identities(self, tag: str = furnishing.TAG) -> Identities:
         """What the tag holds."""
@@ -244,7 +227,7 @@ class SmallLoop:
     @contextmanager
     def held(self) -> Iterator[None]:
         """The process that came to the moment waits there while the context is open."""
-        wait_for("the moment", self.marker.with_name("crash.reached").exists, 180)
+        wait_for(self.marker.with_name("crash.reached").exists, "the moment", 180)
         try:
             yield
         finally:

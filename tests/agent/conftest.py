@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,7 @@ from b2cal.core.clock import Clock, SystemClock
 from b2cal.model import Calibration, GroupState, Job, JobGroup, Stage
 from b2cal.settings import BatchSettings, CondorSettings, Settings
 from tests import factories
-
-PATIENCE_S = 60.0
+from tests.waiting import wait_for
 
 INTERPRETER = f"""#!{sys.executable} -IS
 # Stands where the Python of a release does: leaves a trace, writes the outputs of a collect job, does what it is told.
@@ -30,14 +28,6 @@ if job.get("outputs", True):  # the wrapper made the folder
         pathlib.Path("outputs", name).touch()
 exec(job.get("do", ""))
 """
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    """Wait until the condition holds; the test fails if it never does."""
-    patience_ends = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < patience_ends, f"not within {PATIENCE_S:.0f} s: {what}"
-        time.sleep(0.01)
 
 
 class Site:

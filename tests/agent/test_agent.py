@@ -17,8 +17,7 @@ from b2cal.batch import START, BatchError, BatchGroup, BatchJob, LocalBackend
 from b2cal.core.clock import ManualClock
 from b2cal.core.processes import ProcessIdentity
 from b2cal.model import Attempt, GroupEpoch, GroupState, JobState, Outcome, Processing, Release, Stage, now
-
-from .conftest import wait_for
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
 

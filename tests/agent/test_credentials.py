@@ -11,8 +11,9 @@ from b2cal.core.clock import ManualClock
 from b2cal.data import Credentials
 from b2cal.model import GroupState
 from tests.services.credentials import private, token
+from tests.waiting import wait_for
 
-from .conftest import Site, wait_for
+from .conftest import Site
 
 pytestmark = pytest.mark.processes
 

@@ -15,8 +15,7 @@ import pytest
 
 from b2cal.core.processes import ProcessIdentity
 from b2cal.model import Attempt, GroupState, JobState, LocalJob, Outbox, Processing, now
-
-from .conftest import wait_for
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.kill
 

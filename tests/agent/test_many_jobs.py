@@ -17,8 +17,9 @@ from b2cal.batch import JobReport
 from b2cal.model import GroupState, Job, JobGroup, JobState
 from b2cal.settings import CondorSettings
 from tests.services.pool import running_pool
+from tests.waiting import wait_for
 
-from .conftest import Site, wait_for
+from .conftest import Site
 from .test_killed import killed_at, running_agent
 
 pytestmark = pytest.mark.contract

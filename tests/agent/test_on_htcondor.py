@@ -16,8 +16,9 @@ from b2cal.loop import Conflict, want_log, wanted_logs
 from b2cal.model import GroupState, Job, JobState
 from b2cal.settings import CondorSettings
 from tests.services.pool import Pool, running_pool
+from tests.waiting import wait_for
 
-from .conftest import Site, wait_for
+from .conftest import Site
 
 pytestmark = pytest.mark.contract
 

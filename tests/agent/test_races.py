@@ -12,8 +12,9 @@ from b2cal.core.clock import ManualClock, SystemClock
 from b2cal.core.failures import Remedy
 from b2cal.model import Attempt, GroupState, JobState, LocalJob, Outcome, Processing
 from b2cal.settings import RetryRule
+from tests.waiting import wait_for
 
-from .conftest import Site, wait_for
+from .conftest import Site
 
 SLOW = 2
 """Number of the job that is slow, behind two that are done at once."""

@@ -8,8 +8,7 @@ from sqlalchemy import delete, insert, select
 from b2cal.agent.reckon import EVERY, FORGOTTEN
 from b2cal.core.clock import ManualClock
 from b2cal.model import GroupState, JobState, LocalJob
-
-from .conftest import wait_for
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
 

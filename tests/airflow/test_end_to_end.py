@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -30,20 +29,12 @@ from b2cal.settings import AirflowSettings, Settings, SiteSettings
 from tests import factories
 from tests.data.catalogues import file, registry_entry, root_file, run, write_registry
 from tests.services.ports import free_ports
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(600)
 
 MANAGER = Actor("manager", Role.MANAGER)
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
-
-
-def eventually(condition: Callable[[], Any], within_s: float) -> Any:
-    """What the condition gives once that is true."""
-    give_up_at = time.monotonic() + within_s
-    while not (result := condition()):
-        assert time.monotonic() < give_up_at, f"not true after {within_s} s"
-        time.sleep(0.1)
-    return result
 
 
 class Running:
@@ -74,7 +65,7 @@ class Running:
 
     def heals(self, within_s: float = 180.0) -> None:
         """Wait until all components work."""
-        eventually(lambda: self.phases() == {"running"}, within_s)
+        wait_for(lambda: self.phases() == {"running"}, within_s)
 
     def told(self) -> dict[str, Any]:
         """Component -> status."""
@@ -94,7 +85,7 @@ class Running:
         before = self.told()
         for name in names:
             os.kill(before[name]["pid"], signal.SIGKILL)
-        eventually(lambda: all(self.told()[name]["restarts"] > before[name]["restarts"] for name in names), 60)
+        wait_for(lambda: all(self.told()[name]["restarts"] > before[name]["restarts"] for name in names), 60)
 
     def kill_up(self) -> None:
         assert self._program is not None
@@ -147,7 +138,7 @@ class Running:
     def waits_for_people(self, processing: str) -> None:
         """Until both windows are waited for: no worker is taken."""
         waiting = "SELECT 1 FROM task_instance WHERE dag_id = ? AND state = 'deferred'"
-        eventually(lambda: len(self.airflow(waiting, processing)) == 2, 90)
+        wait_for(lambda: len(self.airflow(waiting, processing)) == 2, 90)
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +157,9 @@ def test_airflow_drives_a_processing_to_its_publication(b2cal: Running) -> None:
     b2cal.waits_for_people(processing)
     b2cal.veto(processing, "Channel mask")
     b2cal.veto(processing, "Time offsets")
-    eventually(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 60)
+    wait_for(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 60)
     runs = "SELECT state FROM dag_run WHERE dag_id = ?"
-    eventually(lambda: b2cal.airflow(runs, processing) == [("success",)], 60)  # none more for an ended processing
+    wait_for(lambda: b2cal.airflow(runs, processing) == [("success",)], 60)  # none more for an ended processing
 
 
 @pytest.mark.end_to_end
@@ -176,13 +167,13 @@ def test_something_reopened_is_passed_again(b2cal: Running) -> None:
     processing = b2cal.processing()
     b2cal.veto(processing, "Channel mask")
     passed = "SELECT 1 FROM task_instance WHERE dag_id = ? AND state = 'success' AND task_id LIKE '%mask.run'"
-    eventually(lambda: b2cal.airflow(passed, processing), 90)
+    wait_for(lambda: b2cal.airflow(passed, processing), 90)
     b2cal.lift(processing, "Channel mask")
-    eventually(lambda: len(b2cal.airflow("SELECT 1 FROM dag_run WHERE dag_id = ?", processing)) == 2, 60)
+    wait_for(lambda: len(b2cal.airflow("SELECT 1 FROM dag_run WHERE dag_id = ?", processing)) == 2, 60)
     b2cal.waits_for_people(processing)
     for name in ("Channel mask", "Time offsets"):
         b2cal.veto(processing, name)
-    eventually(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 60)
+    wait_for(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 60)
 
 
 @pytest.mark.end_to_end
@@ -198,11 +189,11 @@ def test_what_arrives_in_a_watched_folder_is_registered_without_anybody(b2cal: R
         with database.read() as db:
             return db.query(DataFile).filter(DataFile.path.startswith(str(tmp_path), autoescape=True)).count()
 
-    eventually(failing, 60)  # there is no registry yet
+    wait_for(failing, 60)  # there is no registry yet
     root_file(tmp_path, "bhabha_e0026_r00001.root", 10)
     write_registry(tmp_path, [registry_entry(1)])
-    eventually(n_files, 60)
-    eventually(lambda: not failing(), 60)
+    wait_for(n_files, 60)
+    wait_for(lambda: not failing(), 60)
     failed = "SELECT 1 FROM task_instance WHERE dag_id = ? AND state = 'failed'"
     assert b2cal.airflow(failed, "_arrival") == []
     database.write(lambda db: data.end_watch(db, str(tmp_path), "", "manager"))
@@ -211,9 +202,9 @@ def test_what_arrives_in_a_watched_folder_is_registered_without_anybody(b2cal: R
 @pytest.mark.end_to_end
 def test_old_runs_of_maintenance_are_removed_and_no_others(b2cal: Running) -> None:
     cleaned = "SELECT 1 FROM task_instance WHERE dag_id = '_clean_up' AND state = 'success'"
-    eventually(lambda: b2cal.airflow(cleaned), 120)  # a worker may do it
+    wait_for(lambda: b2cal.airflow(cleaned), 120)  # a worker may do it
     begun = "SELECT start_date FROM dag_run WHERE dag_id = ? AND state = 'success' ORDER BY start_date"
-    eventually(lambda: len(b2cal.airflow(begun, "_arrival")) >= 3, 60)
+    wait_for(lambda: len(b2cal.airflow(begun, "_arrival")) >= 3, 60)
     first, second, *_ = (moment for (moment,) in b2cal.airflow(begun, "_arrival"))
     copies = b2cal.airflow(begun, "_copies")
     at = datetime.fromisoformat(second).replace(tzinfo=UTC) + KEPT - timedelta(milliseconds=1)
@@ -236,7 +227,7 @@ def test_what_a_production_has_made_comes_to_tape_without_anybody(b2cal: Running
         file(db, 99, "hadron", path=str(made), sha256=sha256_file(made), **columns)
 
     b2cal.workplace.database.write(unit)
-    eventually(lambda: [it.read_bytes() for it in (b2cal.home / "tape").rglob(made.name)] == [b"cDST"], 60)
+    wait_for(lambda: [it.read_bytes() for it in (b2cal.home / "tape").rglob(made.name)] == [b"cDST"], 60)
 
 
 @pytest.mark.kill
@@ -251,7 +242,7 @@ def test_a_processing_goes_on_after_a_kill(b2cal: Running, killed: tuple[str, ..
     b2cal.kill(*killed)
     b2cal.veto(processing, "Time offsets")
     b2cal.heals()
-    eventually(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 60)
+    wait_for(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 60)
 
 
 @pytest.mark.kill
@@ -262,7 +253,7 @@ def test_a_processing_goes_on_when_airflows_metadata_is_deleted(b2cal: Running) 
     b2cal.veto(processing, "Channel mask")
     (b2cal.settings.folder("airflow") / "airflow.db").unlink()
     b2cal.veto(processing, "Time offsets")
-    eventually(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 180)
+    wait_for(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 180)
     b2cal.heals()
 
 
@@ -277,4 +268,4 @@ def test_a_processing_goes_on_when_b2cal_itself_was_killed(b2cal: Running) -> No
     b2cal.veto(processing, "Time offsets")
     b2cal.up()
     assert not set(left) & {component["pid"] for component in b2cal.told().values()}
-    eventually(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 60)
+    wait_for(lambda: b2cal.state(processing) is ProcessingState.PUBLISHED, 60)

@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,22 +16,13 @@ from b2cal.batch.lsf import LsfBackend
 from b2cal.calibration import job as wrapper
 from b2cal.core.ids import new_token
 from b2cal.model import Database, JobState
-from b2cal.settings import LsfSettings
+from b2cal.settings import CondorSettings, LsfSettings
 from tests import factories
 from tests.services.lsf.cluster import Cluster, running_lsf
-
-PATIENCE_S = 60.0
+from tests.waiting import wait_for
 
 OFTEN = {"poll_every_s": 0.2, "report_late_s": 0.5}
 """How often LSF is asked in tests, and that their disk shows everything soon."""
-
-
-def wait_for(condition: Callable[[], object], what: str = "", patience_s: float = PATIENCE_S) -> None:
-    """Wait until the condition holds; the test fails if it never does."""
-    patience_ends = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < patience_ends, f"not within {patience_s:.0f} s: {what or condition}"
-        time.sleep(0.01)
 
 
 class Centre:
@@ -84,7 +74,7 @@ class Centre:
         ours = [job for job in self.seen.values() if (job.token, job.epoch) == (group.token, group.epoch)]
         return {job.number: job.state for job in ours}
 
-    def wait_until_ended(self, group: BatchGroup, patience_s: float = PATIENCE_S) -> dict[int, JobState]:
+    def wait_until_ended(self, group: BatchGroup, patience_s: float = 60.0) -> dict[int, JobState]:
         def ended() -> bool:
             states = self.states(group)
             return len(states) == len(group.jobs) and all(state.ended for state in states.values())
@@ -143,10 +133,14 @@ def condor(pool_settings, tmp_path) -> Iterator[Centre]:
 
 
 @pytest.fixture
-def remote(pool_settings, tmp_path) -> Iterator[Centre]:
+def remote_settings(pool_settings) -> CondorSettings:
     """The same pool, as if its schedd were on another machine: all files are sent to it, and fetched from it."""
-    settings = pool_settings.model_copy(update={"remote": True, "ask_every_s": 0.2})
-    yield Centre(tmp_path, lambda: RemoteCondorBackend(settings, tmp_path / "centre"))
+    return pool_settings.model_copy(update={"remote": True, "ask_every_s": 0.2})
+
+
+@pytest.fixture
+def remote(remote_settings, tmp_path) -> Iterator[Centre]:
+    yield Centre(tmp_path, lambda: RemoteCondorBackend(remote_settings, tmp_path / "centre"))
     empty_pool()
 
 

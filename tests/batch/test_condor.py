@@ -16,8 +16,9 @@ from b2cal.batch.condor import CondorBackend
 from b2cal.core.failures import Source
 from b2cal.model import JobState
 from b2cal.settings import CondorSettings
-from tests.batch.conftest import Centre, empty_pool, executions, hosts, wait_for
+from tests.batch.conftest import Centre, empty_pool, executions, hosts
 from tests.services.credentials import Authority, private, token
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.contract
 

@@ -7,8 +7,11 @@ import htcondor2
 import pytest
 
 from b2cal.batch import BatchError, JobReport
+from b2cal.batch.condor_remote import RemoteCondorBackend
 from b2cal.model import JobState
-from tests.batch.conftest import Centre, executions, wait_for
+from b2cal.settings import CondorSettings
+from tests.batch.conftest import Centre, executions
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.contract
 
@@ -62,8 +65,10 @@ def test_a_job_that_cannot_be_fetched_keeps_no_other_waiting(remote: Centre) -> 
     assert remote.wait_until_ended(group) == {0: JobState.DONE, 1: JobState.DONE}
 
 
-def test_a_client_of_another_home_sees_none_of_these_jobs(remote: Centre, tmp_path: Path) -> None:
+def test_a_client_of_another_home_sees_none_of_these_jobs(
+    remote: Centre, remote_settings: CondorSettings, tmp_path: Path
+) -> None:
     group = remote.submitted("pass")
-    other = type(remote.backend)(remote.backend._pool, tmp_path / "other")  # type: ignore[attr-defined]
+    other = RemoteCondorBackend(remote_settings, tmp_path / "other")
     assert other.find(group.token) == []
     assert list(other.events("")) == []

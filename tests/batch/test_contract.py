@@ -10,8 +10,9 @@ from b2cal.batch import START, BatchError, JobReport
 from b2cal.core.ids import new_token
 from b2cal.core.processes import ProcessIdentity
 from b2cal.model import JobState
+from tests.waiting import wait_for
 
-from .conftest import executions, hosts, pid_of, wait_for
+from .conftest import executions, hosts, pid_of
 
 pytestmark = pytest.mark.contract
 

@@ -20,8 +20,9 @@ from b2cal.core.failures import Failure
 from b2cal.core.processes import ProcessIdentity
 from b2cal.model import JobState
 from tests import factories
+from tests.waiting import wait_for
 
-from .conftest import Centre, executions, pid_of, wait_for
+from .conftest import Centre, executions, pid_of
 
 pytestmark = pytest.mark.contract
 

@@ -13,8 +13,9 @@ from b2cal.batch.lsf_commands import LsfCommands
 from b2cal.model import JobState
 from b2cal.settings import LsfSettings
 from tests.services.lsf.cluster import Cluster
+from tests.waiting import wait_for
 
-from .conftest import OFTEN, Centre, executions, wait_for
+from .conftest import OFTEN, Centre, executions
 
 pytestmark = pytest.mark.contract
 
@@ -23,12 +24,17 @@ Connect = Callable[..., Centre]
 
 
 @pytest.fixture
-def connect(cluster: Cluster, tmp_path: Path) -> Connect:
+def described(cluster: Cluster) -> dict[str, object]:
+    """The settings of the centre."""
+    return {"backend": "lsf", "path": str(cluster.commands), "python": sys.executable, **OFTEN}
+
+
+@pytest.fixture
+def connect(described: dict[str, object], tmp_path: Path) -> Connect:
     """A client with other settings of the centre; another one after `reconnect`."""
 
     def client(**changes: object) -> Centre:
-        known = {"backend": "lsf", "path": str(cluster.commands), "python": sys.executable, **OFTEN}
-        settings = LsfSettings.model_validate({**known, **changes})
+        settings = LsfSettings.model_validate(described | changes)
         return Centre(tmp_path, lambda: LsfBackend(settings, tmp_path / "journal"))
 
     return client
@@ -38,9 +44,9 @@ def reasons(centre: Centre) -> set[str]:
     return {event.failure.message for event in centre.backend.events(START) if event.failure}
 
 
-def shown(centre: Centre, group: BatchGroup) -> set[JobState | None]:
+def shown(described: dict[str, object], group: BatchGroup) -> set[JobState | None]:
     """What LSF says of the jobs of a group."""
-    own = LsfCommands(centre.backend._centre)
+    own = LsfCommands(LsfSettings.model_validate(described))
     return {job.state for job in own.jobs("*") if group.token in job.name}
 
 
@@ -158,11 +164,11 @@ def test_of_an_array_no_more_run_at_a_time_than_the_centre_wants(connect: Connec
     centre.backend.cancel(centre.ids(group))
 
 
-def test_other_peoples_jobs_are_never_killed(lsf: Centre, connect: Connect, tmp_path: Path) -> None:
+def test_other_peoples_jobs_are_never_killed(lsf: Centre, described: dict[str, object], tmp_path: Path) -> None:
     theirs = lsf.submitted(FOREVER)
     lsf.wait_until_running(theirs)
     (job,) = lsf.ids(theirs)
-    stranger = LsfBackend(connect().backend._centre, tmp_path / "another home")
+    stranger = LsfBackend(LsfSettings.model_validate(described), tmp_path / "another home")
     stranger.cancel([job, "1", "999[1]"])
     after = lsf.submitted("pass")
     assert lsf.wait_until_ended(after) == {0: JobState.DONE}
@@ -170,7 +176,9 @@ def test_other_peoples_jobs_are_never_killed(lsf: Centre, connect: Connect, tmp_
     assert list(stranger.events(START)) == []
 
 
-def test_a_job_has_not_ended_before_its_report_is_seen_or_can_be_seen_no_more(connect: Connect) -> None:
+def test_a_job_has_not_ended_before_its_report_is_seen_or_can_be_seen_no_more(
+    connect: Connect, described: dict[str, object]
+) -> None:
     """Here the machines of LSF and this one share a disk; by NFS a file is seen later."""
     centre = connect(report_late_s=600)
     group = centre.group("pass", "pass")
@@ -178,7 +186,7 @@ def test_a_job_has_not_ended_before_its_report_is_seen_or_can_be_seen_no_more(co
         (job.folder / "job.py").write_text("open('ran', 'a').write('1\\n')")
     centre.backend.submit(group)
     wait_for(lambda: executions(group) == [1, 1], "both have run")
-    wait_for(lambda: shown(centre, group) == {JobState.DONE}, "LSF knows it")
+    wait_for(lambda: shown(described, group) == {JobState.DONE}, "LSF knows it")
     assert not any(state.ended for state in centre.states(group).values())
     (group.jobs[0].folder / "job_report.json").write_text("{}")
     wait_for(lambda: centre.states(group)[0] is JobState.DONE, "its report is seen")

@@ -68,7 +68,7 @@ class Node:
     def __init__(self, folder: Path, shipped: Path) -> None:
         self.folder = folder
         self.environment: dict[str, str] = {}
-        self._shipped = shipped
+        self.shipped = shipped
         self._jobs = 0
         (folder / "release").mkdir()
         (folder / "raw").mkdir()
@@ -107,7 +107,7 @@ class Node:
         ended = subprocess.run(
             [sys.executable, "-W", "error", *command],
             cwd=folder,
-            env=os.environ | self.environment | {"PYTHONPATH": str(self._shipped), "PYTHONDONTWRITEBYTECODE": ""},
+            env=os.environ | self.environment | {"PYTHONPATH": str(self.shipped), "PYTHONDONTWRITEBYTECODE": ""},
             capture_output=True,
             text=True,
             check=False,

@@ -124,7 +124,7 @@ def begun(site: Node, folder: Path, log: Path) -> subprocess.Popen[bytes]:
         cwd=folder,
         env=os.environ
         | site.environment
-        | {"XRD_LOGLEVEL": "Error", "XRD_LOGFILE": str(log), "PYTHONPATH": str(site._shipped)},
+        | {"XRD_LOGLEVEL": "Error", "XRD_LOGFILE": str(log), "PYTHONPATH": str(site.shipped)},
     )
 
 

@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,6 +15,7 @@ import pytest
 
 from b2cal.calibration import job
 from b2cal.core.processes import ProcessIdentity
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
 
@@ -58,12 +58,6 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
     for process in folder.started:
         process.kill()
         process.wait()
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """The time limit of the test ends a wait in vain."""
-    while not condition():
-        time.sleep(0.01)
 
 
 def test_a_command_that_succeeds_is_reported_with_what_it_used(folder):
@@ -183,7 +177,7 @@ def test_of_many_starts_at_once_exactly_one_runs(folder):
         "import os, time\nos.write(1, b'ran ')\nwhile not os.path.exists('go'): time.sleep(0.01)\nos._exit(3)"
     )
     wrappers = [folder.start() for _ in range(4)]
-    wait_until(lambda: sum(wrapper.poll() == 0 for wrapper in wrappers) == 3)
+    wait_for(lambda: sum(wrapper.poll() == 0 for wrapper in wrappers) == 3)
     (folder.path / "go").touch()
     assert sorted(wrapper.wait() for wrapper in wrappers) == [0, 0, 0, 3]
     assert folder.text("stdout") == "ran "
@@ -216,7 +210,7 @@ def family(folder: Folder) -> list[ProcessIdentity]:
     """Start a command that starts another; the two."""
     folder.program(FAMILY)
     folder.start()
-    wait_until(lambda: (folder.path / "stdout").exists() and folder.text("stdout").endswith("\n"))
+    wait_for(lambda: (folder.path / "stdout").exists() and folder.text("stdout").endswith("\n"))
     found = [ProcessIdentity.of(int(pid)) for pid in folder.text("stdout").split()]
     assert all(member is not None for member in found)
     return [member for member in found if member is not None]
@@ -236,7 +230,7 @@ def test_sigterm_ends_the_whole_family_and_is_reported(folder):
         15,
         "Ended by signal 15 (Terminated)",
     )
-    wait_until(lambda: not any(member.is_alive() for member in members))
+    wait_for(lambda: not any(member.is_alive() for member in members))
 
 
 def test_sigterm_reaches_the_whole_family_so_that_each_can_clean_up(folder):
@@ -247,7 +241,7 @@ def test_sigterm_reaches_the_whole_family_so_that_each_can_clean_up(folder):
         + f"import subprocess\nchild = subprocess.Popen([sys.executable, '-c', {child!r}])\ntime.sleep(1000)"
     )
     wrapper = folder.start()
-    wait_until(lambda: (folder.path / "stdout").exists() and "ready" in folder.text("stdout"))
+    wait_for(lambda: (folder.path / "stdout").exists() and "ready" in folder.text("stdout"))
     wrapper.terminate()
     assert wrapper.wait() == 0
     assert folder.text("stdout") == "ready\nchild cleaned up\nparent cleaned up\n"
@@ -257,7 +251,7 @@ def test_a_command_that_ends_takes_what_it_left_behind_with_it(folder):
     folder.program(FAMILY.replace("time.sleep(1000)\n", "\n"))
     assert folder.run() == 0
     _, child = folder.text("stdout").split()
-    wait_until(lambda: ProcessIdentity.of(int(child)) is None)
+    wait_for(lambda: ProcessIdentity.of(int(child)) is None)
 
 
 def test_a_wrapper_that_is_killed_takes_the_family_with_it_and_leaves_no_report(folder):
@@ -265,7 +259,7 @@ def test_a_wrapper_that_is_killed_takes_the_family_with_it_and_leaves_no_report(
     everyone = [ProcessIdentity.of(p.pid) for p in psutil.Process(folder.started[0].pid).children(recursive=True)]
     folder.started[0].kill()
     folder.started[0].wait()
-    wait_until(lambda: not any(member and member.is_alive() for member in [*members, *everyone]))
+    wait_for(lambda: not any(member and member.is_alive() for member in [*members, *everyone]))
     assert not list(folder.path.glob("job_report*"))
 
 
@@ -275,7 +269,7 @@ def test_a_job_whose_wrapper_was_killed_can_be_started_again(folder):
     folder.started[0].wait()
     folder.program("print('again')")
     # The lock is free as soon as nothing of the job is left.
-    wait_until(lambda: folder.run() == 0 and (folder.path / "job_report.json").exists())
+    wait_for(lambda: folder.run() == 0 and (folder.path / "job_report.json").exists())
     assert folder.text("stdout").endswith("again\n")
 
 
@@ -285,7 +279,7 @@ def test_when_wrapper_and_guard_are_killed_in_one_stroke_the_command_ends_all_th
     guard.suspend()
     folder.started[0].kill()
     guard.kill()
-    wait_until(lambda: not command.is_alive())
+    wait_for(lambda: not command.is_alive())
     os.kill(child.pid, signal.SIGKILL)
 
 
@@ -301,7 +295,7 @@ def test_a_command_that_does_not_listen_is_ended_by_force(folder, tmp_path):
     )
     wrapper = subprocess.Popen([sys.executable, impatient], cwd=folder.path)
     folder.started.append(wrapper)
-    wait_until(lambda: (folder.path / "stdout").exists() and folder.text("stdout") == "deaf\n")
+    wait_for(lambda: (folder.path / "stdout").exists() and folder.text("stdout") == "deaf\n")
     wrapper.terminate()
     assert wrapper.wait() == 137
     assert folder.report["signal"] == 9

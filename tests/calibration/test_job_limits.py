@@ -4,7 +4,6 @@ import json
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from b2cal.batch.report import Heartbeat, JobReport
 from b2cal.calibration import job
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
 
@@ -48,12 +48,6 @@ def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
         process.wait()
 
 
-def until(condition: Callable[[], object]) -> None:
-    """The time limit of the test ends a wait in vain."""
-    while not condition():
-        time.sleep(0.01)
-
-
 def test_a_running_job_says_what_its_whole_family_uses_and_the_report_tells_the_most(start, tmp_path):
     """Two processes with 60 MB each and a file that is gone at the end; what is shared or fetched is told apart."""
     (tmp_path / "shared").mkdir()
@@ -76,7 +70,7 @@ child.communicate()
         seen.extend([sign] if sign else [])
         return sign is not None and sign.memory_bytes > 120_000_000 and sign.disk_bytes > 30_000_000
 
-    until(used_by_all)
+    wait_for(used_by_all)
     (tmp_path / "seen").touch()
     assert wrapper.wait() == 0
     report = JobReport.read(tmp_path)
@@ -165,7 +159,7 @@ def test_a_job_that_ends_by_a_signal_without_a_name_is_reported_as_any_other(sta
 
 def test_when_the_batch_system_says_that_processor_time_is_up_the_command_and_the_report_hear_of_it(start, tmp_path):
     wrapper = start("import time; print('ready', flush=True); time.sleep(1000)")
-    until(lambda: (tmp_path / "stdout").exists() and (tmp_path / "stdout").read_text())
+    wait_for(lambda: (tmp_path / "stdout").exists() and (tmp_path / "stdout").read_text())
     wrapper.send_signal(24)
     assert wrapper.wait() == 128 + 24
     assert JobReport.read(tmp_path).error == "Ended by signal 24 (CPU time limit exceeded)"

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from b2cal.settings import XRD_ENVIRONMENT
 from tests.calibration.node import Ended, Node, write_raw
 from tests.calibration.test_doors import SUM, sums
 from tests.services.xrootd import Door, adler32_of, running
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.service
 
@@ -53,12 +54,6 @@ def scaled(settings: Mapping[str, int], by: int) -> dict[str, str]:
     return {f"XRD_{name.removeprefix('XRD_')}": str(number) for name, number in times.items()}
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    """The time limit of the test ends a wait in vain."""
-    while not condition():
-        time.sleep(0.001)
-
-
 class Fetching:
     """A job that is fetching a file, with an environment of its own; its client tells what goes wrong in `log`."""
 
@@ -74,13 +69,13 @@ class Fetching:
                 cwd=self.folder,
                 env=os.environ
                 | environment
-                | {"PYTHONPATH": str(node._shipped), "XRD_LOGLEVEL": "Error", "XRD_LOGFILE": str(self.log)},
+                | {"PYTHONPATH": str(node.shipped), "XRD_LOGLEVEL": "Error", "XRD_LOGFILE": str(self.log)},
                 stderr=errors,
             )
 
     def pause_in_the_middle(self) -> None:
         """Stop the job when a part of the file is there."""
-        wait_until(lambda: self.copy.exists() and self.copy.stat().st_size)
+        wait_for(lambda: self.copy.exists() and self.copy.stat().st_size, every_s=0.001)
         self.process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
         assert self.copy.stat().st_size < N_BYTES
@@ -88,7 +83,7 @@ class Fetching:
     def go_on_until_refused(self) -> None:
         """Let it go on while the server is away, until its client has noticed that."""
         self.process.send_signal(signal.SIGCONT)
-        wait_until(lambda: "connection refused" in self.log.read_text())
+        wait_for(lambda: "connection refused" in self.log.read_text())
 
     def ended(self, timeout_s: float) -> Ended:
         return Ended(self.process.wait(timeout_s), self.errors.read_text(), self.folder / "outputs")
@@ -136,6 +131,6 @@ def test_after_an_outage_of_a_minute_a_job_goes_on_within_35_s_of_the_return_of_
     assert job.copy.stat().st_size == fetched
     door.start()
     back = time.monotonic()
-    wait_until(lambda: not job.copy.exists() or job.copy.stat().st_size > fetched)
+    wait_for(lambda: not job.copy.exists() or job.copy.stat().st_size > fetched)
     assert time.monotonic() - back < 35
     assert sums(job.ended(60)) == sums(node.run("collect", [file]))

@@ -118,7 +118,7 @@ def test_a_half_that_stayed_when_the_server_went_away_is_removed_by_the_next_try
     with large.open("wb") as file:
         file.truncate(1 << 28)
     command = [sys.executable, "-c", BRING, door.url("cdst"), str(large)]
-    environment = os.environ | site.environment | {"PYTHONPATH": str(site._shipped)}
+    environment = os.environ | site.environment | {"PYTHONPATH": str(site.shipped)}
     bringing = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     while not kept(door):
         assert bringing.poll() is None

@@ -27,7 +27,7 @@ from b2cal.model import Calibration, Grade, Person, Processing, ProcessingState,
 from b2cal.settings import AirflowSettings, Settings
 from tests import factories
 from tests.services.ports import free_ports
-from tests.small_loop import wait_for
+from tests.waiting import wait_for
 
 
 @pytest.mark.parametrize("begun_before", [False, True])
@@ -267,7 +267,7 @@ def interrupted(home: Path, said: Path, moment: Callable[[], bool]) -> int:
     with open(said, "wb") as output:
         running = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:
-        wait_for("the moment", moment, 120)
+        wait_for(moment, "the moment", 120)
     finally:
         running.send_signal(signal.SIGINT)
         exit_code = running.wait(timeout=60)

@@ -12,6 +12,7 @@ import pytest
 from b2cal.core.confined import Ended, Limits
 from b2cal.core.confined import run as run_confined
 from b2cal.core.processes import ProcessIdentity
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
 
@@ -22,13 +23,6 @@ def run(tmp_path, code, time_limit_s=30.0, output_limit=1_000_000, given=b"", **
     command = [sys.executable, "-I", "-X", "faulthandler", "-c", code]
     limits = Limits(time_limit_s, output_bytes=output_limit, **limits)
     return run_confined(command, tmp_path, ENVIRONMENT, limits, given)
-
-
-def wait_until_gone(pid: int) -> None:
-    deadline = time.monotonic() + 20
-    while ProcessIdentity.of(pid) is not None:
-        assert time.monotonic() < deadline, f"{pid} still runs"
-        time.sleep(0.01)
 
 
 def test_output_errors_and_exit_code_come_back(tmp_path):
@@ -72,7 +66,8 @@ def test_of_a_flood_of_errors_the_end_is_kept(tmp_path):
 
 def test_what_it_started_ends_with_it(tmp_path):
     code = "import subprocess; print(subprocess.Popen(['sleep', '1000']).pid)"
-    wait_until_gone(int(run(tmp_path, code).output))
+    pid = int(run(tmp_path, code).output)
+    wait_for(lambda: ProcessIdentity.of(pid) is None)
 
 
 def test_what_left_its_group_cannot_hold_the_look_up(tmp_path):
@@ -112,7 +107,8 @@ run({[sys.executable, "-c", code]!r}, Path("."), {{}}, Limits(600))
             assert parent.poll() is None
             time.sleep(0.01)
         parent.kill()
-    wait_until_gone(int((tmp_path / "pid").read_text()))
+    pid = int((tmp_path / "pid").read_text())
+    wait_for(lambda: ProcessIdentity.of(pid) is None)
 
 
 def test_it_gets_no_more_memory_than_allowed(tmp_path):

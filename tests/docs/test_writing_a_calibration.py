@@ -13,7 +13,7 @@ import pytest
 
 from tests.docs.pages import DOCS, Command, File, steps
 from tests.services.ports import free_ports
-from tests.small_loop import wait_for
+from tests.waiting import wait_for
 
 PAGE = DOCS / "writing_a_calibration.md"
 BIN = Path(sys.executable).parent
@@ -75,7 +75,7 @@ class Reader:
                     stderr=output,
                 )
             )
-        wait_for("the page's output of b2cal up", lambda: command.is_answered_by(printed.read_text()), 60)
+        wait_for(lambda: command.is_answered_by(printed.read_text()), "the page's output of b2cal up", 60)
 
     def leave(self) -> None:
         for process in self.second_terminal:

@@ -13,7 +13,8 @@ from sqlalchemy import select
 
 from b2cal import data, loop
 from b2cal.model import AttemptPayload, DataFile, Job, TagIov
-from tests.small_loop import BUCKET, SmallLoop, furnish, wait_for
+from tests.small_loop import BUCKET, SmallLoop, furnish
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 MASK = "Channel mask"
@@ -43,7 +44,7 @@ def advance_until(small: SmallLoop, state: str) -> None:
             loop.advance(small.workplace, BUCKET, name)
         return bool(small.read(lambda view: view.calibration(MASK).state == state))
 
-    wait_for(f"{MASK} {state}", reached, 240)
+    wait_for(reached, f"{MASK} {state}", 240)
 
 
 def problem(small: SmallLoop) -> str:
@@ -105,7 +106,7 @@ def test_a_full_disk_fails_with_the_reason_and_goes_on_after_there_is_room(small
         with open(ballast, "wb") as file:
             file.write(b"\0" * (2 * 1024**2 - 16 * 1024))
         small.begin()
-        wait_for("the error", lambda: "space" in first_error(small) or "room" in first_error(small), 120)
+        wait_for(lambda: "space" in first_error(small) or "room" in first_error(small), "the error", 120)
         ballast.unlink()
         advance_until(small, "signed_off")
     finally:

@@ -14,7 +14,7 @@ from b2cal.model import Database, Job, JobState
 from b2cal.settings import Settings
 from tests.end_to_end.conftest import DemoRun, run_demo
 from tests.services.ports import free_ports
-from tests.small_loop import wait_for
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900)]
 
@@ -63,7 +63,7 @@ def test_after_ctrl_c_in_the_middle_the_same_command_goes_on_to_the_same_constan
     with open(tmp_path / "first", "wb") as output:
         running = subprocess.Popen(small_demo.command, env=environment, stdout=output, stderr=output)
     try:
-        wait_for("the first jobs that are done", lambda: jobs_done_in(tmp_path / "home") > 2, 240)
+        wait_for(lambda: jobs_done_in(tmp_path / "home") > 2, "the first jobs that are done", 240)
     finally:
         running.send_signal(signal.SIGINT)
         exit_code = running.wait(timeout=60)

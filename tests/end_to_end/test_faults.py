@@ -23,7 +23,8 @@ from tests.services import xrootd
 from tests.services.environment import interpreter
 from tests.services.pool import Pool, power_off, running_pool, worker
 from tests.services.ports import free_ports
-from tests.small_loop import Identities, constants_of, wait_for
+from tests.small_loop import Identities, constants_of
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.proof, pytest.mark.timeout(7200)]
 
@@ -77,7 +78,7 @@ class Centre:
         command = [sys.executable, "-m", "b2cal", "demo", "--exit", "--centre", "pool"]
         with open(self.folder / "said", "wb") as said, subprocess.Popen(command, env=environment, stdout=said) as demo:
             try:
-                wait_for("the loop has begun", lambda: up.exists() and self.count(Job.id.is_not(None)), 300)
+                wait_for(lambda: up.exists() and self.count(Job.id.is_not(None)), "the loop has begun", 300)
                 started = time.monotonic()
                 meanwhile(self)
                 assert demo.wait(timeout=3600) == 0, (self.folder / "said").read_text()
@@ -91,7 +92,7 @@ class Centre:
             return db.scalar(select(func.count()).select_from(Job).where(condition)) or 0
 
     def wait_for_jobs(self, number: int) -> None:
-        wait_for(f"{number} jobs are done", lambda: self.count(Job.state == JobState.DONE) >= number, 1800)
+        wait_for(lambda: self.count(Job.state == JobState.DONE) >= number, f"{number} jobs are done", 1800)
 
     def identities(self) -> Identities:
         with self.database() as database:

@@ -18,7 +18,8 @@ from b2cal.core.iov import IoV
 from b2cal.loop import Act, NewProcessing, ProcessingView
 from b2cal.model import Decision, Job, JobGroup, JobState, Run, Stage
 from tests.end_to_end.conftest import DemoRun
-from tests.small_loop import BUCKET, MANAGER, SmallLoop, wait_for
+from tests.small_loop import BUCKET, MANAGER, SmallLoop
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900)]
 
@@ -47,7 +48,7 @@ def test_of_two_processings_at_once_one_fails_and_the_other_publishes_what_it_do
     before = small.identities(TUNED)
     small.begin()
     small.up()
-    wait_for("the failure", lambda: tuned_states(small).get("Time offsets") == "failed", 300)
+    wait_for(lambda: tuned_states(small).get("Time offsets") == "failed", "the failure", 300)
     assert small.state == "active"  # both at once
     small.until_published()
     assert small.identities() == small_demo.identities()
@@ -119,10 +120,10 @@ def test_without_the_scheduler_only_people_change_states_and_batch_jobs_go_on(sm
     small.watch_for("end-to-record")
     small.begin()
     small.up()
-    wait_for("the fit", lambda: count(small, JobGroup, JobGroup.stage == Stage.FIT) > 0, 180)
+    wait_for(lambda: count(small, JobGroup, JobGroup.stage == Stage.FIT) > 0, "the fit", 180)
     small.arm()
     with small.held():
-        wait_for("its task in the trigger", lambda: run_of_mask(small) == "deferred", 60)
+        wait_for(lambda: run_of_mask(small) == "deferred", "its task in the trigger", 60)
         scheduler = psutil.Process(small.component("scheduler"))
         stopped = [scheduler, *scheduler.children(recursive=True)]
         for process in stopped:
@@ -130,7 +131,7 @@ def test_without_the_scheduler_only_people_change_states_and_batch_jobs_go_on(sm
         assert small.states()[MASK] == "running"
         before = count(small, Decision), count(small, JobGroup), count(small, Job, Job.state == JobState.DONE)
     # The agent has recorded the end and raised the signal, and the trigger has seen it: only the scheduler is missing.
-    wait_for("the task that the trigger woke", lambda: run_of_mask(small) == "scheduled", 60)
+    wait_for(lambda: run_of_mask(small) == "scheduled", "the task that the trigger woke", 60)
     decisions, groups, done = before
     assert count(small, Job, Job.state == JobState.DONE) > done
     assert (count(small, Decision), count(small, JobGroup)) == (decisions, groups)

@@ -10,7 +10,8 @@ import pytest
 
 from b2cal.model import Lease, now
 from tests.end_to_end.conftest import DemoRun
-from tests.small_loop import SmallLoop, wait_for
+from tests.small_loop import SmallLoop
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.proof, pytest.mark.timeout(1200)]
 
@@ -33,17 +34,17 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing_but_time(small: SmallLoop
     """Database, Airflow's metadata, logs, jobs and status: none of them can be written."""
     small.begin()
     small.up()
-    wait_for("a calibration that runs", lambda: "running" in small.states().values(), 180)
+    wait_for(lambda: "running" in small.states().values(), "a calibration that runs", 180)
     ballast = small.home / "ballast"
     with suppress(OSError), open(ballast, "wb", buffering=0) as file:
         while True:
             file.write(bytes(4096))
-    wait_for("an agent that cannot renew its lease", lambda: lease_has_expired(small), 120)
+    wait_for(lambda: lease_has_expired(small), "an agent that cannot renew its lease", 120)
     ballast.unlink()
     small.until_published()
     assert small.identities() == small_demo.identities()
     assert small.doubled() == []
-    wait_for("all components", small.all_run, 120)
+    wait_for(small.all_run, "all components", 120)
     assert small.down() == 0
     assert small.processes() == []
 

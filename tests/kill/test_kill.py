@@ -31,7 +31,8 @@ from b2cal.model import (
     LocalJob,
     State,
 )
-from tests.small_loop import BUCKET, Identities, SmallLoop, wait_for
+from tests.small_loop import BUCKET, Identities, SmallLoop
+from tests.waiting import wait_for
 
 MOMENTS = ("intent-to-submit", "submit-to-record", "end-to-transition")
 A_JOB, UP = "a job", "b2cal up"
@@ -119,7 +120,7 @@ def test_the_loop_ends_as_if_nothing_had_been_killed(
         before = progress(small)
         killed_at = time.monotonic()
         killed = kill_job(job) if part == A_JOB else kill(small, part)
-    wait_for(f"a healed {part}", lambda: is_healed(small, part, killed, before), HEALED_WITHIN_S)
+    wait_for(lambda: is_healed(small, part, killed, before), f"a healed {part}", HEALED_WITHIN_S)
     record_property("healed_s", round(time.monotonic() - killed_at, 1))
     small.until_published()
     record_property("total_s", round(time.monotonic() - started, 1))
@@ -231,7 +232,7 @@ def stopped_job(small: SmallLoop) -> RunningJob:
             stopped.extend(islice((lock for lock in locks if is_stopped(lock)), 1))
         return bool(stopped)
 
-    wait_for(f"a job of {STOPPED}", one_is_stopped, 180)
+    wait_for(one_is_stopped, f"a job of {STOPPED}", 180)
     return RunningJob(wrapper_of(stopped[0]), str(stopped[0].parent.relative_to(work)))
 
 
@@ -246,7 +247,7 @@ def is_stopped(lock: Path) -> bool:
     try:
         wrapper = wrapper_of(lock)
         wrapper.suspend()
-        wait_for("its stop", lambda: wrapper.status() == psutil.STATUS_STOPPED, 10)
+        wait_for(lambda: wrapper.status() == psutil.STATUS_STOPPED, "its stop", 10)
     except psutil.NoSuchProcess:
         return False
     if report.exists():

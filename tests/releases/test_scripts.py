@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import func, select
 
 from b2cal import releases
+from b2cal.core.processes import ProcessIdentity
 from b2cal.model import Definition, Release
-from tests.core.test_confined import wait_until_gone
 from tests.releases.folders import VOCABULARY, script, write_release
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("temporary")]
 
@@ -47,7 +48,8 @@ settings = CalibrationSettings(name="Start", expert_username="x", description=""
     [definition] = releases.inspect(
         write_release(tmp_path / "release", {"start": script("Start", more=start)})
     ).definitions
-    wait_until_gone(definition.settings["expert_config"]["pid"])
+    pid = definition.settings["expert_config"]["pid"]
+    wait_for(lambda: ProcessIdentity.of(pid) is None)
 
 
 def test_two_releases_with_the_same_module_names_live_side_by_side(database, settings, tmp_path):

@@ -9,7 +9,7 @@ import htcondor2
 import psutil
 import pytest
 
-from tests.batch.conftest import wait_for
+from tests.waiting import wait_for
 
 from .pool import running_pool, worker
 

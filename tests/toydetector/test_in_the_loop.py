@@ -16,7 +16,7 @@ from b2cal.loop import Act, Actor, Choice, ProcessingView, Workplace
 from b2cal.model import Grade, Role, State
 from b2cal.settings import BatchSettings, Settings
 from tests import factories
-from tests.small_loop import wait_for
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
@@ -53,7 +53,7 @@ class ToyLoop:
             self.agent.round()
             return State(loop.advance(self.workplace, furnishing.PROCESSING, name).state) not in AT_WORK
 
-        wait_for(f"the end of {name}", rests, 100)
+        wait_for(rests, f"the end of {name}", 100)
         return State(loop.advance(self.workplace, furnishing.PROCESSING, name).state)
 
     def bad_checks(self, name: str) -> set[str]:

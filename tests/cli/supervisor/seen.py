@@ -2,8 +2,6 @@
 
 import json
 import os
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import psutil
 
 from b2cal.cli.supervisor import Supervisor
 from b2cal.cli.watch import ComponentStatus, Phase
+from tests.waiting import wait_for
 
 WAITS = "import time; time.sleep(600)"
 
@@ -40,15 +39,6 @@ time.sleep(600)
 """
 
 
-def eventually(condition: Callable[[], Any], within_s: float = 60.0) -> Any:
-    """What the condition gives once that is true."""
-    give_up_at = time.monotonic() + within_s
-    while not (result := condition()):
-        assert time.monotonic() < give_up_at, "it never came true"
-        time.sleep(0.01)
-    return result
-
-
 def told(home: Path) -> Any:
     """The status as the supervisor wrote it."""
     return json.loads((home / "run" / "up.json").read_text())
@@ -65,7 +55,7 @@ def only(supervisor: Supervisor) -> ComponentStatus:
 
 
 def pid_of(supervisor: Supervisor) -> int:
-    return int(eventually(lambda: only(supervisor).pid))
+    return int(wait_for(lambda: only(supervisor).pid))
 
 
 def all_run(supervisor: Supervisor) -> bool:

@@ -7,8 +7,9 @@ import pytest
 
 from b2cal.cli import supervisor
 from b2cal.cli.supervisor import KEPT_LOGS, Supervisor, rotate
-from tests.cli.supervisor.seen import WAITS, all_run, eventually
+from tests.cli.supervisor.seen import WAITS, all_run
 from tests.cli.supervisor.supervised import python
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
 
@@ -29,7 +30,7 @@ def test_a_log_that_cannot_be_kept_keeps_nobody_from_starting(start: Callable[..
         (home / "logs" / name).parent.mkdir(exist_ok=True)
         (home / "logs" / name).write_text("an earlier life")
     running = start(python("site", WAITS), python("agent", WAITS))
-    eventually(lambda: all_run(running))
+    wait_for(lambda: all_run(running))
 
 
 def test_a_log_that_grows_too_large_is_rotated_under_the_running_component(
@@ -38,6 +39,6 @@ def test_a_log_that_grows_too_large_is_rotated_under_the_running_component(
     monkeypatch.setattr(supervisor, "LOG_BYTES", 20_000)
     start(python("chatty", "import time\nwhile True: print('x' * 1000, flush=True); time.sleep(0.002)"))
     log = home / "logs" / "chatty.log"
-    eventually(lambda: log.with_name("chatty.log.2").exists())
-    eventually(lambda: log.read_text().endswith("x\n"))
+    wait_for(lambda: log.with_name("chatty.log.2").exists())
+    wait_for(lambda: log.read_text().endswith("x\n"))
     assert "\0" not in log.read_text()

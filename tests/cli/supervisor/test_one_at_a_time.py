@@ -16,8 +16,9 @@ import pytest
 from b2cal.cli.components import Address
 from b2cal.cli.foreground import CannotUseHome, supervising
 from b2cal.cli.ports import PortInUse, check_ports
-from tests.cli.supervisor.seen import HAS_FAMILY, WAITS, eventually, family, running_pids
+from tests.cli.supervisor.seen import HAS_FAMILY, WAITS, family, running_pids
 from tests.cli.supervisor.supervised import python
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
 
@@ -26,7 +27,7 @@ def test_a_second_one_in_the_same_home_is_refused_and_disturbs_nothing(
     run_program: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     first = run_program(agent=WAITS)
-    pids = eventually(lambda: running_pids(tmp_path, 1))
+    pids = wait_for(lambda: running_pids(tmp_path, 1))
     second = run_program(agent=WAITS)
     _, said = second.communicate(timeout=60)
     assert second.returncode == 1
@@ -38,12 +39,10 @@ def test_after_its_own_kill_the_next_one_ends_what_was_left_and_nothing_else(
     run_program: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     first = run_program(agent=WAITS, scheduler=HAS_FAMILY)
-    left = eventually(lambda: running_pids(tmp_path, 2))
+    left = wait_for(lambda: running_pids(tmp_path, 2))
     log = tmp_path / "logs" / "scheduler.log"
-    job = int(
-        eventually(lambda: [line for line in log.read_text().splitlines() if line.startswith("job")])[0].split()[1]
-    )
-    eventually(lambda: len(family(left[1])) == 5)
+    job = int(wait_for(lambda: [line for line in log.read_text().splitlines() if line.startswith("job")])[0].split()[1])
+    wait_for(lambda: len(family(left[1])) == 5)
     reads = f"mark = open({str(tmp_path / 'run' / 'agent.mark')!r}); {WAITS}"  # as a backup does
     stranger = subprocess.Popen([sys.executable, "-S", "-E", "-c", reads])
     try:
@@ -52,8 +51,8 @@ def test_after_its_own_kill_the_next_one_ends_what_was_left_and_nothing_else(
         os.kill(left[1], signal.SIGKILL)  # the leader too: its workers and tasks are orphans now
         (tmp_path / "run" / "up.json").write_text("not what it was")
         run_program(agent=WAITS, scheduler=WAITS)
-        eventually(lambda: "Ended what" in (tmp_path / "logs" / "up.log").read_text())
-        eventually(lambda: (tmp_path / "run" / "up.json").read_text().startswith("{") and running_pids(tmp_path, 2))
+        wait_for(lambda: "Ended what" in (tmp_path / "logs" / "up.log").read_text())
+        wait_for(lambda: (tmp_path / "run" / "up.json").read_text().startswith("{") and running_pids(tmp_path, 2))
         assert [family(pid) for pid in left] == [set(), set()]
         assert psutil.Process(job).status() != psutil.STATUS_ZOMBIE
         assert stranger.poll() is None

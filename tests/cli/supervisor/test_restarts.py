@@ -16,8 +16,9 @@ from b2cal.cli import watch
 from b2cal.cli.components import Component
 from b2cal.cli.supervisor import Supervisor
 from b2cal.cli.watch import Phase
-from tests.cli.supervisor.seen import ENDS_SOON, HAS_FAMILY, WAITS, eventually, family, jobs_of, only, pid_of
+from tests.cli.supervisor.seen import ENDS_SOON, HAS_FAMILY, WAITS, family, jobs_of, only, pid_of
 from tests.cli.supervisor.supervised import python
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
 
@@ -27,7 +28,7 @@ def test_what_is_killed_is_started_again_at_once(start: Callable[..., Supervisor
     first = pid_of(running)
     killed_at = time.monotonic()
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: only(running).pid not in (None, first))
+    wait_for(lambda: only(running).pid not in (None, first))
     assert time.monotonic() - killed_at < 2
     assert (only(running).restarts, only(running).note) == (1, "ended by signal 9")
 
@@ -40,7 +41,7 @@ def test_what_ends_again_and_again_is_started_less_and_less_often(
     says_when = "import time; print('at', time.monotonic(), flush=True); raise SystemExit(3)"
     running = start(python("agent", says_when))
     log = home / "logs" / "agent.log"
-    eventually(lambda: log.exists() and log.read_text().count("at ") == 5)
+    wait_for(lambda: log.exists() and log.read_text().count("at ") == 5)
     times = [float(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("at")]
     for pause, before, after in zip(pauses, times, times[1:], strict=False):
         assert after - before >= pause
@@ -53,7 +54,7 @@ def test_after_a_steady_life_the_next_restart_is_again_immediate(
     monkeypatch.setattr(watch, "RESTART_AFTER_S", (0.0, 600.0))
     monkeypatch.setattr(watch, "STEADY_AFTER_S", 0.02)
     running = start(python("agent", ENDS_SOON))
-    eventually(lambda: only(running).restarts >= 3)
+    wait_for(lambda: only(running).restarts >= 3)
 
 
 def test_a_dead_component_is_reaped_with_all_that_came_from_it_but_batch_jobs_live_on(
@@ -62,13 +63,11 @@ def test_a_dead_component_is_reaped_with_all_that_came_from_it_but_batch_jobs_li
     running = start(python("scheduler", HAS_FAMILY))
     first = pid_of(running)
     log = home / "logs" / "scheduler.log"
-    job = int(
-        eventually(lambda: [line for line in log.read_text().splitlines() if line.startswith("job")])[0].split()[1]
-    )
+    job = int(wait_for(lambda: [line for line in log.read_text().splitlines() if line.startswith("job")])[0].split()[1])
     try:
-        eventually(lambda: len(family(first)) == 5)
+        wait_for(lambda: len(family(first)) == 5)
         os.kill(first, signal.SIGKILL)
-        eventually(lambda: only(running).restarts == 1)
+        wait_for(lambda: only(running).restarts == 1)
         assert family(first) == set()
         assert psutil.Process(job).status() != psutil.STATUS_ZOMBIE
     finally:
@@ -96,7 +95,7 @@ while True:
                 child.kill()
         return only(running).note == "lost a child process"
 
-    eventually(restarted_after_a_kill)
+    wait_for(restarted_after_a_kill)
     assert family(first) == set()
 
 
@@ -105,15 +104,15 @@ def test_a_component_whose_file_was_removed_is_started_again(start: Callable[...
     running = start(replace(python("scheduler", WAITS), rests_on=database))
     first = pid_of(running)
     database.touch()  # made by the component while it starts: no reason to doubt
-    eventually(lambda: only(running).phase is Phase.RUNNING)
+    wait_for(lambda: only(running).phase is Phase.RUNNING)
     assert only(running).pid == first
     database.replace(home / "elsewhere")
-    eventually(lambda: only(running).restarts == 1)
+    wait_for(lambda: only(running).restarts == 1)
     assert "removed or replaced" in only(running).note
 
 
 def test_what_cannot_be_started_is_reported_and_the_others_run(start: Callable[..., Supervisor]) -> None:
     running = start(Component("site", ("/does/not/exist",)), python("agent", WAITS))
-    site, agent = eventually(lambda: running.status if running.status[1].pid else None)
+    site, agent = wait_for(lambda: running.status if running.status[1].pid else None)
     assert "could not be started" in site.note
     assert agent.restarts == 0

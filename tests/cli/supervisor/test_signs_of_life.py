@@ -21,12 +21,12 @@ from tests.cli.supervisor.seen import (
     ENDS_SOON,
     WAITS,
     all_run,
-    eventually,
     only,
     pid_of,
 )
 from tests.cli.supervisor.supervised import python
 from tests.services.ports import free_ports
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
 
@@ -56,12 +56,12 @@ def test_a_component_works_when_it_answers_and_is_started_again_when_it_hangs(
     monkeypatch.setattr("b2cal.cli.health.TIMEOUT_S", 0.3)
     running = start(replace(server("site", home / "page"), patience_s=1.0))
     first = pid_of(running)
-    eventually(lambda: all_run(running))
+    wait_for(lambda: all_run(running))
     os.kill(first, signal.SIGSTOP)
-    eventually(lambda: only(running).phase is Phase.SILENT)
-    eventually(lambda: only(running).restarts == 1)
+    wait_for(lambda: only(running).phase is Phase.SILENT)
+    wait_for(lambda: only(running).restarts == 1)
     assert only(running).note == "showed no sign of life for 1 s"
-    eventually(lambda: all_run(running))
+    wait_for(lambda: all_run(running))
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
@@ -78,11 +78,11 @@ def test_heartbeats_are_believed_when_they_are_of_this_life_and_doubted_when_the
     beats("2020-01-01T00:00:00+00:00")  # of an earlier life
     scheduler = replace(python("scheduler", WAITS), heartbeat="scheduler", patience_s=1.0)
     running = start(server("api-server", page), scheduler)
-    eventually(lambda: running.status[0].phase is Phase.RUNNING)
+    wait_for(lambda: running.status[0].phase is Phase.RUNNING)
     assert running.status[1].phase is Phase.STARTING
     beats(datetime.now(UTC).isoformat())
-    eventually(lambda: all_run(running))
-    eventually(lambda: running.status[1].restarts == 1)
+    wait_for(lambda: all_run(running))
+    wait_for(lambda: running.status[1].restarts == 1)
     assert running.status[0].restarts == 0
 
 
@@ -95,7 +95,7 @@ def test_nobody_is_doubted_while_the_one_who_could_tell_is_away(
     address = Address("127.0.0.1", free_ports(1)[0], "airflow.port")
     api_server = replace(python("api-server", WAITS), address=address, patience_s=0.3)
     running = start(api_server, scheduler)
-    eventually(lambda: running.status[0].restarts == 2)
+    wait_for(lambda: running.status[0].restarts == 2)
     assert running.status[1].restarts == 0
     assert running.status[1].phase is Phase.STARTING
 
@@ -121,9 +121,9 @@ def test_an_agent_that_lets_its_lease_run_out_is_started_again(
     first = pid_of(running)
     assert only(running).phase is Phase.STARTING
     lease(1)
-    eventually(lambda: all_run(running))
+    wait_for(lambda: all_run(running))
     assert pid_of(running) == first
-    eventually(lambda: only(running).restarts == 1)
+    wait_for(lambda: only(running).restarts == 1)
     assert only(running).note == "showed no sign of life for 1 s"
     assert pid_of(running) != first
 
@@ -134,10 +134,10 @@ def test_who_hangs_is_started_again_although_the_log_of_another_was_removed(
     agent = replace(python("agent", WAITS), lease_in=f"sqlite:///{home / 'b2cal.db'}", patience_s=1.0)
     lease(3600)
     running = start(python("site", WAITS), agent)
-    eventually(lambda: all_run(running))
+    wait_for(lambda: all_run(running))
     (home / "logs" / "site.log").unlink()
     lease(0)
-    eventually(lambda: running.status[1].restarts)
+    wait_for(lambda: running.status[1].restarts)
     assert running.status[1].note == "showed no sign of life for 1 s"
     assert running.status[0].restarts == 0
 
@@ -149,5 +149,5 @@ def test_an_agent_is_not_doubted_while_its_lease_cannot_be_looked_at(
     (home / "b2cal.db").mkdir()
     agent = replace(python("agent", WAITS), lease_in=f"sqlite:///{home / 'b2cal.db'}", patience_s=0.01)
     running = start(agent, python("site", ENDS_SOON))
-    eventually(lambda: running.status[1].restarts >= 2)
+    wait_for(lambda: running.status[1].restarts >= 2)
     assert running.status[0].restarts == 0

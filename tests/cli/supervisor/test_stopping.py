@@ -20,12 +20,12 @@ from tests.cli.supervisor.seen import (
     IGNORES_SIGTERM,
     WAITS,
     all_run,
-    eventually,
     family,
     running_pids,
     told,
 )
 from tests.cli.supervisor.supervised import python
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
 
@@ -47,7 +47,7 @@ time.sleep(600)
 """
     running = start(python("one", slow), python("two", slow), python("deaf", IGNORES_SIGTERM))
     logs = [home / "logs" / f"{name}.log" for name in ("one", "two", "deaf")]
-    eventually(lambda: all(log.exists() and re.search("^(ready|deaf)$", log.read_text(), re.MULTILINE) for log in logs))
+    wait_for(lambda: all(log.exists() and re.search("^(ready|deaf)$", log.read_text(), re.MULTILINE) for log in logs))
     pids = [status.pid for status in running.status]
     running.stop(Event())
     one, two = (re.findall(r"^(?:asked|ended) ([\d.]+)", log.read_text(), re.MULTILINE) for log in logs[:2])
@@ -61,9 +61,9 @@ def test_of_several_all_are_ended_although_one_of_them_is_stuck(
 ) -> None:
     forks = "import os, time\nif not os.fork(): print('stuck', os.getpid(), flush=True)\ntime.sleep(600)"
     running = start(python("first", WAITS), python("second", forks), python("third", WAITS))
-    eventually(lambda: all_run(running))
+    wait_for(lambda: all_run(running))
     log = home / "logs" / "second.log"
-    stuck = int(eventually(lambda: re.search(r"^stuck (\d+)", log.read_text(), re.MULTILINE)).group(1))
+    stuck = int(wait_for(lambda: re.search(r"^stuck (\d+)", log.read_text(), re.MULTILINE)).group(1))
     pids = [status.pid for status in running.status]
     kill = psutil.Process.kill
     with monkeypatch.context() as kernel:
@@ -80,7 +80,7 @@ def test_every_ending_signal_stops_all(
     run_program: Callable[..., subprocess.Popen[str]], tmp_path: Path, number: signal.Signals
 ) -> None:
     program = run_program(agent=WAITS, scheduler=HAS_FAMILY.replace("subprocess.run", "(lambda *_: 0)"))
-    pids = eventually(lambda: running_pids(tmp_path, 2))
+    pids = wait_for(lambda: running_pids(tmp_path, 2))
     program.send_signal(number)
     assert program.wait(timeout=60) == 130
     assert [family(pid) for pid in pids] == [set(), set()]
@@ -89,10 +89,10 @@ def test_every_ending_signal_stops_all(
 
 def test_a_second_interrupt_kills_at_once(run_program: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     program = run_program(deaf=IGNORES_SIGTERM)
-    eventually(lambda: running_pids(tmp_path, 1))
-    eventually(lambda: "\ndeaf\n" in (tmp_path / "logs" / "deaf.log").read_text())
+    wait_for(lambda: running_pids(tmp_path, 1))
+    wait_for(lambda: "\ndeaf\n" in (tmp_path / "logs" / "deaf.log").read_text())
     program.send_signal(signal.SIGINT)
-    eventually(lambda: "asked" in (tmp_path / "logs" / "up.log").read_text())
+    wait_for(lambda: "asked" in (tmp_path / "logs" / "up.log").read_text())
     before = time.monotonic()
     program.send_signal(signal.SIGINT)
     assert program.wait(timeout=60) == 130

@@ -19,11 +19,11 @@ from b2cal.cli.supervisor import Supervisor
 from b2cal.cli.up import troubles
 from tests.cli.supervisor.seen import (
     WAITS,
-    eventually,
     only,
     running_pids,
 )
 from tests.cli.supervisor.supervised import python
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
 
@@ -36,13 +36,13 @@ def test_who_finds_its_port_taken_says_by_whom_and_comes_up_when_it_is_free(
     with closing(socket.create_server(("127.0.0.1", 0))) as stranger:
         port = stranger.getsockname()[1]
         running = start(replace(python("site", WAITS), address=Address("127.0.0.1", port, "site.port")))
-        eventually(lambda: only(running).restarts >= 2)
+        wait_for(lambda: only(running).restarts >= 2)
         assert only(running).pid is None
         assert f"cannot listen on port {port}: process {os.getpid()}" in only(running).note
-        [line] = eventually(lambda: troubles(running.status))
+        [line] = wait_for(lambda: troubles(running.status))
         assert line.startswith(f"site cannot listen on port {port}: process {os.getpid()}")
         assert line.endswith(f"it is started again, see {only(running).log}")
-    eventually(lambda: only(running).pid)
+    wait_for(lambda: only(running).pid)
     assert troubles(running.status) == []
 
 
@@ -66,18 +66,18 @@ def test_on_a_disk_that_becomes_full_what_runs_goes_on_and_what_died_comes_back_
     small_disk: Path, run_program: Callable[..., subprocess.Popen[str]]
 ) -> None:
     program = run_program(agent=WAITS, site=WAITS)
-    agent, site = eventually(lambda: running_pids(small_disk, 2))
+    agent, site = wait_for(lambda: running_pids(small_disk, 2))
     ballast = small_disk / "ballast"
     with suppress(OSError), open(ballast, "wb", buffering=0) as file:
         while True:
             file.write(bytes(4096))
     os.kill(agent, signal.SIGKILL)
-    eventually(lambda: not psutil.pid_exists(agent))  # reaped: the supervisor has noticed
+    wait_for(lambda: not psutil.pid_exists(agent))  # reaped: the supervisor has noticed
     assert program.poll() is None
     assert psutil.pid_exists(site)
     assert running_pids(small_disk, 2) == [agent, site]  # the status could not be told anew
     ballast.unlink()
-    eventually(lambda: (running_pids(small_disk, 2) or [agent])[0] != agent)
+    wait_for(lambda: (running_pids(small_disk, 2) or [agent])[0] != agent)
     assert running_pids(small_disk, 2)[1] == site
 
 
@@ -86,13 +86,13 @@ def test_in_a_home_that_becomes_read_only_what_died_is_started_again_and_told_wh
 ) -> None:
     """Root may write everywhere unless it gives up that right."""
     run_program(agent=WAITS)
-    [first] = eventually(lambda: running_pids(tmp_path, 1))
+    [first] = wait_for(lambda: running_pids(tmp_path, 1))
     (tmp_path / "run").chmod(0o500)
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: "Cannot write" in (tmp_path / "logs" / "up.log").read_text())
+    wait_for(lambda: "Cannot write" in (tmp_path / "logs" / "up.log").read_text())
     assert running_pids(tmp_path, 1) == [first]
     (tmp_path / "run").chmod(0o700)
-    eventually(lambda: running_pids(tmp_path, 1) not in (None, [first]))
+    wait_for(lambda: running_pids(tmp_path, 1) not in (None, [first]))
     told_once = (tmp_path / "logs" / "up.log").read_text().count("could not do all of its round") == 1
     assert told_once  # not in every round
 

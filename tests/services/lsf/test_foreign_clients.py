@@ -5,8 +5,7 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from tests.services.environment import interpreter
 from tests.services.lsf.cluster import Cluster, running_lsf
 from tests.services.pool import unpacked
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.contract, pytest.mark.allow_hosts(["127.0.0.1"])]
 
@@ -47,13 +47,6 @@ def run_script(cluster: Cluster, folder: Path, code: str, *arguments: str) -> st
         timeout=110,
     )
     return done.stdout
-
-
-def wait_for(condition: Callable[[], bool], within_s: float = 60) -> None:
-    give_up_at = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.05)
 
 
 # --- HTCondor: its scripts for LSF ------------------------------------------------------------------------------------
