@@ -10,9 +10,9 @@ import sys
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -130,9 +130,22 @@ def server_of(url: str) -> Any:
 
 
 def proved(url: str) -> str:
-    """An address for the client, with the X509 proxy that the environment names now; by itself it looks there once."""
-    proxy = os.environ.get("X509_USER_PROXY")
-    return f"{url}?xrd.gsiusrpxy={proxy}" if proxy else url
+    """An address for the client, with the credentials that the environment names now.
+
+    By itself it takes the proxy that it was told last, and shares connections, whatever token they have begun with.
+    """
+    usual = f"/tmp/x509up_u{os.geteuid()}"  # noqa: S108  there all clients look for one that nobody has named
+    told = [f"xrd.gsiusrpxy={os.environ.get('X509_USER_PROXY') or usual}"]
+    if token := os.environ.get("BEARER_TOKEN_FILE"):
+        # Only addresses of one intent share a connection: not with another token, nor with the one before it.
+        told.append(f"xrdcl.intent={token}@{_changed_at(token)}")
+    return f"{url}?{'&'.join(told)}"
+
+
+def _changed_at(file: str) -> int:
+    with suppress(OSError):
+        return Path(file).stat().st_mtime_ns
+    return 0
 
 
 def client() -> Any:

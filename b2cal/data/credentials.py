@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import RLock
 from typing import Self
 
 from b2cal.core.errors import B2calError
 from b2cal.settings import Settings, StorageSettings
 
 _LARGEST_BYTES = 1 << 20
+_ONE_AT_A_TIME = RLock()
 _KINDS = {"token": "a bearer token (JWT) that has an end, `exp`", "proxy": "an X.509 proxy with its key"}
 
 
@@ -141,17 +143,21 @@ def _lasts(it: Credential, at: datetime, seconds: float) -> bool:
 
 @contextmanager
 def proving(storage: StorageSettings) -> Iterator[None]:
-    """Go through the doors of a storage with the credentials that its settings name, as its jobs do."""
-    before = {name: os.environ.get(name) for name in ("BEARER_TOKEN", *storage.credentials)}
-    if storage.token:
-        os.environ.pop("BEARER_TOKEN", None)  # which would go before the file
-    os.environ.update(storage.credentials)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            os.environ.update({} if value is None else {name: value})
+    """Go through the doors of a storage with the credentials that its settings name, as its jobs do.
+
+    The client finds them in the environment, which all threads share: others wait until this one is through.
+    """
+    with _ONE_AT_A_TIME:
+        before = {name: os.environ.get(name) for name in ("BEARER_TOKEN", *storage.credentials)}
+        if storage.token:
+            os.environ.pop("BEARER_TOKEN", None)  # which would go before the file
+        os.environ.update(storage.credentials)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                os.environ.update({} if value is None else {name: value})
 
 
 def _end_of_token(content: bytes) -> datetime:

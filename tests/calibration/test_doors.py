@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,10 +18,12 @@ from b2cal.calibration.collected import read, total
 from b2cal.calibration.doors import BehindDoors, Doors
 from b2cal.calibration.events import InputFile
 from b2cal.calibration.inputs import place
+from b2cal.calibration.uploads import adler32
 from b2cal.core.checksums import sha256_file
 from b2cal.core.iov import ExpRun
 from tests.calibration.node import Ended, Node, write_raw
-from tests.services.xrootd import Door, adler32_of, two_running
+from tests.services.credentials import Authority, Issuer, private
+from tests.services.xrootd import Door, adler32_of, running, two_running, wants_tokens
 
 pytestmark = pytest.mark.service
 
@@ -250,3 +253,22 @@ def test_a_file_can_be_had_through_every_door_of_its_storage(url, ways):
 def test_a_path_is_no_door(tmp_path: Path) -> None:
     assert place(str(tmp_path), ["root://a//"]) == tmp_path
     assert json.dumps(str(place("root://a//x", []))) == '"root://a//x"'
+
+
+def test_a_job_reads_behind_a_door_by_its_token_and_is_refused_with_one_of_another_issuer(node, tmp_path):
+    folder, issuer = tmp_path / "door", Issuer()
+    folder.mkdir()
+    extra = wants_tokens(folder, issuer, Authority())
+    node.script(SUM)
+    file = node.raw(RUN, {"hits": np.arange(1000, dtype="i4")})
+    on_disk, ended = Path(str(file.path)), {}
+    node.environment |= WATCHFUL | {"XRD_CONNECTIONRETRY": "1", "X509_CERT_DIR": str(folder / "certificates")}
+    with running(folder, extra) as door:
+        shutil.copy(on_disk, door.files)
+        there = replace(file, path=BehindDoors((door.url(on_disk.name),)), sha256=adler32(on_disk))
+        for name, it in (("right", issuer), ("foreign", Issuer())):
+            node.environment["BEARER_TOKEN_FILE"] = str(private(tmp_path / name, it.token("storage.read:/")))
+            ended[name] = node.run("collect", [there])
+    assert sums(ended["right"]) == sums(node.run("collect", [file]))
+    assert ended["foreign"].exit_code == os.EX_IOERR
+    assert "Auth failed" in ended["foreign"].stderr

@@ -127,3 +127,4 @@ def test_one_goes_through_doors_with_what_the_settings_name_and_afterwards_all_i
     assert dict(os.environ) == before
     with proving(BatchSettings()):
         assert dict(os.environ) == before
+    assert dict(os.environ) == before

@@ -1,8 +1,9 @@
-"""Credentials of the tests' own: tokens, and X.509 proxies of an authority that nobody else trusts."""
+"""Credentials of the tests' own: tokens of an issuer, and X.509 proxies of an authority that nobody else trusts."""
 
 import base64
 import json
 import subprocess
+import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 _PROXY_INFO = ObjectIdentifier("1.3.6.1.5.5.7.1.14")
@@ -27,8 +28,47 @@ def token(lasts: timedelta, subject: str = "prod") -> str:
     return ".".join([_part({"alg": "none"}), _part(claims), _part({})])
 
 
+@dataclass(frozen=True)
+class Issuer:
+    """Signs bearer tokens as the grid does (WLCG profile 1.0), each time with the same key."""
+
+    url: str = "https://tokens.example.org"
+
+    @cached_property
+    def _key(self) -> rsa.RSAPrivateKey:
+        return rsa.generate_private_key(65537, 2048)
+
+    @property
+    def keys(self) -> dict[str, object]:
+        """By which its signatures are known (JWKS)."""
+        public = self._key.public_key().public_numbers()
+        n, e = (_in_words(it.to_bytes(-(-it.bit_length() // 8))) for it in (public.n, public.e))
+        return {"keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "tests", "n": n, "e": e}]}
+
+    def token(self, scope: str = "storage.read:/ storage.create:/ storage.modify:/") -> str:
+        """A token that lasts for an hour."""
+        at = int(datetime.now(UTC).timestamp())
+        claims = {
+            "wlcg.ver": "1.0",
+            "iss": self.url,
+            "sub": "prod",
+            "aud": "https://wlcg.cern.ch/jwt/v1/any",
+            "iat": at - 60,
+            "nbf": at - 60,
+            "exp": at + 3600,
+            "jti": uuid.uuid4().hex,
+            "scope": scope,
+        }
+        signed = f"{_part({'alg': 'RS256', 'typ': 'JWT', 'kid': 'tests'})}.{_part(claims)}"
+        return f"{signed}.{_in_words(self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+
+
 def _part(content: object) -> str:
-    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+    return _in_words(json.dumps(content).encode())
+
+
+def _in_words(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
 def private(path: Path, content: str | bytes) -> Path:
@@ -56,8 +96,11 @@ class Certified:
         return self.key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain)
 
 
+@dataclass(frozen=True)
 class Authority:
     """An authority, and one user and one server of it; to be quick they share one key."""
+
+    name: str = "authority"
 
     @cached_property
     def _key(self) -> rsa.RSAPrivateKey:
@@ -65,7 +108,7 @@ class Authority:
 
     @cached_property
     def itself(self) -> Certified:
-        name = [(NameOID.ORGANIZATION_NAME, "b2cal tests"), (NameOID.COMMON_NAME, "authority")]
+        name = [(NameOID.ORGANIZATION_NAME, "b2cal tests"), (NameOID.COMMON_NAME, self.name)]
         return _signed(self._key, name, None, timedelta(days=10), _ca_extensions())
 
     @cached_property
@@ -85,7 +128,7 @@ class Authority:
         hashed = subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
         whole.rename(certificates / f"{hashed}.0")
         (certificates / f"{hashed}.signing_policy").write_text(
-            "access_id_CA X509 '/O=b2cal tests/CN=authority'\npos_rights globus CA:sign\n"
+            f"access_id_CA X509 '/O=b2cal tests/CN={self.name}'\npos_rights globus CA:sign\n"
             "cond_subjects globus '\"/O=b2cal tests/*\"'\n"
         )
 

@@ -9,14 +9,16 @@
 #   xrootd.sh freeze DIR   let it hang (SIGSTOP), until `thaw`
 #   xrootd.sh status DIR   exit 0 if it lives
 #
-# Settings (environment): XROOTD_EXTRA (a file with further configuration), XROOTD_USER (daemon: see the next line)
+# Settings (environment): XROOTD_EXTRA (a file with further configuration), XROOTD_USER (daemon: see the next line),
+# XROOTD_ROOM (16m: DIR/data is a disk of that size, which only the server sees, and which goes with it)
 # It will not run as root: root starts it in a user namespace in which it is XROOTD_USER (daemon).
 set -euo pipefail
 usage="usage: xrootd.sh up|down|freeze|thaw|status DIR"
 cmd=${1:?$usage}; dir=${2:?$usage}
 mkdir -p "$dir"/{data,run}; dir=$(cd "$dir" && pwd); pidf=$dir/pid
 : "${XROOTD_USER:=daemon}"
-alive() { [ -s "$pidf" ] && [ "$(cat "/proc/$(cat "$pidf")/comm" 2>/dev/null)" = xrootd ]; }
+# One that was killed may stay as a zombie for a while, which has a name but no program.
+alive() { [ -s "$pidf" ] && readlink "/proc/$(cat "$pidf")/exe" >/dev/null 2>&1 && [ "$(cat "/proc/$(cat "$pidf")/comm" 2>/dev/null)" = xrootd ]; }
 case $cmd in
 up)
     if alive; then exit 0; fi
@@ -39,6 +41,10 @@ all.pidpath $dir/run
 CONF
     if [ -n "${XROOTD_EXTRA:-}" ]; then cat "$XROOTD_EXTRA" >>"$dir/xrootd.cfg"; fi
     wrap=(); [ "$(id -u)" != 0 ] || wrap=(unshare --user --map-user="$(id -u "$XROOTD_USER")" --map-group="$(id -g "$XROOTD_USER")")
+    if [ -n "${XROOTD_ROOM:-}" ]; then
+        disk="mount -t tmpfs -o size=$XROOTD_ROOM,mode=0777 tmpfs '$dir/data' && exec \"\$@\""
+        wrap=(unshare --user --map-root-user --mount bash -c "$disk" disk "${wrap[@]}")
+    fi
     cd "$dir"; setsid "${wrap[@]}" xrootd -I v4 -c "$dir/xrootd.cfg" -l "$dir/xrootd.log" </dev/null >/dev/null 2>&1 &
     echo $! >"$pidf"
     for _ in $(seq 200); do
