@@ -120,7 +120,7 @@ def furnish(workplace: Workplace, simulated: Path, centre: str = "local") -> lis
     """All that a processing of simulated data needs: runs and files, release, tags and people. Gives the logins."""
     doors = workplace.settings.storages[centre].doors
     raw = simulated / "raw"
-    data.scan(workplace.database, data.bring(raw, doors[0], workplace.settings) if doors else raw)
+    data.scan(workplace.database, data.bring(raw, doors[0], workplace.settings, centre) if doors else raw)
     release = releases.add(workplace.database, workplace.settings, TOYDETECTOR / "release")
     seed_tag(workplace, TAG, simulated / "nominal")
     seed_tag(workplace, SUBSYSTEM_TAG, simulated / "subsystem")

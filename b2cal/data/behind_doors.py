@@ -55,9 +55,9 @@ class FolderBehindDoors:
     """A folder of a storage.
 
     Attributes:
-        name: its address through the first door of its storage, whichever is used.
-        way: its address through the first door that answers.
-        storage: whose folder it is.
+        name: its address through the first door that leads there of all in the settings, whichever is used.
+        way: its address through the first door of the storage that answers.
+        storage: through whose doors one goes, with its credentials.
     """
 
     name: str
@@ -66,23 +66,29 @@ class FolderBehindDoors:
     is_there: bool
 
     @classmethod
-    def find(cls, url: str, settings: Settings) -> Self:
+    def find(cls, url: str, settings: Settings, centre: str = "") -> Self:
         """The folder at an address.
+
+        Args:
+            url: through any door.
+            settings: name the storages, of which several may share a door.
+            centre: through whose doors one goes if they lead there, with its credentials; empty: nobody knows.
 
         Raises:
             NoDoor: the settings have no door that leads there.
             DoorTrouble: no server answers, or none has the folder while not all answer.
         """
         folder = _trimmed(url)
-        storage = _storage_of(folder, settings)
-        ways = [_trimmed(way) for way in BehindDoors.of(folder, storage.doors).ways]
+        leading = _leading_there(folder, settings)
+        storage = _best(leading, settings.storages.get(centre))
+        (name, *_), ways = (_ways(folder, it) for it in (leading[0], storage))
         silent: list[tuple[str, Any]] = []
         without: list[tuple[str, Any]] = []
         for way in ways:
             with proving(storage):
                 status = _ask(way)
             if status.ok:
-                return cls(ways[0], way, storage, is_there=True)
+                return cls(name, way, storage, is_there=True)
             (without if is_not_there(status) else silent).append((way, status))
         if silent:
             told = "; ".join(f"{way}: {reason(status)}" for way, status in (*silent, *without))
@@ -91,7 +97,7 @@ class FolderBehindDoors:
                 hint="Look whether the servers run and let this account in, and whether `doors` in b2cal.toml names"
                 " them. Nothing was changed.",
             )
-        return cls(ways[0], ways[0], storage, is_there=False)
+        return cls(name, ways[0], storage, is_there=False)
 
     def exists(self) -> bool:
         return self.is_there
@@ -108,18 +114,26 @@ class FolderBehindDoors:
     def files(self) -> list[Lying]:
         if not self.is_there:
             return []
-        flags = client().flags.DirListFlags
-        wanted = flags.STAT | flags.RECURSIVE | flags.LOCATE | flags.MERGE
-        with proving(self.storage):
-            status, listing = server_of(self.way).dirlist(Address.of(self.way).path, wanted, timeout=_LISTING_S)
-        check(self.way, status)
-        if status.code:
-            raise DoorTrouble(
-                f"{self.way} is only listed in part.", hint="Look which of its servers is away, then scan again."
-            )
-        names = {entry.name: entry for entry in listing if entry.name.endswith(".root")}
+        names = {entry.name: entry for entry in self.below() if entry.name.endswith(".root")}
         lying = [_lying(f"{stem(self.name)}{name}", names[name].statinfo) for name in sorted(names)]
         return [file for file in lying if file is not None and not file.name.startswith(".")]
+
+    def below(self, name: str = "") -> list[Any]:
+        """All that lies below it, or below one of its folders, as the client names and describes it.
+
+        Raises:
+            DoorTrouble: its server does not answer, or tells it only in part.
+        """
+        flags, way = client().flags.DirListFlags, f"{stem(self.way)}{name}"
+        wanted = flags.STAT | flags.RECURSIVE | flags.LOCATE | flags.MERGE
+        with proving(self.storage):
+            status, listing = server_of(way).dirlist(Address.of(way).path, wanted, timeout=_LISTING_S)
+        check(way, status)
+        if status.code:
+            raise DoorTrouble(
+                f"{way} is only listed in part.", hint="Look which of its servers is away, then do it again."
+            )
+        return list(listing)
 
     def holds(self, path: str) -> bool:
         return True
@@ -128,9 +142,10 @@ class FolderBehindDoors:
         urls = [self._through_the_door(file.path) for file in files]
         with proving(self.storage):
             environment = {name: value for name, value in os.environ.items() if name.startswith(_CREDENTIALS)}
-            environment = {f"XRD_{name.upper()}": str(value) for name, value in _HASTE.items()} | environment
-            found = [opened(answer) for answer in work_apart(_OPENER, urls, Allowance(), environment=environment)]
-            if any(one.reason for one in found):
+        environment = {f"XRD_{name.upper()}": str(value) for name, value in _HASTE.items()} | environment
+        found = [opened(answer) for answer in work_apart(_OPENER, urls, Allowance(), environment=environment)]
+        if any(one.reason for one in found):
+            with proving(self.storage):
                 check(self.way, _ask(self.way))  # is it the files, or has the door been shut?
         return found
 
@@ -148,19 +163,19 @@ class FolderBehindDoors:
         return path if below is None else f"{stem(self.way)}{below}"
 
 
-def bring(folder: Path, door: str, settings: Settings) -> FolderBehindDoors:
-    """Copy a folder of data files and its registry behind a door, under its own name, but for what is there already.
+def bring(folder: Path, door: str, settings: Settings, centre: str) -> FolderBehindDoors:
+    """Copy a folder of data files and its registry behind a door of a centre, but for what is there already.
 
     Raises:
         NoDoor: the settings do not know the door.
         DoorTrouble: it does not answer, or a file did not arrive whole.
         CannotWrite: a file is there with other contents.
     """
-    there = FolderBehindDoors.find(f"{stem(door)}{folder.name}", settings)
+    there = FolderBehindDoors.find(f"{stem(door)}{folder.name}", settings, centre)
     with proving(there.storage):
         for path in (*sorted(folder.rglob("*.root")), folder / REGISTRY):  # last: what has one is complete
             _bring(path, f"{stem(there.way)}{path.relative_to(folder).as_posix()}")
-    return FolderBehindDoors.find(there.name, settings)
+    return FolderBehindDoors.find(there.name, settings, centre)
 
 
 def _bring(path: Path, url: str) -> None:
@@ -176,14 +191,14 @@ def _bring(path: Path, url: str) -> None:
         )
 
 
-def look_behind_doors(url: str, settings: Settings) -> tuple[Lying, str]:
-    """A file as its server tells it, and the checksum; the problem says if it is not there.
+def look_behind_doors(url: str, settings: Settings, centre: str) -> tuple[Lying, str]:
+    """A file of a centre as its server tells it, and the checksum; the problem says if it is not there.
 
     Raises:
         NoDoor: the settings have no door that leads there.
         DoorTrouble: no server answers.
     """
-    file = FolderBehindDoors.find(url, settings)
+    file = FolderBehindDoors.find(url, settings, centre)
     if not file.is_there:
         return Lying(url, problem="it is not there"), ""
     with proving(file.storage):
@@ -192,14 +207,14 @@ def look_behind_doors(url: str, settings: Settings) -> tuple[Lying, str]:
         return _lying(url, told) or Lying(url, problem="it is still being written"), checksum_at(file.way)
 
 
-def free_behind_doors(url: str, settings: Settings) -> int | None:
-    """Bytes that may still be written into a folder; None: it is not there, or its server does not tell.
+def free_behind_doors(url: str, settings: Settings, centre: str) -> int | None:
+    """Bytes that a centre may still write into a folder; None: it is not there, or its server does not tell.
 
     Raises:
         NoDoor: the settings have no door that leads there.
         DoorTrouble: no server answers.
     """
-    folder = FolderBehindDoors.find(url, settings)
+    folder = FolderBehindDoors.find(url, settings, centre)
     if not folder.exists():
         return None  # what a server tells of a folder that is not there changes from time to time
     path = Address.of(folder.way).path
@@ -257,18 +272,29 @@ def _trimmed(url: str) -> str:
     return f"{server}/{path.strip('/')}"
 
 
-def _storage_of(url: str, settings: Settings) -> StorageSettings:
-    """The storage of the first centre of whose doors one leads there, this machine before all others."""
+def _leading_there(url: str, settings: Settings) -> list[StorageSettings]:
+    """The storages of whose doors one leads there, this machine's before those of centres."""
     storages = settings.storages.values()
-    for storage in storages:
-        if any(below_door(url, door) is not None for door in storage.doors):
-            return storage
+    leading = [it for it in storages if any(below_door(url, door) is not None for door in it.doors)]
+    if leading:
+        return leading
     known = dict.fromkeys(door for storage in storages for door in storage.doors)
     raise NoDoor(
         f"No door leads to {url}; known are {', '.join(known) or 'none'}.",
         hint='Write the doors of its storage into b2cal.toml, `doors = ["root://host:1094//store"]` under [batch] if'
         " jobs on this machine read it, or under the centre whose jobs do.",
     )
+
+
+def _best(leading: Sequence[StorageSettings], meant: StorageSettings | None) -> StorageSettings:
+    """That which is meant, else one with credentials: who has none may not be let in where another is."""
+    return (
+        meant if meant is not None and meant in leading else next((it for it in leading if it.credentials), leading[0])
+    )
+
+
+def _ways(url: str, storage: StorageSettings) -> list[str]:
+    return [_trimmed(way) for way in BehindDoors.of(url, storage.doors).ways]
 
 
 def _lying(path: str, status: Any) -> Lying | None:

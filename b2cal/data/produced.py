@@ -51,15 +51,15 @@ class NewFile:
     format: DataFormat = DataFormat.CDST
 
     @classmethod
-    def of(cls, file: Written, settings: Settings) -> Self:
-        """Look at a file: on a disk take its checksum, behind a door compare it with the one that was reported.
+    def of(cls, file: Written, settings: Settings, centre: str) -> Self:
+        """Look at a file of a centre: on a disk take its checksum, behind a door compare it with the one reported.
 
         Raises:
             UnusableFile: it is not there, is truncated, or another.
             DoorTrouble, NoDoor: nobody can say that now.
         """
         if isinstance(file.path, str):
-            return cls._behind_doors(file, file.path, settings)
+            return cls._behind_doors(file, file.path, settings, centre)
         path = file.path.absolute()
         if problem := header_problem(path):
             raise UnusableFile(f"The produced file {path} cannot be used: {problem}.", hint="Restart its production.")
@@ -75,8 +75,8 @@ class NewFile:
         )
 
     @classmethod
-    def _behind_doors(cls, file: Written, url: str, settings: Settings) -> Self:
-        lying, checksum = look_behind_doors(url, settings)
+    def _behind_doors(cls, file: Written, url: str, settings: Settings, centre: str) -> Self:
+        lying, checksum = look_behind_doors(url, settings, centre)
         if lying.problem or checksum != file.checksum:
             problem = lying.problem or f"it has {checksum}, but its job wrote {file.checksum}"
             raise UnusableFile(f"The produced file {url} cannot be used: {problem}.", hint="Restart its production.")

@@ -58,8 +58,8 @@ def bring_back(workplace: Workplace, processing: str, calibration: str) -> bool:
             harvest = _copied(view, it, attempt)
             return write_down(workplace, processing, calibration, attempt.id, harvest)
         work = work_of(db, workplace, attempt, view.requested)
-        owned = {payload.payload_name for payload in it.definition.payloads}
-    found = _next_step(workplace, work, owned)
+        owned, centre = {payload.payload_name for payload in it.definition.payloads}, view.processing.centre
+    found = _next_step(workplace, work, owned, centre)
     if found is None:
         return False
     if isinstance(found, WantGroup):
@@ -68,11 +68,11 @@ def bring_back(workplace: Workplace, processing: str, calibration: str) -> bool:
     return write_down(workplace, processing, calibration, attempt.id, found)
 
 
-def _next_step(workplace: Workplace, work: Work, owned: set[str]) -> WantGroup | Harvest | None:
+def _next_step(workplace: Workplace, work: Work, owned: set[str], centre: str) -> WantGroup | Harvest | None:
     """What follows from what the jobs left behind. What asking again cannot cure ends the attempt as failed."""
     try:
         step = next_step(work)
-        return _harvest(workplace, step, owned, work.requested) if isinstance(step, Ended) else step
+        return _harvest(workplace, step, owned, work.requested, centre) if isinstance(step, Ended) else step
     except (CannotWrite, CannotWorkApart, DoorTrouble):
         raise
     except B2calError as error:
@@ -105,7 +105,7 @@ def _copied(view: ProcessingView, calibration: Calibration, attempt: Attempt) ->
     return Harvest(ended, copied=entries)
 
 
-def _harvest(workplace: Workplace, ended: Ended, owned: set[str], requested: IoV) -> Harvest:
+def _harvest(workplace: Workplace, ended: Ended, owned: set[str], requested: IoV, centre: str) -> Harvest:
     """Check what an attempt produced, in a separate process, and put the payload files into the store.
 
     Raises:
@@ -115,7 +115,7 @@ def _harvest(workplace: Workplace, ended: Ended, owned: set[str], requested: IoV
         DoorTrouble: a file lies behind a door that is shut.
     """
     if ended.outcome is Outcome.FILES:
-        return Harvest(ended, files=[NewFile.of(file, workplace.settings) for file in ended.files])
+        return Harvest(ended, files=[NewFile.of(file, workplace.settings, centre) for file in ended.files])
     if ended.outcome is not Outcome.CONSTANTS:
         return Harvest(ended)
     checks = check_files([payload.path for payload in ended.payloads], names=sorted(owned))

@@ -144,12 +144,12 @@ def _shares(settings: Settings, centre: str, produced: int, payloads: int) -> It
     else:
         yield Share(str(home), "constants and cDST", payloads + produced, _free_on_disk(home))
     if output and produced:
-        yield _behind_doors(output, produced, settings)
+        yield _behind_doors(output, produced, settings, centre)
 
 
-def _behind_doors(output: str, produced: int, settings: Settings) -> Share:
+def _behind_doors(output: str, produced: int, settings: Settings, centre: str) -> Share:
     try:
-        free = free_behind_doors(output, settings)
+        free = free_behind_doors(output, settings, centre)
     except B2calError as error:
         return Share(output, "cDST", produced, None, str(error).rstrip("."))
     return Share(output, "cDST", produced, free, "" if free is not None else "its server does not tell")

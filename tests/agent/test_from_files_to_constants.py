@@ -220,7 +220,7 @@ def test_what_a_production_brings_behind_a_door_is_registered_and_read_from_ther
     skim = replace(inputs, kind=Kind.PRODUCE, release=release, files=(_behind(doors[0], inputs.files[0]),))
     agent = site.agent()
     (produced,) = Attempt(site, skim, agent=agent).run().files
-    new = NewFile.of(produced, site.settings)
+    new = NewFile.of(produced, site.settings, "local")
     assert new.path.startswith(site.settings.batch.output)
     cdst = InputFile(new.path, "bhabha", "bhabha", new.exprun, new.sha256, new.size_bytes, new.n_events)
     works = [replace(inputs, files=(file,)) for file in (cdst, inputs.files[0])]

@@ -2,7 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,9 +13,10 @@ import pytest
 from sqlalchemy import select
 
 from b2cal import data
-from b2cal.calibration.doors import DoorTrouble
+from b2cal.calibration.doors import DoorTrouble, size_at
 from b2cal.calibration.uploads import deliver
 from b2cal.core.files import CannotWrite
+from b2cal.core.ids import new_token
 from b2cal.core.iov import ExpRun
 from b2cal.data import FolderBehindDoors, NewFile, NoDoor, RegistryRefused, UnusableFile
 from b2cal.data.behind_doors import _HASTE, look_behind_doors
@@ -148,10 +152,10 @@ def test_doors_of_any_centre_lead_there(tmp_path, doors):
 
 
 def test_the_room_behind_a_door_is_what_its_server_tells(settings, doors):
-    free = data.free_behind_doors(doors[1].url("store/raw"), settings)
+    free = data.free_behind_doors(doors[1].url("store/raw"), settings, "local")
     on_disk = shutil.disk_usage(doors[0].files).free
     assert free == pytest.approx(on_disk, rel=0.05)
-    assert data.free_behind_doors(doors[1].url("store/nothing"), settings) is None
+    assert data.free_behind_doors(doors[1].url("store/nothing"), settings, "local") is None
 
 
 def test_when_no_door_answers_the_scan_is_refused_and_nothing_is_taken_for_gone(database, settings, doors):
@@ -189,17 +193,17 @@ def test_what_was_brought_is_left_alone_and_never_replaced_or_removed(settings, 
     root_file(folder, "bhabha_e0026_r00001.root", 100)
     write_registry(folder, [registry_entry(1)])
     (doors[0].files / "store").chmod(0o777)
-    assert data.bring(folder, doors[0].url("store"), settings).is_there
+    assert data.bring(folder, doors[0].url("store"), settings, "local").is_there
     before = {file: file.read_bytes() for file in place.iterdir()}
     assert {file.name for file in before} == {"bhabha_e0026_r00001.root", "runs.json"}
     place.chmod(0o555)
-    assert data.bring(folder, doors[0].url("store"), settings).is_there
+    assert data.bring(folder, doors[0].url("store"), settings, "local").is_there
     with pytest.raises(DoorTrouble):
         deliver(folder / "runs.json", doors[0].url("store/brought/runs.json"))
     place.chmod(0o777)
     write_registry(folder, [registry_entry(2)])
     with pytest.raises(CannotWrite, match=r"brought/runs.json is there already, with other contents than"):
-        data.bring(folder, doors[0].url("store"), settings)
+        data.bring(folder, doors[0].url("store"), settings, "local")
     assert {file: file.read_bytes() for file in place.iterdir()} == before
 
 
@@ -216,7 +220,7 @@ def test_a_produced_file_is_registered_by_its_address_after_a_look_through_any_d
 ):
     if first_is_down:
         doors[0].stop()
-    new = NewFile.of(produced, settings)
+    new = NewFile.of(produced, settings, "local")
     on_disk = doors[0].files / "store" / "raw" / "bhabha_e0026_r00001.root"
     assert (new.path, new.sha256, new.size_bytes) == (produced.path, produced.checksum, on_disk.stat().st_size)
 
@@ -226,25 +230,43 @@ def test_a_produced_file_that_is_another_or_gone_is_refused(settings, doors, pro
     on_disk.write_bytes(on_disk.read_bytes()[:-1])
     os.utime(on_disk, (1, 1))
     with pytest.raises(UnusableFile, match=f"it has adler32:.{{8}}, but its job wrote {produced.checksum}"):
-        NewFile.of(produced, settings)
+        NewFile.of(produced, settings, "local")
     on_disk.unlink()
     with pytest.raises(UnusableFile, match="it is not there"):
-        NewFile.of(produced, settings)
+        NewFile.of(produced, settings, "local")
 
 
 def test_nobody_takes_a_produced_file_for_gone_while_its_doors_are_shut(settings, doors, produced):
     for door in doors:
         door.stop()
     with pytest.raises(DoorTrouble, match="Connection error"):
-        NewFile.of(produced, settings)
+        NewFile.of(produced, settings, "local")
 
 
-def test_a_door_that_wants_a_proxy_lets_in_who_has_one_in_the_settings(tmp_path, monkeypatch):
-    authority = Authority()
-    extra = wants_proxies(tmp_path, authority)
-    monkeypatch.setenv("X509_CERT_DIR", str(tmp_path / "certificates"))
+@pytest.fixture(scope="module")
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one folder in which the client of this process looks for authorities, once for each name."""
+    return tmp_path_factory.mktemp("trusted")
+
+
+@pytest.fixture
+def authority(trusted: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Authority]:
+    """A new one, in which that client trusts."""
+    monkeypatch.setenv("X509_CERT_DIR", str(trusted))
     monkeypatch.setenv("XrdSecGSISRVNAMES", "*")
-    proxy = private(tmp_path / "proxy", authority.proxy(timedelta(hours=2)))
+
+    def new() -> Authority:
+        made = Authority(new_token())
+        made.trusted_in(trusted)
+        return made
+
+    return new
+
+
+def test_a_door_that_wants_a_proxy_lets_in_who_has_one_in_the_settings(tmp_path, authority):
+    by = authority()
+    extra = wants_proxies(tmp_path, by)
+    proxy = private(tmp_path / "proxy", by.proxy(timedelta(hours=2)))
     with running(tmp_path, extra) as door:
         nobody, somebody = (BatchSettings(doors=(door.url(),), proxy=it) for it in ("", str(proxy)))
         told = [data.trouble_at(door.url(), it) for it in (nobody, somebody, nobody)]
@@ -254,8 +276,87 @@ def test_a_door_that_wants_a_proxy_lets_in_who_has_one_in_the_settings(tmp_path,
         raw.mkdir()
         root_file(raw, "bhabha_e0026_r00001.root", 100)
         write_registry(raw, [registry_entry(1)])
-        folder = data.bring(raw, door.url(), settings)
+        folder = data.bring(raw, door.url(), settings, "local")
         assert [one.path for one in folder.files()] == [f"{door.url('raw')}/bhabha_e0026_r00001.root"]
         (opened,) = folder.open(folder.files())
         assert (opened.n_events, opened.reason) == (100, "")
-        assert look_behind_doors(folder.files()[0].path, settings)[1].startswith("adler32:")
+        assert look_behind_doors(folder.files()[0].path, settings, "local")[1].startswith("adler32:")
+
+
+@pytest.fixture
+def two_storages(tmp_path, authority) -> Iterator[dict[Door, BatchSettings]]:
+    """Two servers, each with a storage by whose proxy it lets in; the other has never heard of that."""
+    with ExitStack() as stack:
+        storages = {}
+        for name in ("one", "other"):
+            folder, of = tmp_path / name, authority()
+            folder.mkdir()
+            door = stack.enter_context(running(folder, wants_proxies(folder, of)))
+            proxy = private(folder / "proxy", of.proxy(timedelta(hours=2)))
+            (door.files / "file").write_text(name)
+            storages[door] = BatchSettings(doors=(door.url(),), proxy=str(proxy))
+        yield storages
+
+
+def test_threads_that_go_to_two_storages_at_once_prove_each_by_its_own_credentials(two_storages):
+    def look(door: Door) -> set[int]:
+        return {_size(door, two_storages[door]) for _ in range(10)}
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(look, two_storages)) == [{len("one")}, {len("other")}]
+
+
+def _size(door: Door, storage: BatchSettings) -> int:
+    with data.proving(storage):
+        return size_at(door.url("file"))
+
+
+def test_who_is_through_a_door_takes_nothing_from_who_goes_through_another(two_storages):
+    (_, first), (door, second) = two_storages.items()
+    first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+
+    def go_and_leave() -> None:
+        with data.proving(first):
+            first_is_in.set()
+            second_is_in.wait(0.5)
+        first_is_out.set()
+
+    def come_later() -> int:
+        first_is_in.wait(10)
+        with data.proving(second):
+            second_is_in.set()
+            first_is_out.wait(10)
+            return size_at(door.url("file"))
+
+    with ThreadPoolExecutor(2) as both:
+        both.submit(go_and_leave)
+        assert both.submit(come_later).result() == len("other")
+
+
+def test_of_storages_with_one_door_that_of_the_centre_is_gone_through_else_one_that_has_credentials(
+    tmp_path, two_storages
+):
+    (door, able), (_, unable) = two_storages.items()
+    unable = unable.model_copy(update={"doors": able.doors})
+    with_token, without = (
+        LsfSettings(backend="lsf", **it.model_dump(include={"doors", "proxy"})) for it in (able, unable)
+    )
+    settings = Settings(
+        home=tmp_path, batch=BatchSettings(doors=able.doors), centres={"bnl": with_token, "kekcc": without}
+    )
+    assert FolderBehindDoors.find(door.url(), settings).is_there
+    assert FolderBehindDoors.find(door.url(), settings, "bnl").is_there
+    for centre in ("local", "kekcc"):
+        with pytest.raises(DoorTrouble, match="Auth failed"):
+            FolderBehindDoors.find(door.url(), settings, centre)
+    assert FolderBehindDoors.find(door.url(), settings, "no centre any more").is_there
+
+
+def test_a_folder_has_one_name_whichever_storage_is_gone_through(tmp_path, doors):
+    first, second = (door.url() for door in doors)
+    kekcc = LsfSettings(backend="lsf", doors=(second, first), token="/token")
+    settings = Settings(home=tmp_path, batch=BatchSettings(doors=(first, second)), centres={"kekcc": kekcc})
+    found = [FolderBehindDoors.find(f"{second}store/raw", settings, centre) for centre in ("", "local", "kekcc")]
+    assert [it.name for it in found] == [f"{first}store/raw"] * 3
+    assert [it.way for it in found] == [f"{url}store/raw" for url in (second, first, second)]
+    assert [[file.path for file in it.files()] for it in found] == [[file.path for file in found[0].files()]] * 3

@@ -51,7 +51,7 @@ def attempt(db):
 
 def test_a_produced_file_is_registered_once_however_often(db, attempt, tmp_path):
     path = root_file(tmp_path, "bhabha_e0026_r00150.root", 10)
-    new = NewFile.of(Written(path), Settings())
+    new = NewFile.of(Written(path), Settings(), "local")
     for _ in range(2):
         register_produced(db, attempt.id, [new])
     row = db.scalars(select(DataFile).where(DataFile.attempt_id == attempt.id)).one()
@@ -63,9 +63,9 @@ def test_a_produced_file_that_is_not_whole_is_refused(tmp_path):
     path = root_file(tmp_path, "bhabha_e0026_r00150.root", 10)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UnusableFile, match="truncated"):
-        NewFile.of(Written(path), Settings())
+        NewFile.of(Written(path), Settings(), "local")
     with pytest.raises(UnusableFile, match="No such file"):
-        NewFile.of(Written(tmp_path / "nowhere.root"), Settings())
+        NewFile.of(Written(tmp_path / "nowhere.root"), Settings(), "local")
 
 
 def test_nothing_is_late_for_an_attempt_that_has_everything(db, attempt):
