@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from b2cal.batch import Backend, BatchError, BatchGroup, BatchJob, Handle, UnknownCentre, crashpoint
 from b2cal.data import Credentials, CredentialTrouble
+from b2cal.loop import place_in_output
 from b2cal.model import (
     Attempt,
     Calibration,
@@ -151,6 +152,7 @@ def _plan(desk: Desk, order: Order) -> PlannedGroup:
             memory_mb={job.number: job.memory_mb for job in group.jobs if job.memory_mb is not None},
             raced=_raced(db, group),
             output=storage.output if group.stage is Stage.PRODUCE else "",
+            place=place_in_output(db, group),
             open_spread_s=storage.open_spread_s(len(group.jobs)),
             environment=release.environment,
         ).at(order.centre, desk.settings)

@@ -52,6 +52,7 @@ class PlannedGroup:
         raced: what the batch system calls the jobs that they race, by number, where they race one.
         doors: of the storage at the centre where they run, in order.
         output: where productions bring their files, behind one of the doors; empty: they leave them in their folders.
+        place: a folder in there that is the attempt's alone.
         open_spread_s: their first opening behind doors is spread over this time.
         environment: what they must find set.
         credentials: files by which they prove who they are, by the variable that names each.
@@ -69,6 +70,7 @@ class PlannedGroup:
     raced: Mapping[int, str] = field(default_factory=dict)
     doors: Sequence[str] = ()
     output: str = ""
+    place: str = ""
     open_spread_s: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict)
     credentials: Mapping[str, str] = field(default_factory=dict)
@@ -94,7 +96,7 @@ class PlannedGroup:
 
     def storage(self, number: int) -> dict[str, Any]:
         """What a job's part of job.json says of the storage; its place in the output is the same in all rounds."""
-        output = [self.output, f"{self.attempt_id}/{self.stage}-{self.iteration}/{number}"]
+        output = [self.output, f"{self.place}/{self.stage}-{self.iteration}/{number}"]
         wait = round(self.open_spread_s * (number * _GOLDEN % 1), 2)
         return {
             "doors": self.doors,

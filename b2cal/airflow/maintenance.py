@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, get_parsing_context
 
 from .builder import RETRIES
-from .operators import CleanUp, CopyToTape, LookForData
+from .operators import CleanUp, CopyToTape, LookForData, RemoveLeftovers
 
 ARRIVAL, COPIES, CLEAN_UP = "_arrival", "_copies", "_clean_up"
 """No processing has such a name."""
@@ -31,6 +31,7 @@ def maintenance_dags() -> dict[str, DAG]:
     if only in (None, CLEAN_UP):
         with _every(timedelta(days=1), CLEAN_UP, "clean-up") as built[CLEAN_UP]:
             CleanUp(task_id="clean", dags=(ARRIVAL, COPIES, CLEAN_UP))
+            RemoveLeftovers(task_id="outputs")
     return built
 
 

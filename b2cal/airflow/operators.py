@@ -151,6 +151,19 @@ class CleanUp(BaseOperator):
         forget_old_runs(settings, environment(settings, os.environ), self.dags, datetime.now(UTC))
 
 
+class RemoveLeftovers(BaseOperator):
+    """Removes what productions have left behind doors in vain; a server that is away is no fault of the task."""
+
+    ui_color = "#eee6f6"
+
+    def execute(self, context: "Context") -> None:
+        """Remove what is old."""
+        from b2cal import loop
+
+        for removed in loop.remove_leftovers(loop.open_workplace()):
+            self.log.info("%s", removed)
+
+
 class CopyToTape(BaseOperator):
     """Copies what productions have made to a second place; a copy that fails is no fault of the task."""
 

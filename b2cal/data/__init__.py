@@ -6,6 +6,7 @@ from .catalogue import GONE, ScanReport, scan
 from .credentials import Credential, Credentials, CredentialTrouble, proving, spoken_moment
 from .expiry import NothingThere, expiry_of_attempt, expiry_of_streams, set_expiry
 from .inputs import ChosenFile, Completeness, Inputs, RunChoice, Shortfall, select
+from .leftovers import files_in, folders_in, remove_from
 from .produced import NewFile, UnusableFile, late_files, register_produced
 from .registry import RegistryRefused
 from .selection import InvalidSelection, Selection, default_selection, selection_problems
@@ -56,12 +57,15 @@ __all__ = [
     "end_watch",
     "expiry_of_attempt",
     "expiry_of_streams",
+    "files_in",
+    "folders_in",
     "free_behind_doors",
     "late_files",
     "note_scanned",
     "note_trouble",
     "proving",
     "register_produced",
+    "remove_from",
     "scan",
     "scan_watched",
     "select",

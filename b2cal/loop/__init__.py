@@ -43,6 +43,7 @@ from .jobs import (
     tried_again_at,
     waits_for_decision,
 )
+from .leftovers import Removed, place_in_output, remove_leftovers
 from .named import managers, person_named, release_named, without_password
 from .news_of_jobs import ask_about_jobs, tell_of_slow_jobs
 from .obstacles import in_the_way, in_the_way_of_processing, nothing_changes
@@ -138,6 +139,7 @@ __all__ = [
     "Reason",
     "Redone",
     "Rejections",
+    "Removed",
     "Repeated",
     "Room",
     "Rule",
@@ -219,6 +221,7 @@ __all__ = [
     "open_workplace",
     "other_tries",
     "person_named",
+    "place_in_output",
     "processing_buttons",
     "productions",
     "publication_preview",
@@ -231,6 +234,7 @@ __all__ = [
     "rejected_by",
     "release",
     "release_named",
+    "remove_leftovers",
     "replace",
     "restart",
     "restart_until",

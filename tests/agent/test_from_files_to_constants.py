@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import uproot
+from sqlalchemy import select
 
+from b2cal import loop
 from b2cal.agent import Agent
 from b2cal.batch import LocalBackend
 from b2cal.batch.condor import CondorBackend
@@ -221,7 +223,9 @@ def test_what_a_production_brings_behind_a_door_is_registered_and_read_from_ther
     agent = site.agent()
     (produced,) = Attempt(site, skim, agent=agent).run().files
     new = NewFile.of(produced, site.settings, "local")
-    assert new.path.startswith(site.settings.batch.output)
+    with site.database.read() as db:
+        place = loop.place_in_output(db, db.scalars(select(JobGroup)).one())
+    assert new.path.startswith(f"{site.settings.batch.output}/{place}/")
     cdst = InputFile(new.path, "bhabha", "bhabha", new.exprun, new.sha256, new.size_bytes, new.n_events)
     works = [replace(inputs, files=(file,)) for file in (cdst, inputs.files[0])]
     from_cdst, from_raw = (Attempt(site, work, agent=agent).run() for work in works)
