@@ -85,11 +85,20 @@ def deliver(path: Path, url: str) -> tuple[int, str]:
     Raises:
         DoorTrouble: it could not be copied, or is not the same there; a file that was there before is still whole.
     """
-    folder, _, name = url.rpartition("/")
-    half = f"{folder}/.{name}{_HALF}"
     size_bytes, checksum = path.stat().st_size, adler32(path)
+    put(path, url, size_bytes, checksum)
+    return size_bytes, checksum
+
+
+def put(source: Path | str, url: str, size_bytes: int, checksum: str) -> None:
+    """Copy a file, from a disk or behind a door, to an address: there with this size and checksum, or not at all.
+
+    Raises:
+        DoorTrouble: as in `deliver`.
+    """
+    half = half_of(url)
     try:
-        transfer(path, half)
+        transfer(source, half)
         compare(half, size_bytes, checksum)
         status, _ = server_of(half).mv(Address.of(half).path, Address.of(url).path)
         check(url, status)
@@ -97,7 +106,12 @@ def deliver(path: Path, url: str) -> tuple[int, str]:
         # Never `url`: what lies there is whole, and may have been there before.
         server_of(half).rm(Address.of(half).path, timeout=_LAST_WORD_S)
         raise
-    return size_bytes, checksum
+
+
+def half_of(url: str) -> str:
+    """Where a file lies until it is whole."""
+    folder, _, name = url.rpartition("/")
+    return f"{folder}/.{name}{_HALF}"
 
 
 def transfer(source: Path | str, target: Path | str) -> None:

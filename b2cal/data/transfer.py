@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from b2cal.calibration.doors import ADLER32, SCHEME, Address, check, is_not_there, server_of
-from b2cal.calibration.uploads import adler32, compare, transfer
+from b2cal.calibration.uploads import adler32, compare, half_of, put, transfer
 from b2cal.core.checksums import sha256_file
 from b2cal.core.errors import B2calError
 
@@ -60,23 +60,24 @@ def _on_disk(original: Original, target: Path) -> None:
     half = target.with_name(f".{target.name}{_HALF}")
     target.parent.mkdir(parents=True, exist_ok=True)
     half.unlink(missing_ok=True)
-    if isinstance(original.source, Path):
-        shutil.copyfile(original.source, half)
-    else:
-        transfer(original.source, half)
-    if not original.is_like(half):
-        half.unlink()
-        raise _changed(original)
-    _sync(half)
-    half.replace(target)
+    try:
+        if isinstance(original.source, Path):
+            shutil.copyfile(original.source, half)
+        else:
+            transfer(original.source, half)
+        _see_that_is_unchanged(original, half)
+        _sync(half)
+        half.replace(target)
+    except BaseException:
+        half.unlink(missing_ok=True)  # it takes room that others need
+        raise
     _sync(target.parent)
 
 
 def _behind_door(original: Original, target: str) -> None:
     checksum = original.checksum
     if isinstance(original.source, Path):
-        if not original.is_like(original.source):
-            raise _changed(original)
+        _see_that_is_unchanged(original, original.source)
         checksum = adler32(original.source)
     server, path = server_of(target), Address.of(target).path
     status, _ = server.stat(path)
@@ -85,20 +86,16 @@ def _behind_door(original: Original, target: str) -> None:
         return
     if not is_not_there(status):
         check(target, status)
-    folder, _, name = target.rpartition("/")
-    half = f"{folder}/.{name}{_HALF}"
-    server.rm(Address.of(half).path)  # of a try that was killed
-    transfer(original.source, half)
-    compare(half, original.size_bytes, checksum)
-    status, _ = server.mv(Address.of(half).path, path)
-    check(target, status)
+    server.rm(Address.of(half_of(target)).path)  # of a try that was killed
+    put(original.source, target, original.size_bytes, checksum)
 
 
-def _changed(original: Original) -> CannotCopy:
-    return CannotCopy(
-        f"{original.place} is not as it was registered: {original.size_bytes:,} bytes with {original.checksum}.",
-        hint="Look whether its disk or storage is damaged; restart its production if it is.",
-    )
+def _see_that_is_unchanged(original: Original, path: Path) -> None:
+    if not original.is_like(path):
+        raise CannotCopy(
+            f"{original.place} is not as it was registered: {original.size_bytes:,} bytes with {original.checksum}.",
+            hint="Look whether its disk or storage is damaged; restart its production if it is.",
+        )
 
 
 def _sync(path: Path) -> None:
