@@ -4,6 +4,7 @@ from .centres import UnknownCentre, backends, known_centre
 from .contract import START, Backend, BatchError, BatchGroup, BatchId, BatchJob, Cursor, Handle, JobEvent
 from .crashpoints import crashpoint
 from .local import LocalBackend
+from .ready import objection
 from .report import SO_FAR, Heartbeat, JobReport
 from .retry import RULES, Plan, RetryPolicy, about_slow, plan, retry_policy
 
@@ -29,6 +30,7 @@ __all__ = [
     "backends",
     "crashpoint",
     "known_centre",
+    "objection",
     "plan",
     "retry_policy",
 ]

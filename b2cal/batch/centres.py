@@ -19,11 +19,12 @@ class UnknownCentre(B2calError):
 
 def backends(settings: Settings, database: Database) -> dict[str, Backend]:
     """The batch system of each centre that the settings describe. This machine is always one of them."""
-    others = {name: _backend(centre, settings.folder(f"centres/{name}")) for name, centre in settings.centres.items()}
+    others = {name: backend_of(centre, settings.folder(f"centres/{name}")) for name, centre in settings.centres.items()}
     return {**others, LOCAL: LocalBackend(database, settings.batch.slots)}
 
 
-def _backend(centre: CondorSettings | LsfSettings, folder: Path) -> Backend:
+def backend_of(centre: CondorSettings | LsfSettings, folder: Path) -> Backend:
+    """The batch system that settings describe; the folder is its own."""
     if isinstance(centre, LsfSettings):
         return LsfBackend(centre, folder)
     # Its bindings load a large library, which most processes never need.

@@ -14,7 +14,6 @@ from b2cal.loop import Workload
 from b2cal.model import Database, JobState
 from b2cal.settings import Settings
 
-from .credentials import credential_findings
 from .desk import Desk, local, pass_desk
 from .finding import SIGNS
 
@@ -52,7 +51,7 @@ def _credentials(desk: Desk, name: str) -> list[dict[str, str]]:
     if name not in desk.settings.storages:
         return []
     at = desk.workplace.database.clock.now()
-    return [asdict(found) for found in credential_findings(desk.settings, name, at)]
+    return [asdict(found) for found in loop.credential_findings(desk.settings, name, at)]
 
 
 def asked(settings: Settings, database: Database) -> dict[str, B2calError | None]:

@@ -22,7 +22,6 @@ from b2cal.model import CopyState, Database, FileCopy, GlobalTag, Outbox, Payloa
 from b2cal.settings import Settings, SettingsRefused
 
 from .centre import asked
-from .centre_health import batch_finding, storage_findings
 from .components import Address, components
 from .desk import Desk, pass_desk, schema_remedy, trouble
 from .finding import SIGNS, Finding, Health
@@ -58,7 +57,7 @@ def examine(desk: Desk) -> Iterator[Finding]:
     looked: list[Finding] = []
     try:
         looked.extend(look(settings, desk.workplace.database) for look in _LOOKS)  # those before an error stay
-        looked.extend(batch_finding(name, it) for name, it in asked(settings, desk.workplace.database).items())
+        looked.extend(loop.batch_finding(name, it) for name, it in asked(settings, desk.workplace.database).items())
         url = desk.workplace.database.engine.url.render_as_string()
         yield Finding("database", Health.WELL, f"{url} answers")
     except (B2calError, DBAPIError) as error:
@@ -66,7 +65,7 @@ def examine(desk: Desk) -> Iterator[Finding]:
         yield Finding("database", Health.ILL, str(told), told.hint)
     yield from looked
     for name in settings.storages:
-        yield from storage_findings(settings, name, SystemClock().now())
+        yield from loop.storage_findings(settings, name, SystemClock().now())
 
 
 def _disk(settings: Settings) -> Finding:

@@ -1,26 +1,8 @@
-"""What was found of one thing that b2cal depends on."""
+"""How what was found of a thing is shown."""
 
-from dataclasses import dataclass
-from enum import StrEnum
-
-
-class Health(StrEnum):
-    """How a thing is."""
-
-    WELL = "well"
-    WARNING = "warning"
-    ILL = "ill"
-
+from b2cal.loop import Finding, Health
 
 SIGNS = {Health.WELL: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.ILL: ("✗", "red")}
-"""How it is shown, in which colour."""
+"""Its sign, and in which colour."""
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    what: str
-    health: Health
-    says: str
-    do: str = ""
+__all__ = ["SIGNS", "Finding", "Health"]

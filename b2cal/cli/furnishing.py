@@ -19,7 +19,6 @@ from b2cal.loop import Act, Actor, NewProcessing, Workplace
 from b2cal.model import Definition, GlobalTag, Person, Processing, Role, Run
 from b2cal.settings import Settings
 
-from .centre_health import see_that_fit
 from .data import TOYDETECTOR, HoldsAnother, run_simulation
 
 PROCESSING, TAG, SUBSYSTEM_TAG, MANAGER = "bucket1", "main", "calorimeter_local", "manager"
@@ -103,7 +102,7 @@ def prepare(workplace: Workplace, story: Story) -> list[str]:
         UnfitCentre: jobs could not start, read or write where they are to run.
         DoorTrouble: the data cannot be brought to where the centre's jobs read them.
     """
-    see_that_fit(workplace, story.centre)
+    loop.see_that_fit(workplace, story.centre)
     simulated = workplace.settings.folder("data")
     if not (simulated / "complete").exists():
         try:

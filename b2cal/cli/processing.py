@@ -30,7 +30,6 @@ from b2cal.model import (
     now,
 )
 
-from .centre_health import see_that_fit
 from .desk import REASON, Desk, local, pass_desk
 from .picture import overview, picture
 from .ranges import Days, Runs
@@ -102,7 +101,7 @@ def create(desk: Desk, /, **asked: Any) -> None:
         desk.done(f"{wanted.name} is planned. {to_do} {warning}".rstrip(), processing=wanted.name, warning=warning)
         return
 
-    see_that_fit(desk.workplace, wanted.centre)
+    loop.see_that_fit(desk.workplace, wanted.centre)
     room = loop.look_for_room(desk.workplace, wanted.release, wanted.runs, wanted.centre, wanted.vetoes)
 
     def unit(db: Session) -> _Opened:
@@ -121,10 +120,7 @@ def activate(desk: Desk, name: str, reason: str) -> None:
 
     Where there is too little room for what it will write, that needs a reason.
     """
-    with desk.workplace.database.read() as db:
-        centre = ProcessingView.of(db, name).processing.centre
-    see_that_fit(desk.workplace, known_centre(desk.settings, centre))
-    room = loop.room_for(desk.workplace, name)
+    room = loop.see_that_ready(desk.workplace, name, desk.username)
 
     def unit(db: Session) -> _Opened:
         number, act = _managed(db, desk, name, reason)

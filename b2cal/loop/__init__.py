@@ -12,9 +12,12 @@ from .by_hand import ByHand, FromTag, LocalDatabase, PayloadFiles, Source, broug
 from .calendar import spoken_days
 from .centres import NOTHING_TO_DO, WaitingGroup, Workload, workloads
 from .copies import Made, copies_of, copy_again, make_copies
+from .credentials import credential_findings
 from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .expiry import Expiring, all_expiring, expiring, inputs_expire_at, restart_until
+from .finding import Finding, Health
+from .fitness import UnfitCentre, batch_finding, see_that_fit, see_that_ready, storage_findings
 from .graph import write_graph
 from .incidents import HeldUp, OpenIncident, closed_incidents, held_up, open_incidents
 from .inputs import inputs_of, lacks_selection, productions, selection_by_default
@@ -113,8 +116,10 @@ __all__ = [
     "Choice",
     "Conflict",
     "Expiring",
+    "Finding",
     "Freshness",
     "FromTag",
+    "Health",
     "HeldUp",
     "InvalidChoice",
     "InvalidConfig",
@@ -148,6 +153,7 @@ __all__ = [
     "StageJobs",
     "Standing",
     "Subsystem",
+    "UnfitCentre",
     "Verb",
     "WaitingGroup",
     "Why",
@@ -166,6 +172,7 @@ __all__ = [
     "asks_to_be_submitted",
     "attempts_of",
     "attempts_that_count",
+    "batch_finding",
     "begin_standing_veto",
     "brought_by_hand",
     "buttons",
@@ -181,6 +188,7 @@ __all__ = [
     "copy_tag",
     "create_processing",
     "create_tag",
+    "credential_findings",
     "data_arrived",
     "default_config",
     "disk_in_words",
@@ -244,6 +252,8 @@ __all__ = [
     "room_for",
     "rounds_of",
     "said_by",
+    "see_that_fit",
+    "see_that_ready",
     "select_data",
     "selection_by_default",
     "set_tag_state",
@@ -260,6 +270,7 @@ __all__ = [
     "standing_vetoes",
     "state_in_words",
     "states_in_words",
+    "storage_findings",
     "submit",
     "subsystems",
     "take_over",

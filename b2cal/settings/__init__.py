@@ -20,6 +20,7 @@ from b2cal.refusal import explained, spelled, suggestion
 from .jobs import (
     XRD_ENVIRONMENT,
     BatchSettings,
+    Centre,
     CentreName,
     CentreSettings,
     CondorSettings,
@@ -38,6 +39,7 @@ __all__ = [
     "XRD_ENVIRONMENT",
     "AirflowSettings",
     "BatchSettings",
+    "Centre",
     "CentreSettings",
     "CondorSettings",
     "DataSettings",
@@ -136,9 +138,7 @@ class Settings(BaseSettings):
     batch: BatchSettings = BatchSettings()
     loop: LoopSettings = LoopSettings()
     data: DataSettings = DataSettings()
-    centres: dict[CentreName, Annotated[CondorSettings | LsfSettings, Field(discriminator="backend")]] = Field(
-        {}, description="batch systems besides this machine, by name"
-    )
+    centres: dict[CentreName, Centre] = Field({}, description="batch systems besides this machine, by name")
 
     @classmethod
     def settings_customise_sources(

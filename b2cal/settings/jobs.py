@@ -282,3 +282,6 @@ class LsfSettings(CentreSettings):
     def at_once(self, n_jobs: int) -> float:
         arrays = math.ceil(n_jobs / self.max_array)
         return arrays * self.max_running or n_jobs
+
+
+Centre = Annotated[CondorSettings | LsfSettings, Field(discriminator="backend")]

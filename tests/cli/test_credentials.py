@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from b2cal import loop
-from b2cal.cli.centre_health import UnfitCentre
 from b2cal.cli.furnishing import SMALL, Story, prepare
 from b2cal.cli.main import group
 from b2cal.data import Credentials
+from b2cal.loop import UnfitCentre
 from b2cal.model import Processing, ProcessingState
 from b2cal.settings import Settings
 from tests import factories
@@ -111,7 +111,7 @@ def test_a_planned_processing_is_not_opened_with_what_has_expired(describe: Desc
     describe(timedelta(hours=-1))
     with world.database.read() as db:
         name = db.scalars(select(Processing.name)).one()
-    refused = CliRunner().invoke(group, ["processing", "activate", name]).exception
+    refused = CliRunner().invoke(group, ["--as", "manager", "processing", "activate", name]).exception
     assert isinstance(refused, UnfitCentre)
     with world.database.read() as db:
         assert db.scalars(select(Processing.state)).one() is ProcessingState.PLANNED

@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from b2cal.calibration.doors import DoorTrouble
-from b2cal.cli.centre_health import UnfitCentre
 from b2cal.cli.main import group
 from b2cal.core.clock import SystemClock
 from b2cal.data import NoDoor, RegistryRefused
+from b2cal.loop import UnfitCentre
 from b2cal.model import Database, Processing
 from b2cal.settings import Settings
 from tests import factories

@@ -72,7 +72,7 @@ def processing_act(name: str, verb: str) -> Answer:
     stop_reading()  # nobody writes while he reads
     try:
         seen = acts.seen_version(sent)
-        room = _room(name, verb)
+        room = loop.see_that_ready(desk().workplace, name, me) if verb == ProcessingVerb.ACTIVATE else None
 
         def unit(db: Session) -> None:
             view = loop.ProcessingView.of(db, name)

@@ -71,7 +71,7 @@ class Story(Rows):
             run_first=ExpRun(26, 1968).number,
             run_last=ExpRun(26, 2400).number,
             manager="manager",
-            centre="BNL",
+            centre="local",
             release=self.release,
             base_tag=self.tags["prompt"],
             activated_at=None,

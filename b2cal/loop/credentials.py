@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from b2cal.data import Credential, Credentials, CredentialTrouble, spoken_moment
-from b2cal.loop import spoken
 from b2cal.settings import Settings
 
 from .finding import Finding, Health
+from .windows_and_reminders import spoken
 
 _SOON = timedelta(days=1)
 

@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from b2cal import data
-from b2cal.batch import backends
+from b2cal import batch, data
 from b2cal.calibration.doors import DoorTrouble
 from b2cal.core.errors import B2calError, listed
-from b2cal.loop import Workplace
 from b2cal.settings import Settings, StorageSettings
 
-from .centre import objection
+from .actors import manager
 from .credentials import credential_findings
 from .finding import Finding, Health
+from .room import Room, room_for
+from .view import ProcessingView
+from .workplace import Workplace
 
 
 class UnfitCentre(B2calError):
@@ -23,17 +24,32 @@ def see_that_fit(workplace: Workplace, centre: str) -> None:
     """See, before anything is wanted of a centre, that its jobs would start, read and write.
 
     Raises:
+        UnknownCentre: no settings describe it.
         UnfitCentre: they would not.
     """
-    backend = backends(workplace.settings, workplace.database)[centre]
-    at = workplace.database.clock.now()
-    findings = [batch_finding(centre, objection(backend)), *storage_findings(workplace.settings, centre, at)]
+    settings, at = workplace.settings, workplace.database.clock.now()
+    findings = [batch_finding(centre, batch.objection(settings, centre)), *storage_findings(settings, centre, at)]
     ill = [it for it in findings if it.health is Health.ILL]
     if ill:
         raise UnfitCentre(
             f"Nothing can be done at {centre} now: {listed([f'{it.what}: {it.says.rstrip(chr(46))}' for it in ill])}.",
-            " ".join([*dict.fromkeys(it.do for it in ill), "Nothing was written; then give the command again."]),
+            " ".join([*dict.fromkeys(it.do for it in ill), "Nothing was written; then do it again."]),
         )
+
+
+def see_that_ready(workplace: Workplace, processing: str, username: str) -> Room:
+    """See, before a planned processing is activated, that its centre is fit; tells the room for what it will write.
+
+    Raises:
+        NotFound: there is no such processing.
+        NotAllowed: it is not for this person.
+        UnknownCentre, UnfitCentre: as in `see_that_fit`.
+    """
+    with workplace.database.read() as db:
+        manager(db, username)
+        centre = ProcessingView.of(db, processing).processing.centre
+    see_that_fit(workplace, centre)
+    return room_for(workplace, processing)
 
 
 def batch_finding(centre: str, objects: B2calError | None) -> Finding:
@@ -50,7 +66,7 @@ def storage_findings(settings: Settings, centre: str, at: datetime) -> Iterator[
     yield from credential_findings(settings, centre, at)
     yield from _doors(centre, storage)
     if storage.output:
-        yield _output(storage.output, settings)
+        yield _output(storage.output, settings, centre)
 
 
 def _doors(centre: str, storage: StorageSettings) -> Iterator[Finding]:
@@ -66,10 +82,10 @@ def _doors(centre: str, storage: StorageSettings) -> Iterator[Finding]:
         yield Finding(what, health, f"shut: {shut[door]}", do)
 
 
-def _output(folder: str, settings: Settings) -> Finding:
+def _output(folder: str, settings: Settings, centre: str) -> Finding:
     what, other = f"output {folder}", "or name another as `output` in b2cal.toml."
     try:
-        found = data.FolderBehindDoors.find(folder, settings)
+        found = data.FolderBehindDoors.find(folder, settings, centre)
     except DoorTrouble as error:
         return Finding(what, Health.ILL, str(error), error.hint)
     if not found.exists():
