@@ -7,6 +7,7 @@ one epoch is ever recorded, and the batch jobs of all others are removed.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import timedelta
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -31,8 +32,12 @@ from b2cal.settings import Settings
 
 from .desk import Desk
 from .folders import Code, PlannedGroup, prepare, shipped_code
+from .lease import AgentLease
 from .orders import LIVE, Order
 from .settle import settle_stage
+
+HAND_OVER, EACH_JOB = timedelta(seconds=30), timedelta(seconds=1)
+"""What it may take to hand over a group, and more for each job: folders are written, files sent over slow networks."""
 
 
 def carry_out(desk: Desk, order: Order) -> bool:
@@ -48,7 +53,7 @@ def carry_out(desk: Desk, order: Order) -> bool:
     arrived = _arrived(backend.find(order.token), len(plan.parts))
     if arrived is None:
         see_that_credentials_last(desk, order.centre)
-    epoch = arrived or desk.write(lambda db: _intend(db, order.group_id))
+    epoch = arrived or desk.write(lambda db: _intend(db, desk.lease, order.group_id, len(plan.parts)))
     if epoch is None:
         return False
     if arrived is None:
@@ -174,8 +179,8 @@ def _arrived(handles: Sequence[Handle], n_jobs: int) -> int | None:
     return max((epoch for epoch, found in numbers.items() if len(found) == n_jobs), default=None)
 
 
-def _intend(db: Session, group_id: int) -> int | None:
-    """Write down a new epoch; None if the group is not wanted any more."""
+def _intend(db: Session, lease: AgentLease, group_id: int, n_jobs: int) -> int | None:
+    """Write down a new epoch, and keep the lease until it is handed over; None if the group is not wanted any more."""
     wanted = (
         select(JobGroup.id)
         .join(Attempt, JobGroup.attempt_id == Attempt.id)
@@ -192,6 +197,7 @@ def _intend(db: Session, group_id: int) -> int | None:
         return None
     last = db.scalar(select(func.max(GroupEpoch.epoch)).where(GroupEpoch.group_id == group_id)) or 0
     db.add(GroupEpoch(group_id=group_id, epoch=last + 1, intended_at=now(db)))
+    lease.outlast(db, HAND_OVER + n_jobs * EACH_JOB)
     return last + 1
 
 

@@ -56,10 +56,10 @@ def collect_events(desk: Desk, backend: Backend, stream: Stream) -> bool:
     Raises:
         BatchError: the batch system does not answer; nothing was taken in.
     """
-    events = list(backend.events(stream.cursor))
+    events = list(desk.lease.kept_over(backend.events(stream.cursor)))
     standing = [
         JobEvent(handle, desk.now(), stream.cursor)
-        for token in sorted(stream.unheeded)
+        for token in desk.lease.kept_over(sorted(stream.unheeded))
         for handle in backend.find(token)
         if handle.state is not JobState.QUEUED  # that is how it was written down; why it waits only events tell
     ]

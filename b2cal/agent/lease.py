@@ -1,11 +1,15 @@
 """The right to be the one agent, for 15 s at a time, and the fence against an agent that slept too long.
 
+Where calls of a batch system take longer the lease lasts longer, ten minutes at most.
+
 The lease's epoch goes up with every new holder. Whatever the agent writes, it first looks, in the same transaction,
 whether the epoch is still its own: an agent that was stopped and wakes up after another took its place writes nothing.
 """
 
 import socket
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -15,7 +19,10 @@ from b2cal.loop import AGENT
 from b2cal.model import Database, Lease, now
 
 DURATION = timedelta(seconds=15)
-RENEWAL = DURATION / 3
+LONGEST = timedelta(minutes=10)
+"""A call that takes longer hangs: another agent may take over."""
+
+Part = TypeVar("Part")
 
 
 class LeaseLost(Exception):
@@ -30,6 +37,7 @@ class AgentLease:
         self._holder = holder
         self._epoch: int | None = None
         self._renew_at: datetime | None = None
+        self._lasts = DURATION
 
     @property
     def epoch(self) -> int | None:
@@ -49,8 +57,30 @@ class AgentLease:
             self._database.write(self._renew)
         elif not self._take():
             return False
-        self._renew_at = at + RENEWAL
+        self._renew_at = at + self._lasts / 3
         return True
+
+    def kept_over(self, parts: Iterable[Part]) -> Iterator[Part]:
+        """Renew the lease between the parts of a long work; from now on it lasts three times as long as the longest.
+
+        So who loses it in a part, and takes it again, does not lose it in the next.
+        """
+        begun = self._database.clock.now()
+        try:
+            for part in parts:
+                self._allow_for(begun)
+                self.keep()
+                yield part
+                begun = self._database.clock.now()
+        finally:
+            self._allow_for(begun)
+
+    def outlast(self, db: Session, call: timedelta) -> None:
+        """Give this process, inside a fenced transaction, so much longer for one call; its next renewal ends that.
+
+        No thread could renew the lease meanwhile: HTCondor's bindings let none run until files are sent or fetched.
+        """
+        db.execute(update(Lease).where(Lease.name == AGENT).values(expires_at=now(db) + min(DURATION + call, LONGEST)))
 
     def give_back(self) -> None:
         """Let the next agent begin at once."""
@@ -77,7 +107,11 @@ class AgentLease:
 
     def _renew(self, db: Session) -> None:
         self.fence(db)
-        db.execute(update(Lease).where(Lease.name == AGENT).values(expires_at=now(db) + DURATION))
+        db.execute(update(Lease).where(Lease.name == AGENT).values(expires_at=now(db) + self._lasts))
+
+    def _allow_for(self, begun: datetime) -> None:
+        took = self._database.clock.now() - begun
+        self._lasts = max(self._lasts, min(3 * took, LONGEST))
 
     def _take(self) -> bool:
         with self._database.read() as db:
@@ -94,7 +128,7 @@ class AgentLease:
             if (lease.epoch if lease else None) != seen:
                 return None
             lease = lease or Lease(name=AGENT, epoch=0)
-            lease.holder, lease.epoch, lease.expires_at = self._holder, lease.epoch + 1, now(db) + DURATION
+            lease.holder, lease.epoch, lease.expires_at = self._holder, lease.epoch + 1, now(db) + self._lasts
             db.add(lease)
             return lease.epoch
 

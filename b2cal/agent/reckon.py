@@ -46,7 +46,7 @@ def reckon(desk: Desk, centre: str, backend: Backend, last: Reckoning) -> Reckon
     with desk.database.read() as db:
         groups = _under_way(db, desk, centre, at - EVERY)
     missing = {}
-    for (token, epoch), jobs in groups.items():
+    for (token, epoch), jobs in desk.lease.kept_over(groups.items()):
         there = {handle.number for handle in backend.find(token) if handle.epoch == epoch}
         missing.update({job.id: job for number, job in jobs.items() if number not in there})
     lost = [job for row, job in missing.items() if row in last.missing]

@@ -355,6 +355,38 @@ def test_an_agent_with_much_to_do_in_one_round_keeps_its_lease(site, clock):
     assert taken_over == [False] * 4
 
 
+def test_a_large_group_is_handed_over_once_however_long_that_takes_and_another_agent_waits_no_longer(site, clock):
+    n_jobs, taken_over = 60, []
+    other = AgentLease(site.database, "elsewhere 2 1 boot")
+
+    class SlowToSubmit(LocalBackend):
+        def submit(self, group):
+            clock.advance(timedelta(seconds=n_jobs))
+            taken_over.append(other.keep())
+            super().submit(group)
+
+    group_id = site.want(*[{}] * n_jobs)
+    assert site.agent(local=SlowToSubmit(site.database, slots=0)).round()
+    assert (site.group(group_id)["state"], taken_over) == (GroupState.SUBMITTED, [False])
+    clock.advance(DURATION)
+    assert other.keep()
+
+
+def test_an_agent_that_hears_much_for_long_keeps_its_lease(site, clock):
+    taken_over = []
+
+    class TellsSlowly(LocalBackend):
+        def events(self, since):
+            for told in super().events(since):
+                clock.advance(DURATION * 2 / 3)
+                taken_over.append(AgentLease(site.database, "elsewhere 2 1 boot").keep())
+                yield told
+
+    site.want(*[{}] * 4)
+    assert site.agent(local=TellsSlowly(site.database, slots=0)).round()
+    assert taken_over == [False] * 4
+
+
 def test_a_killed_agent_leaves_jobs_that_the_next_one_follows_to_their_end(site, clock):
     group_id = site.want({"do": "time.sleep(0.3)"}, {"do": "time.sleep(0.3)"})
     site.run(site.agent(), lambda: len(site.executions()) == 2, "both jobs run")

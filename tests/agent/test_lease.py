@@ -3,12 +3,13 @@
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from b2cal.agent import AgentLease, LeaseLost
-from b2cal.agent.lease import DURATION, this_process
+from b2cal.agent.lease import DURATION, LONGEST, this_process
 from b2cal.core.clock import ManualClock
 from b2cal.core.processes import ProcessIdentity
 from tests import factories
@@ -89,6 +90,49 @@ def test_a_lease_given_back_is_free_at_once(first, second):
     assert second.keep()
     first.give_back()
     assert not first.keep()
+
+
+@pytest.mark.parametrize("call", [timedelta(minutes=5), timedelta(hours=1)])
+def test_a_lease_that_is_to_outlast_a_call_does_but_none_that_hangs_and_is_as_short_as_ever_afterwards(
+    first, second, clock, database, call
+):
+    first.keep()
+    database.write(lambda db: first.outlast(db, call))
+    clock.advance(min(call, LONGEST - timedelta(seconds=1)))
+    assert not second.keep()
+    first.keep()
+    clock.advance(DURATION)
+    assert second.keep()
+    second.give_back()
+    first.forget()
+    first.keep()
+    database.write(lambda db: first.outlast(db, call))
+    clock.advance(LONGEST)
+    assert second.keep()
+
+
+def test_a_lease_is_kept_between_the_parts_of_a_long_work(first, second, clock):
+    def parts() -> Iterator[bool]:
+        for _ in range(10):
+            clock.advance(DURATION * 2 / 3)
+            yield second.keep()
+
+    first.keep()
+    assert list(first.kept_over(parts())) == [False] * 10
+
+
+def test_who_has_lost_the_lease_in_a_long_part_and_takes_it_again_keeps_it_in_the_next(first, second, clock):
+    def parts(long: timedelta) -> Iterator[bool]:
+        clock.advance(long)
+        yield second.keep()
+
+    first.keep()
+    with pytest.raises(LeaseLost):
+        list(first.kept_over(parts(2 * DURATION)))
+    first.forget()
+    second.give_back()
+    first.keep()
+    assert list(first.kept_over(parts(2 * DURATION))) == [False]
 
 
 def test_nobody_waits_for_a_holder_that_was_killed_on_the_same_machine(database, second):
