@@ -5,6 +5,7 @@ them, now and then. A job that has ended stays in the queue until what it brings
 it is let go.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from b2cal.settings import CondorSettings
 
 from .condor import Condor, home
 from .condor_schedd import HELD, WHOLE, quoted
-from .contract import BatchError, BatchGroup, Cursor, Handle, JobEvent
+from .contract import BatchError, BatchGroup, BatchId, Cursor, Handle, JobEvent
 from .known import KnownJob, LearningJobs
 
 AT_A_TIME = 100
@@ -41,6 +42,7 @@ class RemoteCondorBackend(Condor):
         self._asked = AskedJobs()
         self._own = {"My.B2calHome": home(folder)}
         self._of_this_home = f"B2calHome == {home(folder)}"
+        self._unfetched: set[BatchId] = set()
         super().__init__(pool, self._asked, f"{self._of_this_home} && {WHOLE}")
 
     def find(self, token: str) -> list[Handle]:
@@ -51,8 +53,12 @@ class RemoteCondorBackend(Condor):
 
     def events(self, since: Cursor) -> Iterator[JobEvent]:
         if self._look_is_due(self._pool.ask_every_s):
+            for _ in self._fetched():
+                for event in self._told(since):  # what is home is told at once: all of it may take long
+                    since = event.cursor
+                    yield event
             self._look()
-        return self._told(since)
+        yield from self._told(since)
 
     def _hand_over(self, group: BatchGroup, wanted: Mapping[str, str], each: Sequence[Mapping[str, str]]) -> None:
         self._schedd.send({**wanted, **self._own}, each)
@@ -61,30 +67,40 @@ class RemoteCondorBackend(Condor):
     def _hear(self) -> None:
         """It says nothing without being asked."""
 
-    def _look(self) -> None:
+    def _fetched(self) -> Iterator[None]:
+        """Bring home what jobs have made, some at a time, then tell their end and let them go.
+
+        If that fails it is tried one by one, for one may be to blame. Where two fail it is no job, but as a rule a full
+        disk: nothing more is tried now. Those two come last from then on, so that they keep no others waiting.
+        """
         waiting = self._schedd.completed(self._ours)
         fetched = [job.batch_id for job in waiting if (it := self._asked.job(job.batch_id)) is not None and it.ended]
         self._schedd.let_go(fetched)  # it has not heard that before
-        completed = [job for job in waiting if job.batch_id not in fetched]
-        for first in range(0, len(completed), AT_A_TIME):
-            self._fetch(completed[first : first + AT_A_TIME])
-        super()._look()
-
-    def _fetch(self, jobs: Sequence[KnownJob]) -> None:
-        """Bring home what jobs have made, then tell their end; if that fails one by one, for one may be to blame."""
-        ids = [job.batch_id for job in jobs]
-        try:
-            self._schedd.fetch(ids)
-        except BatchError as error:
-            self._schedd.ping()
-            if len(jobs) == 1:  # as a rule its folder is gone, or the disk is full
-                log.warning("what a job brings back cannot be fetched", folder=str(jobs[0].folder), error=str(error))
-                return
-            for job in jobs:
-                self._fetch([job])
-            return
-        self._asked.learn(jobs)
-        self._schedd.let_go(ids)
+        wanted = [job for job in waiting if job.batch_id not in fetched]
+        self._unfetched &= {job.batch_id for job in wanted}
+        wanted.sort(key=lambda job: job.batch_id in self._unfetched)
+        parts = deque(wanted[first : first + AT_A_TIME] for first in range(0, len(wanted), AT_A_TIME))
+        failed: dict[BatchId, Path] = {}
+        why = ""
+        while parts and len(failed) < 2:
+            part = parts.popleft()
+            ids = [job.batch_id for job in part]
+            try:
+                self._schedd.fetch(ids)
+            except BatchError as error:
+                self._schedd.ping()
+                if len(part) > 1:
+                    parts.extendleft([job] for job in reversed(part))
+                else:
+                    failed[part[0].batch_id], why = part[0].folder, str(error)
+                continue
+            self._asked.learn(part)
+            self._schedd.let_go(ids)
+            yield
+        if failed:
+            self._unfetched.update(failed)
+            left, folders = sum(map(len, parts)), [str(folder) for folder in failed.values()]
+            log.warning("what jobs bring back cannot be fetched now", folders=folders, not_tried=left, error=why)
 
 
 def _standing(job: KnownJob) -> tuple[object, object]:

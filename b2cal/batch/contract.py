@@ -112,7 +112,8 @@ class Backend(Protocol):
     def events(self, since: Cursor) -> Iterator[JobEvent]:
         """What happened after `since`, oldest first; the last state of each job is always among it.
 
-        An event may come more than once. After a restart a client begins again at `START`.
+        An event may come more than once. After a restart a client begins again at `START`. Some may come while the rest
+        is still asked for: that can take its time.
 
         Raises:
             BatchError: the batch system does not answer.

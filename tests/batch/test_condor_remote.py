@@ -65,6 +65,94 @@ def test_a_job_that_cannot_be_fetched_keeps_no_other_waiting(remote: Centre) -> 
     assert remote.wait_until_ended(group) == {0: JobState.DONE, 1: JobState.DONE}
 
 
+def completed(token: str) -> int:
+    """How many jobs have ended and wait in the queue until they are fetched."""
+    return len(htcondor2.Schedd().query(f'B2calToken == "{token}" && JobStatus == 4', ["ProcId"]))
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The jobs that HTCondor was asked to give back, call by call; it does so."""
+    calls: list[list[str]] = []
+    retrieve = htcondor2.Schedd.retrieve
+
+    def noted(schedd: htcondor2.Schedd, jobs: list[str]) -> None:
+        calls.append(jobs)
+        retrieve(schedd, jobs)
+
+    monkeypatch.setattr(htcondor2.Schedd, "retrieve", noted)
+    return calls
+
+
+def test_where_none_can_be_fetched_two_are_tried_at_a_look_and_when_there_is_room_all_come(
+    remote: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = remote.submitted(*["pass"] * 5)
+    wait_for(lambda: completed(group.token) == 5, "all have ended")
+    asked: list[int] = []
+
+    def no_room(_schedd: htcondor2.Schedd, jobs: list[str]) -> None:
+        asked.append(len(jobs))
+        raise htcondor2.HTCondorException("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(htcondor2.Schedd, "retrieve", no_room)
+        assert set(remote.states(group).values()) == {JobState.RUNNING}
+    assert asked == [5, 1, 1]
+    assert remote.wait_until_ended(group) == dict.fromkeys(range(5), JobState.DONE)
+
+
+def test_several_jobs_that_can_never_be_fetched_keep_no_other_waiting(remote: Centre) -> None:
+    group = remote.submitted(*["pass"] * 5)
+    wait_for(lambda: completed(group.token) == 5, "all have ended")
+    for job in group.jobs[:4]:
+        shutil.rmtree(job.folder)
+        job.folder.touch()  # nothing can be put there
+    wait_for(lambda: remote.states(group).get(4) is JobState.DONE, "the other's end is told")
+    assert list(remote.states(group).values()).count(JobState.RUNNING) == 4
+
+
+@pytest.mark.parametrize("starts_again", [False, True])
+def test_a_job_that_was_fetched_and_not_let_go_is_let_go_later_and_not_fetched_again_by_who_knows_it(
+    remote: Centre, monkeypatch: pytest.MonkeyPatch, fetched: list[list[str]], tmp_path: Path, *, starts_again: bool
+) -> None:
+    other = remote.submitted("time.sleep(600)")  # as long as one runs the schedd is asked
+    group = remote.submitted(f"while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)")
+    htcondor2.Schedd().edit(remote.ids(group), "LeaveJobInQueue", "JobStatus == 4")  # it is not let go by itself
+    (tmp_path / "go").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(htcondor2.Schedd, "edit", broken)
+        wait_for(lambda: remote.states(group) == {0: JobState.DONE}, "its end is told")
+        assert completed(group.token) == 1
+    if starts_again:
+        remote.reconnect()
+
+    def is_gone() -> bool:
+        remote.follow()
+        return in_queue(group.token) == 0
+
+    wait_for(is_gone, "it is let go")
+    assert len(fetched) == 1 + starts_again
+    assert remote.states(group) == {0: JobState.DONE}
+    remote.backend.cancel(remote.ids(other))
+
+
+def test_what_is_fetched_is_told_before_the_rest_is(
+    remote: Centre, monkeypatch: pytest.MonkeyPatch, fetched: list[list[str]], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("b2cal.batch.condor_remote.AT_A_TIME", 2)
+    go = tmp_path / "go"
+    group = remote.submitted(*[f"while not os.path.exists({str(go)!r}): time.sleep(0.01)"] * 5)
+    remote.follow()
+    go.touch()
+    wait_for(lambda: completed(group.token) == 5, "all have ended")
+    told = remote.backend.events(remote.cursor)
+    assert next(told).handle.state is JobState.DONE
+    assert len(fetched) == 1
+    assert sum(event.handle.state is JobState.DONE for event in told) == 4
+    assert len(fetched) == 3
+
+
 def test_a_client_of_another_home_sees_none_of_these_jobs(
     remote: Centre, remote_settings: CondorSettings, tmp_path: Path
 ) -> None:
