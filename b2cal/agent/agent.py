@@ -1,7 +1,7 @@
 """The agent: look, carry out, collect, relay; again and again."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -68,10 +68,10 @@ class Agent:
             self._renewals.look()
             orders = self._orders()
             self._carry_out(orders)
-            self._collect_events()
+            heard = self._collect_events()
             if any(order.state is GroupState.SUBMITTED for order in orders):
                 bring_log(self._desk)
-            self._look_for_slow_jobs()
+            self._look_for_slow_jobs(heard)
             self._outbox.relay()
         except LeaseLost:
             log.warning("another agent has taken over")
@@ -115,8 +115,9 @@ class Agent:
             message = str(error)
             self._desk.write(lambda db: note_failure(db, order.group_id, message))
 
-    def _collect_events(self) -> None:
-        incidents = False
+    def _collect_events(self) -> set[str]:
+        """Take in what has happened; tells which centres have said so."""
+        incidents, heard = False, set()
         for centre, backend in self._desk.backends.items():
             if centre in self._resting:
                 incidents |= self._troubled
@@ -125,6 +126,7 @@ class Agent:
             begun = self._desk.now()
             try:
                 ended = collect_events(self._desk, backend, self._streams[centre])
+                heard.add(centre)
                 self._troubled |= ended
                 last = self._reckonings.get(centre) or Reckoning(self._desk.now() + EVERY)
                 self._reckonings[centre] = reckon(self._desk, centre, backend, last)
@@ -138,9 +140,10 @@ class Agent:
                 log.warning("a batch system does not answer", centre=centre, error=str(error))
                 self._rest_if_it_hangs(centre, begun)
         self._troubled = incidents
+        return heard
 
     def _end_races(self, centre: str, backend: Backend) -> None:
-        """Cancel what has lost a race, where jobs have ended since; what cannot be cancelled now is tried again."""
+        """Cancel what has lost a race, where jobs came or ended since; what cannot be cancelled now is tried again."""
         if centre in self._raced:
             return
         try:
@@ -150,10 +153,11 @@ class Agent:
         else:
             self._raced.add(centre)
 
-    def _look_for_slow_jobs(self) -> None:
+    def _look_for_slow_jobs(self, heard: Collection[str]) -> None:
+        """Judge the jobs of centres that have just been heard: at others they may have ended long ago."""
         at = self._desk.now()
         if self._looked_for_slow is None or at - self._looked_for_slow >= LOOK_EVERY:
-            look_for_slow_jobs(self._desk, at)
+            look_for_slow_jobs(self._desk, at, heard)
             self._looked_for_slow = at
 
     def _rest_if_it_hangs(self, centre: str, begun: datetime) -> None:

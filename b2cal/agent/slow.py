@@ -1,19 +1,30 @@
 """Jobs that run far longer than their siblings: that is said with each, once; by a rule a copy races it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from statistics import median
 
 import structlog
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from b2cal.batch import about_slow, retry_policy
 from b2cal.core.failures import Slow
 from b2cal.loop import race, spoken, tell_of_slow_jobs
-from b2cal.model import GroupState, Job, JobGroup, JobState, Stage, now, stage_in_words
+from b2cal.model import (
+    Attempt,
+    Calibration,
+    GroupState,
+    Job,
+    JobGroup,
+    JobState,
+    Processing,
+    Stage,
+    now,
+    stage_in_words,
+)
 from b2cal.settings import BatchSettings, Settings
 
 from .desk import Desk
@@ -46,36 +57,35 @@ class _Slow:
         return and_(Job.group_id.in_(under_way), Job.state == JobState.RUNNING, Job.slow == "", began)
 
 
-def look_for_slow_jobs(desk: Desk, at: datetime) -> None:
-    """Say with jobs that they run far longer than those of their stage that have ended well."""
+def look_for_slow_jobs(desk: Desk, at: datetime, centres: Collection[str]) -> None:
+    """Say with jobs of these centres that they run far longer than those of their stage that have ended well."""
     with desk.database.read() as db:
-        found = _slow(db, desk.settings.batch, at)
+        found = _slow(db, desk.settings.batch, at, centres)
     for slow in found:
         desk.write(partial(_write_down, slow=slow, settings=desk.settings))
 
 
-def _slow(db: Session, batch: BatchSettings, at: datetime) -> Sequence[_Slow]:
+def _slow(db: Session, batch: BatchSettings, at: datetime, centres: Collection[str]) -> Sequence[_Slow]:
     """The stages in which jobs have become slow: one question for all of them, more only where jobs may be."""
     before = at - timedelta(seconds=batch.slow_after_s)
-    suspect = and_(Job.state == JobState.RUNNING, Job.slow == "", Job.started_at <= before)
-    first = func.min(case((suspect, Job.started_at)))
-    n_done = _number(Job.state == JobState.DONE)
-    under_way = select(JobGroup.attempt_id).join(JobGroup.attempt).where(JobGroup.state == GroupState.SUBMITTED, LIVE)
     stages = db.execute(
-        select(JobGroup.attempt_id, JobGroup.stage, JobGroup.iteration, first)
+        select(JobGroup.attempt_id, JobGroup.stage, JobGroup.iteration, func.min(Job.started_at))
         .join(Job, Job.group_id == JobGroup.id)
-        .where(JobGroup.attempt_id.in_(under_way))
+        .join(Attempt, JobGroup.attempt_id == Attempt.id)
+        .join(Calibration, Attempt.calibration_id == Calibration.id)
+        .join(Processing, Calibration.processing_id == Processing.id)
+        .where(JobGroup.state == GroupState.SUBMITTED, LIVE, Processing.centre.in_(centres))
+        .where(Job.state == JobState.RUNNING, Job.slow == "", Job.started_at <= before)
         .group_by(JobGroup.attempt_id, JobGroup.stage, JobGroup.iteration)
-        .having(first.is_not(None), n_done >= batch.slow_siblings, 2 * n_done >= _number(JobGroup.round == 0))
-    )
+    ).all()
     found = []
     for attempt_id, stage, iteration, began in stages:
         needed = _needed(db, attempt_id, stage, iteration)
-        if len(needed) < batch.slow_siblings:
+        if len(needed) < batch.slow_siblings or 2 * len(needed) < _n_jobs(db, attempt_id, stage, iteration):
             continue
         usual = timedelta(seconds=median(needed))
         limit = min(before, at - batch.slow_times * usual)
-        if began <= limit:
+        if began and began <= limit:
             said = f"Runs far longer than its siblings: half of {len(needed):,} needed no more than {spoken(usual)}"
             found.append(_Slow(attempt_id, stage, iteration, limit, said))
     return found
@@ -88,6 +98,12 @@ def _needed(db: Session, attempt_id: int, stage: Stage, iteration: int) -> list[
     return [
         (ended - began).total_seconds() for began, ended in db.execute(done) if began is not None and ended is not None
     ]
+
+
+def _n_jobs(db: Session, attempt_id: int, stage: Stage, iteration: int) -> int:
+    """How many jobs a stage has."""
+    jobs = select(func.count(Job.id)).join(JobGroup, JobGroup.id == Job.group_id)
+    return db.scalar(jobs.where(_rounds(attempt_id, stage, iteration), JobGroup.round == 0)) or 0
 
 
 def _write_down(db: Session, slow: _Slow, settings: Settings) -> None:
@@ -125,7 +141,3 @@ def _race(db: Session, jobs: Sequence[Job], slow: str, settings: Settings) -> No
 
 def _rounds(attempt_id: int, stage: Stage, iteration: int) -> ColumnElement[bool]:
     return and_(JobGroup.attempt_id == attempt_id, JobGroup.stage == stage, JobGroup.iteration == iteration)
-
-
-def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.sum(case((condition, 1), else_=0))

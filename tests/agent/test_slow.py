@@ -1,5 +1,6 @@
 """Jobs that run far longer than their siblings are reported, once, until they end."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from sqlalchemy import event, select
 
 from b2cal import loop
 from b2cal.agent.slow import LOOK_EVERY
+from b2cal.batch import BatchError, Cursor, JobEvent, LocalBackend
 from b2cal.core.clock import ManualClock
 from b2cal.core.failures import Remedy
 from b2cal.model import Calibration, GroupState, Job, JobState, Outbox, Stage
@@ -99,6 +101,26 @@ def test_jobs_that_write_behind_a_door_are_not_raced_by_a_copy_that_would_write_
     assert site.group(group_id)["jobs"][10]["retry"] == (
         "Rule slow, race: old machines. Not raced: both would write into the same place."
     )
+
+
+def test_at_a_centre_that_does_not_answer_no_job_is_slow_before_it_has(site: Site, clock: ManualClock) -> None:
+    class Silent(LocalBackend):
+        answers = False
+
+        def events(self, since: Cursor) -> Iterator[JobEvent]:
+            if not self.answers:
+                raise BatchError("it does not answer")
+            return super().events(since)
+
+    silent = Silent(site.database, slots=1)
+    group_id = under_way(site, clock.now(), 9, {10: 60}, centre="centre")
+    agent = site.agent(centre=silent)
+    agent.round()
+    assert slow(site, group_id) == {}
+    silent.answers = True
+    clock.advance(LOOK_EVERY)
+    agent.round()
+    assert list(slow(site, group_id)) == [10]
 
 
 def test_slow_jobs_are_looked_for_by_one_question_now_and_then(site: Site, clock: ManualClock) -> None:
