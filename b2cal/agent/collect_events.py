@@ -115,13 +115,22 @@ def _groups(db: Session, with_living_jobs: set[str]) -> dict[str, _Group]:
 
 def _open_jobs(db: Session, attempts: Path, group_ids: set[int], numbers: set[int]) -> dict[tuple[int, int], OpenJob]:
     rows = db.execute(
-        select(Job.id, Job.group_id, Job.number, JobGroup.stage, Job.state, Job.folder, Job.pending_reason)
+        select(
+            Job.id,
+            Job.group_id,
+            Job.number,
+            JobGroup.stage,
+            Job.state,
+            Job.folder,
+            Job.pending_reason,
+            Job.started_at,
+        )
         .join(JobGroup, Job.group_id == JobGroup.id)
         .where(Job.group_id.in_(group_ids), Job.number.in_(numbers), Job.state.in_(UNFINISHED))
     )
     return {
-        (group_id, number): OpenJob(job_id, group_id, stage, state, attempts / folder, pending_reason)
-        for job_id, group_id, number, stage, state, folder, pending_reason in rows
+        (group_id, number): OpenJob(job_id, group_id, stage, state, attempts / folder, reason, started_at)
+        for job_id, group_id, number, stage, state, folder, reason, started_at in rows
     }
 
 
@@ -144,8 +153,9 @@ def _change(job: OpenJob, event: JobEvent) -> Change | None:
     state, reason = event.handle.state, event.failure.message if event.failure else ""
     if state is JobState.QUEUED and not reason:
         state = job.state  # one that ran and has lost its machine is started again by itself
-    if (state, reason) == (job.state, job.pending_reason):
+    anew = event.began is not None and job.started_at is not None and event.began > job.started_at
+    if (state, reason) == (job.state, job.pending_reason) and not anew:
         return None
-    began_at = event.at if state is JobState.RUNNING else None
-    started = {} if state is job.state else {"started_at": began_at, "slow": ""}
+    began = event.began or event.at if state is JobState.RUNNING else None
+    started = {"started_at": began, "slow": ""} if anew or state is not job.state else {}
     return Change(job, {"state": state, "pending_reason": reason, **started})

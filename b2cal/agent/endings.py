@@ -32,6 +32,7 @@ class OpenJob:
     state: JobState
     folder: Path
     pending_reason: str = ""
+    started_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,8 @@ class EventLogs(LearningJobs):
         elif event.type is Type.JOB_ABORTED:
             self.note(known, *removal(event.get("Reason", ""), known.failure), _moment(event))
         elif event.type in _CHANGES:
+            if event.type is Type.EXECUTE:
+                known = replace(known, began=_moment(event))
             self.note(known, *_CHANGES[event.type](event), _moment(event))
 
     def _begin(self, batch_id: BatchId, event: htcondor2.JobEvent) -> None:

@@ -103,5 +103,5 @@ class RemoteCondorBackend(Condor):
             log.warning("what jobs bring back cannot be fetched now", folders=folders, not_tried=left, error=why)
 
 
-def _standing(job: KnownJob) -> tuple[object, object]:
-    return job.handle.state, job.failure
+def _standing(job: KnownJob) -> tuple[object, ...]:
+    return job.handle.state, job.failure, job.began

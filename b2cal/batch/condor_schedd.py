@@ -33,7 +33,8 @@ SPOOLING = 16
 """A job waits for its files from the machine of its submitter; HTCondor manual, HoldReasonCode."""
 
 _IDENTITY = ["ClusterId", "ProcId", "B2calToken", "B2calEpoch", "B2calNumber", "B2calNumbers", "B2calFolder", "Iwd"]
-_STANDING = ["JobStatus", "EnteredCurrentStatus", "QDate", *HOLD]
+_BEGAN = "JobCurrentStartDate"
+_STANDING = ["JobStatus", "EnteredCurrentStatus", "QDate", _BEGAN, *HOLD]
 _ENDING = ["ExitCode", "RemoveReason", *(f"Last{name}" for name in HOLD)]
 
 _NEXT = "JobMaterializeNextProcId"
@@ -235,7 +236,8 @@ def quoted(text: str) -> str:
 def _job(ad: Ad, proc: int, number: int, state: JobState, failure: Failure | None) -> KnownJob:
     handle = Handle(ad["B2calToken"], ad["B2calEpoch"], number, f"{ad['ClusterId']}.{proc}", state)
     at = datetime.fromtimestamp(ad.get("EnteredCurrentStatus", ad["QDate"]), UTC)
-    return KnownJob(handle, Path(ad.get("B2calFolder", ad["Iwd"])), at, failure)
+    began = datetime.fromtimestamp(ad[_BEGAN], UTC) if _BEGAN in ad else None
+    return KnownJob(handle, Path(ad.get("B2calFolder", ad["Iwd"])), at, failure, began=began)
 
 
 def _standing(ad: Ad) -> Standing:

@@ -76,13 +76,15 @@ class JobEvent:
 
     Whether an ended job did its work is told by its report, not by the batch system; `failure` is what the batch system
     says where there is no report. Of a job that has not ended it says why that does not run now: it is held, or
-    suspended.
+    suspended. `began` is when it was started the last time, where its system tells: one that loses its machine is
+    started again.
     """
 
     handle: Handle
     at: datetime
     cursor: Cursor
     failure: Failure | None = None
+    began: datetime | None = None
 
 
 class Backend(Protocol):

@@ -22,7 +22,7 @@ from .contract import START, BatchId, Cursor, Handle, JobEvent
 class KnownJob:
     """A job as its batch system tells it: where it stands since when, and what is wrong with it, if anything is.
 
-    `change` counts the changes that the client has seen.
+    `change` counts the changes that the client has seen; `began` is when it was started the last time, if that is told.
     """
 
     handle: Handle
@@ -30,6 +30,7 @@ class KnownJob:
     at: datetime
     failure: Failure | None = None
     change: int = 0
+    began: datetime | None = None
 
     @property
     def batch_id(self) -> BatchId:
@@ -88,7 +89,7 @@ class KnownJobs:
 
     def event(self, job: KnownJob) -> JobEvent:
         """The last change of a job."""
-        return JobEvent(job.handle, job.at, f"{self._name}:{job.change}", job.failure)
+        return JobEvent(job.handle, job.at, f"{self._name}:{job.change}", job.failure, job.began)
 
 
 class LearningJobs(KnownJobs, ABC):

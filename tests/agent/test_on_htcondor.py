@@ -11,6 +11,7 @@ import pytest
 
 from b2cal.batch import SO_FAR, START, BatchError, BatchGroup
 from b2cal.batch.condor import CondorBackend
+from b2cal.batch.condor_remote import RemoteCondorBackend
 from b2cal.core.clock import ManualClock, SystemClock
 from b2cal.loop import Conflict, want_log, wanted_logs
 from b2cal.model import GroupState, Job, JobState
@@ -127,6 +128,27 @@ def test_a_job_that_somebody_holds_says_so_and_by_whom_until_it_runs_again(
     assert job()["pending_reason"] == ""
     go.touch()
     assert site.run_until(agent, group_id, GroupState.DONE, GroupState.FAILED)["state"] is GroupState.DONE
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_job_that_loses_its_machine_counts_from_its_new_start(
+    site: Site, pool_settings: CondorSettings, tmp_path: Path, *, remote: bool
+) -> None:
+    pool = pool_settings.model_copy(update={"remote": remote, "ask_every_s": 0.2})
+    system = RemoteCondorBackend(pool, tmp_path / "centre") if remote else CondorBackend(pool, tmp_path / "events")
+    agent = site.agent(pool=system)
+    group_id = site.want({"do": "time.sleep(600)"}, centre="pool")
+
+    def job() -> dict[str, Any]:
+        return dict(site.group(group_id)["jobs"][0])
+
+    site.run(agent, lambda: job()["state"] is JobState.RUNNING, "it runs")
+    first = job()
+    site.change(Job, first["id"], slow="Runs far longer than its siblings")
+    htcondor2.Schedd().act(htcondor2.JobAction.Vacate, [first["batch_id"]])
+    site.run(agent, lambda: job()["started_at"] > first["started_at"], "it has been started anew")
+    assert (job()["state"], job()["slow"]) == (JobState.RUNNING, "")
+    system.cancel([first["batch_id"]])
 
 
 def test_a_job_that_needs_more_memory_gets_the_double_until_it_is_enough_and_says_so(

@@ -9,7 +9,7 @@ from sqlalchemy import event, select
 
 from b2cal import loop
 from b2cal.agent.slow import LOOK_EVERY
-from b2cal.batch import BatchError, Cursor, JobEvent, LocalBackend
+from b2cal.batch import BatchError, Cursor, Handle, JobEvent, LocalBackend
 from b2cal.core.clock import ManualClock
 from b2cal.core.failures import Remedy
 from b2cal.model import Calibration, GroupState, Job, JobState, Outbox, Stage
@@ -119,6 +119,34 @@ def test_at_a_centre_that_does_not_answer_no_job_is_slow_before_it_has(site: Sit
     assert slow(site, group_id) == {}
     silent.answers = True
     clock.advance(LOOK_EVERY)
+    agent.round()
+    assert list(slow(site, group_id)) == [10]
+
+
+def test_a_job_that_lost_its_machine_is_judged_from_its_new_start(site: Site, clock: ManualClock) -> None:
+    class StartsAnew(LocalBackend):
+        began: datetime | None = None
+
+        def events(self, since: Cursor) -> Iterator[JobEvent]:
+            if self.began is None:
+                return iter(())
+            group = site.group(group_id)
+            handle = Handle(group["token"], 1, 10, group["jobs"][10]["batch_id"], JobState.RUNNING)
+            return iter([JobEvent(handle, clock.now(), since, began=self.began)])
+
+    group_id = under_way(site, clock.now(), 9, {10: 60})
+    system = StartsAnew(site.database, slots=1)
+    agent = site.agent(local=system)
+    agent.round()
+    assert list(slow(site, group_id)) == [10]
+    system.began = site.group(group_id)["jobs"][10]["started_at"]
+    agent.round()
+    assert list(slow(site, group_id)) == [10]
+    system.began = clock.now() - 10 * MINUTE
+    clock.advance(LOOK_EVERY)
+    agent.round()
+    assert (slow(site, group_id), site.group(group_id)["jobs"][10]["started_at"]) == ({}, system.began)
+    clock.advance(27 * MINUTE)
     agent.round()
     assert list(slow(site, group_id)) == [10]
 

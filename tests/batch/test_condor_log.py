@@ -1,5 +1,7 @@
 """The event log of HTCondor: a log that a pool of version 23.9.6 has written, whole and cut anywhere."""
 
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,21 @@ def test_who_reads_while_it_is_written_sees_whole_events_and_the_same_in_the_end
     whole.read()
     assert ends(log) == ends(whole)
     assert [job.batch_id for job in whole.after(cursor)] == [job.batch_id for job in whole.jobs()]
+
+
+def test_a_job_that_lost_its_machine_tells_when_it_was_started_the_last_time(path: Path) -> None:
+    begin, _, _ = RECORDED.partition(b"006 (001.000.000)")
+    usage = b"\t\tUsr 0 00:00:00, Sys 0 00:00:00  -  Run %s Usage\n"
+    evicted = b"004 (001.000.000) 2026-11-27 08:00:00 Job was evicted.\n\t(0) Job was not checkpointed.\n"
+    evicted += usage % b"Remote" + usage % b"Local" + b"...\n"
+    (execute,) = re.findall(rb"(?s)001 \(001\.000\.000\).*?\n\.\.\.\n", begin)
+    again = execute.replace(b"2026-11-27 07:26:30", b"2026-11-27 09:00:00")
+    reconnected = b"023 (001.000.000) 2026-11-27 10:00:00 Job reconnected to slot1@vm\n    startd address: <a>\n"
+    path.write_bytes(begin + evicted + again + reconnected + b"    starter address: <a>\n...\n")
+    log = EventLogs(path.parent)
+    assert log.read()
+    (job,) = [job for job in log.jobs() if (job.handle.token, job.handle.number) == ("aaaa1111", 0)]
+    assert (job.handle.state, job.began) == (JobState.RUNNING, datetime(2026, 11, 27, 9).astimezone(UTC))
 
 
 def test_events_behind_a_damaged_one_are_read_the_next_time(path: Path) -> None:
