@@ -102,6 +102,7 @@ class Agent:
         begun = self._desk.now()
         try:
             adopted = step(self._desk, order)
+            self._raced.discard(order.centre)  # it may hold jobs that have lost before they were there
             if adopted:
                 self._streams[order.centre].unheeded.add(order.token)
         except LeaseLost:

@@ -91,7 +91,7 @@ def ending(folder: Path, stage: Stage, at: datetime, told: Failure | None = None
 
 def write_down(db: Session, desk: Desk, changes: Sequence[Change]) -> None:
     """Write changes down, unless the database has come to know an end meanwhile; settle the groups concerned."""
-    racing = rivals(db, {change.job.group_id for change in changes if change.is_end})
+    racing = rivals(db, [change.job.id for change in changes if change.is_end])
     for change in changes:
         values = beaten(db, racing.get(change.job.id), change.values) if change.is_end else change.values
         db.execute(update(Job).where(Job.id == change.job.id, Job.state.in_(UNFINISHED)).values(values))

@@ -4,12 +4,12 @@ What an agent does about it can be done again by the next one after a crash at a
 from how the jobs stand.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from b2cal.batch import Backend, crashpoint
@@ -46,11 +46,10 @@ def end_races(desk: Desk, centre: str, backend: Backend) -> None:
         desk.write(partial(_record, settings=desk.settings, lost=lost))
 
 
-def rivals(db: Session, groups: set[int]) -> dict[int, int]:
-    """The jobs of the attempts of these groups that race each other, both ways."""
-    attempts = select(JobGroup.attempt_id).where(JobGroup.id.in_(groups))
-    copies = select(Job.id, Job.copy_of).join(Job.group).where(Job.copy_of.is_not(None))
-    pairs = [(copy, raced) for copy, raced in db.execute(copies.where(JobGroup.attempt_id.in_(attempts))) if raced]
+def rivals(db: Session, jobs: Collection[int]) -> dict[int, int]:
+    """Those of these jobs that race another, or are raced, each with that one."""
+    copies = select(Job.id, Job.copy_of).where(Job.copy_of.is_not(None), or_(Job.id.in_(jobs), Job.copy_of.in_(jobs)))
+    pairs = [(copy, raced) for copy, raced in db.execute(copies) if raced]
     return dict(pairs) | {raced: copy for copy, raced in pairs}
 
 

@@ -1,5 +1,6 @@
 """A copy races a slow job: who is done first counts, exactly once, and the other is cancelled."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from b2cal.batch import BatchGroup, LocalBackend
+from b2cal.batch import BatchError, BatchGroup, BatchId, LocalBackend
 from b2cal.core.clock import ManualClock, SystemClock
 from b2cal.core.failures import Remedy
-from b2cal.model import Attempt, GroupState, JobState, LocalJob, Outcome, Processing
+from b2cal.model import Attempt, GroupState, Incident, JobGroup, JobState, LocalJob, Outcome, Processing
 from b2cal.settings import RetryRule
+from tests import factories
 from tests.waiting import wait_for
 
 from .conftest import Site
@@ -29,11 +31,17 @@ def clock() -> ManualClock:
 
 
 class Remembering(LocalBackend):
-    """The batch system of this machine, which also remembers what it was asked to run."""
+    """The batch system of this machine, which also remembers what it was asked to run, and may refuse to cancel."""
 
     def __init__(self, site: Site) -> None:
         super().__init__(site.database, site.settings.batch.slots)
         self.asked: list[BatchGroup] = []
+        self.cancels = True
+
+    def cancel(self, jobs: Sequence[BatchId]) -> None:
+        if not self.cancels:
+            raise BatchError("it does not answer")
+        super().cancel(jobs)
 
     def submit(self, group: BatchGroup) -> None:
         self.asked.append(group)
@@ -47,7 +55,7 @@ class Race:
         rule = RetryRule(source="slow", remedy=Remedy.RACE, because="old machines")
         batch = site.settings.batch.model_copy(update={"rules": (rule,), "slow_siblings": SLOW})
         site.settings = site.settings.model_copy(update={"batch": batch})
-        site.backend = Remembering(site)
+        site.backend = self.system = Remembering(site)
         self.site, self.clock, self.agent = site, clock, site.agent()
         told = f"{str(site.settings.home)!r} + '/' + os.getcwd().split('/')[-3][:2]"
         waits = f"while not os.path.exists({told}): time.sleep(0.02)\nsys.exit(int(open({told}).read()))"
@@ -104,8 +112,7 @@ def test_who_is_done_first_counts_and_the_other_is_cancelled(
     assert (copy["copy_of"], copy["spec"], copy["retry"]) == (slow["id"], slow["spec"], "A copy that races try 1.")
     race.clock.advance(HOUR)
     race.run(lambda: race.runs(1), "the copy works")
-    assert isinstance(site.backend, Remembering)
-    assert [job.not_beside for group in site.backend.asked for job in group.jobs] == ["", "", "", slow["batch_id"]]
+    assert [job.not_beside for group in race.system.asked for job in group.jobs] == ["", "", "", slow["batch_id"]]
     race.end(first, 0)
     race.run(race.over, "the stage is over")
     assert race.tries == tries
@@ -173,3 +180,54 @@ def test_a_race_ends_with_its_attempt(race: Race, site: Site) -> None:
     race.run(race.over, "all is taken back")
     assert race.tries == [CANCELLED, CANCELLED]
     assert [it["state"] for it in site.rounds(race.group_id)] == [GroupState.CANCELLED] * 2
+
+
+def test_a_race_that_cannot_be_ended_now_holds_up_nothing_and_is_ended_later(race: Race, site: Site) -> None:
+    race.begin()
+    race.run(lambda: race.runs(1), "the copy works")
+    race.system.cancels = False
+    race.end(0, 0)
+    race.run(lambda: race.tries[0] is DONE, "one is done")
+    attempt = site.group(race.group_id)["attempt_id"]
+    probe = {"attempt": attempt, "stage": "collect", "interpreter": str(site.interpreter), "memory_mb": None}
+    probe |= {"part": {}, "spec": site.group(race.group_id)["spec"]}
+    incident = site.database.write(lambda db: factories.incident(db, probe=probe).id)
+
+    def probed() -> bool:
+        with site.database.read() as db:
+            return db.get_one(Incident, incident).probes > 0
+
+    race.agent.stop()
+    race.agent = site.agent()  # it looks for incidents of before
+    race.run(probed, "a probe is sent")
+    assert race.tries == [DONE, JobState.RUNNING]
+    race.system.cancels = True
+    race.run(race.over, "the stage is over")
+    assert race.tries == [DONE, CANCELLED]
+
+
+def test_a_job_that_fails_after_its_rival_is_done_has_lost_and_not_failed(race: Race, site: Site) -> None:
+    race.begin()
+    race.run(lambda: race.runs(1), "the copy works")
+    race.system.cancels = False
+    race.end(1, 0)
+    race.run(lambda: race.tries[1] is DONE, "the copy is done")
+    race.end(0, 75)
+    race.run(race.over, "the stage is over")
+    assert race.tries == [CANCELLED, DONE]
+    lost = race.jobs(0)[SLOW]
+    assert (lost["source"], lost["code"], lost["failure_kind"], lost["error"]) == (None, None, "", "")
+    race.system.cancels = True
+
+
+def test_a_copy_that_had_lost_before_it_was_there_is_cancelled_at_once(race: Race, site: Site) -> None:
+    """Another copy of its group has not lost, so that the group is handed over."""
+    race.begin(held=True)
+    done, copies = race.jobs(0)[0], site.rounds(race.group_id)[1]
+    has_lost = {"copy_of": done["id"], "spec": {"do": "time.sleep(600)"}}
+    site.database.write(lambda db: factories.job(db, db.get_one(JobGroup, copies["id"]), 0, **has_lost).id)
+    site.change(Processing, 1, held=False)
+    race.run(lambda: race.system.asked[-1].token == copies["token"], "they are handed over")
+    race.agent.round()
+    assert [job["state"] for job in race.jobs(1) if job["number"] == 0] == [CANCELLED]
+    assert not any(state.ended for state in race.tries)
