@@ -66,14 +66,15 @@ class LsfBackend:
         self._lsf.jobs(f"{self._prefix}.{new_token()}.*")
 
     def submit(self, group: BatchGroup) -> None:
-        not_on = {job.number: self._host_of(job.not_beside) for job in group.jobs if job.not_beside}
+        hosts = self._hosts() if any(job.not_beside for job in group.jobs) else {}
+        not_on = {job.number: hosts.get(job.not_beside, "") for job in group.jobs}
         for first, jobs in _arrays(group, self._centre, not_on):
             name = f"{self._prefix}.{group.token}.{group.epoch}.{first}"
             array = self._journal.get(name)
             if array is None:
                 folders = str(_written(jobs, first, self._centre))
                 memory_mb = jobs[0].memory_mb or self._centre.memory_mb
-                where = {"host": jobs[0].host, "not_on": not_on.get(jobs[0].number, "")}
+                where = {"host": jobs[0].host, "not_on": not_on[jobs[0].number]}
                 wanted = Array(name, group.token, group.epoch, folders, time.time(), "", memory_mb, **where)
                 array = self._journal.begin(wanted)
             if not array.number:
@@ -166,13 +167,9 @@ class LsfBackend:
         numbers = {_number(job.batch_id) for job in shown}
         return self._journal.submitted(array, min(numbers)) if numbers else array
 
-    def _host_of(self, job: BatchId) -> str:
-        """Where a job runs; empty if LSF does not say."""
-        if self._looked_s is None:
-            self._look()
-        known = self._known.job(job)
-        shown = self._lsf.jobs(f"{self._prefix}.{known.handle.token}.*") if known is not None else []
-        return next((it.host for it in shown if it.batch_id == job), "")
+    def _hosts(self) -> dict[BatchId, str]:
+        """Where our jobs run, as far as LSF says."""
+        return {job.batch_id: job.host for job in self._lsf.jobs(f"{self._prefix}.*")}
 
     def _learn(self, array: Array) -> None:
         """Know the jobs of an array that LSF has."""
@@ -245,7 +242,7 @@ def _arrays(
     """The jobs of a group by arrays, whose jobs want the same of LSF; each with how many jobs come before it."""
 
     def wants(job: BatchJob) -> tuple[int, str, str]:
-        return job.memory_mb or centre.memory_mb, job.host, not_on.get(job.number, "")
+        return job.memory_mb or centre.memory_mb, job.host, not_on[job.number]
 
     before = 0
     for _, alike in groupby(sorted(group.jobs, key=wants), key=wants):

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,25 @@ def test_a_group_that_is_larger_than_an_array_is_several(connect: Connect) -> No
     assert len({job.batch_id.partition("[")[0] for job in centre.backend.find(group.token)}) == 3
     assert centre.wait_until_ended(group) == dict.fromkeys(range(5), JobState.DONE)
     assert executions(group) == [1] * 5
+
+
+def test_where_the_jobs_run_that_a_group_races_is_asked_once(
+    connect: Connect, cluster: Cluster, tmp_path: Path
+) -> None:
+    centre = connect()
+    slow = centre.submitted(FOREVER, FOREVER)
+    wait_for(lambda: executions(slow) == [1, 1], "both run")
+    raced = centre.ids(slow)
+    group = centre.group("pass", "pass")
+    copies = [replace(job, not_beside=other) for job, other in zip(group.jobs, raced, strict=True)]
+    bjobs, asked = cluster.commands / "bjobs", tmp_path / "asked"
+    bjobs.write_text(bjobs.read_text().replace("exec ", f"echo once >>{asked}\nexec "))
+    centre.backend.submit(replace(group, jobs=tuple(copies)))
+    n_asked = len(asked.read_text().splitlines())
+    n_arrays = len({job.partition("[")[0] for job in centre.ids(group)})
+    assert (n_asked, n_arrays) == (1 + n_arrays, 2)  # once more for each array: it may be there
+    centre.backend.cancel(raced)
+    assert centre.wait_until_ended(group) == {0: JobState.DONE, 1: JobState.DONE}
 
 
 def test_of_an_array_no_more_run_at_a_time_than_the_centre_wants(connect: Connect) -> None:
