@@ -1,10 +1,11 @@
 """Bring what the batch systems tell into the rows of the jobs.
 
 Only the recorded epoch of a submitted group counts. A living job of another epoch, or of a group that has ended, came
-from a submission that was overtaken: it is removed.
+from a submission that was overtaken: it is removed. So is one that has ended as far as the database knows: it was
+cancelled before it came up, or its batch system had forgotten it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -96,7 +97,7 @@ def collect_events(desk: Desk, backend: Backend, stream: Stream) -> bool:
         crashpoint("end-to-record")
     if changes:
         desk.write(lambda db: write_down(db, desk, changes))
-    _remove_strays(backend, groups, known)
+    _remove_strays(backend, groups, jobs, known)
     taken_in = takewhile(lambda event: event not in unread, events)
     stream.cursor = [stream.cursor, *(event.cursor for event in taken_in)][-1]
     stream.unheeded &= {event.handle.token for event in unread}
@@ -134,15 +135,17 @@ def _open_jobs(db: Session, attempts: Path, group_ids: set[int], numbers: set[in
     }
 
 
-def _remove_strays(backend: Backend, groups: dict[str, _Group], events: Sequence[JobEvent]) -> None:
-    # A group that is still wanted may have been submitted by an agent that was killed: carry_out decides about it.
-    strays = [
-        event.handle.batch_id
-        for event in events
-        if not event.handle.state.ended
-        and groups[event.handle.token].state is not GroupState.WANTED
-        and not groups[event.handle.token].accepts(event.handle)
-    ]
+def _remove_strays(
+    backend: Backend, groups: dict[str, _Group], jobs: Mapping[tuple[int, int], OpenJob], events: Sequence[JobEvent]
+) -> None:
+    strays = []
+    for event in events:
+        handle, group = event.handle, groups[event.handle.token]
+        # A group that is still wanted may have been submitted by an agent that was killed: carry_out decides about it.
+        if handle.state.ended or group.state is GroupState.WANTED:
+            continue
+        if not group.accepts(handle) or (group.id, handle.number) not in jobs:
+            strays.append(handle.batch_id)
     if strays:
         backend.cancel(strays)
 

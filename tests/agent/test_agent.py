@@ -16,7 +16,7 @@ from b2cal.agent.lease import DURATION
 from b2cal.batch import START, BatchError, BatchGroup, BatchJob, LocalBackend
 from b2cal.core.clock import ManualClock
 from b2cal.core.processes import ProcessIdentity
-from b2cal.model import Attempt, GroupEpoch, GroupState, JobState, Outcome, Processing, Release, Stage, now
+from b2cal.model import Attempt, GroupEpoch, GroupState, Job, JobState, Outcome, Processing, Release, Stage, now
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
@@ -385,6 +385,21 @@ def test_an_agent_that_hears_much_for_long_keeps_its_lease(site, clock):
     site.want(*[{}] * 4)
     assert site.agent(local=TellsSlowly(site.database, slots=0)).round()
     assert taken_over == [False] * 4
+
+
+def test_a_job_that_comes_up_after_it_was_cancelled_is_removed(site):
+    group_id = site.want(FOREVER, FOREVER)
+    agent = site.agent()
+    site.run(agent, lambda: len(site.executions()) == 2, "both jobs run")
+    agent.stop()
+    late = site.group(group_id)["jobs"][1]
+    site.change(Job, late["id"], state=JobState.CANCELLED)
+
+    def jobs() -> list[JobState]:
+        return [job.state for job in site.backend.find(site.group(group_id)["token"])]
+
+    site.run(site.agent(), lambda: jobs() == [JobState.RUNNING, JobState.CANCELLED], "the late job is removed")
+    assert [job["state"] for job in site.group(group_id)["jobs"]] == [JobState.RUNNING, JobState.CANCELLED]
 
 
 def test_a_killed_agent_leaves_jobs_that_the_next_one_follows_to_their_end(site, clock):
