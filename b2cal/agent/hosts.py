@@ -43,7 +43,8 @@ Jobs = TypeVar("Jobs", bound=Select[*tuple[Any, ...]])
 def look_at_hosts(db: Session, failed: Collection[int], settings: Settings) -> None:
     """Begin an incident for each host that has failed one of these jobs, if it is to blame.
 
-    What would fail anywhere, as the rules say, is only held against a host where siblings have ended well elsewhere.
+    What would fail anywhere, as the rules say, is only held against a host where siblings have ended well elsewhere,
+    and where the job itself has not failed in the same way.
     """
     named = select(Job.host, Processing.centre).where(Job.id.in_(failed), Job.host != "")
     rows = db.execute(_with_centre(named).distinct()).all()
@@ -92,7 +93,7 @@ def _failed_quickly(job: Job, settings: Settings) -> bool:
 def _to_probe_with(db: Session, failed: Job, centre: str, settings: Settings) -> Job | None:
     """The job that tells whether a host works: the failed one, or a sibling that has ended well on another.
 
-    None: the rules say that the job would fail anywhere, and no sibling speaks against that.
+    None: the rules say that the job would fail anywhere, and it has done so, or no sibling speaks against that.
     """
     assert failed.source is not None
     failure = Failure(failed.source, failed.code, failed.error)
@@ -100,8 +101,11 @@ def _to_probe_with(db: Session, failed: Job, centre: str, settings: Settings) ->
         return failed
     group = failed.group
     siblings = select(Job).join(JobGroup, Job.group_id == JobGroup.id).where(rounds_of(group))
-    done_elsewhere = siblings.where(Job.state == JobState.DONE, Job.host.not_in(["", failed.host]))
-    return db.scalars(done_elsewhere.order_by(Job.id).limit(1)).first()
+    elsewhere = siblings.where(Job.host.not_in(["", failed.host])).order_by(Job.id).limit(1)
+    alike = elsewhere.where(Job.number == failed.number, Job.failure_kind == failure.kind)
+    if db.scalars(alike).first() is not None:
+        return None
+    return db.scalars(elsewhere.where(Job.state == JobState.DONE)).first()
 
 
 def _goes_well_elsewhere(db: Session, host: str, centre: str, since: datetime, ends: Sequence[Job]) -> bool:

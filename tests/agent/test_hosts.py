@@ -1,8 +1,8 @@
 """A host that fails jobs gets no more of them until a probe has come through there."""
 
 import sys
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from b2cal.batch import Backend
 from b2cal.batch.condor import CondorBackend
 from b2cal.batch.lsf import LsfBackend
 from b2cal.core.clock import ManualClock, SystemClock
-from b2cal.core.failures import Source
-from b2cal.model import GroupState, Incident, IncidentKind, Job, JobState
+from b2cal.core.failures import Failure, Source
+from b2cal.model import Attempt, GroupState, Incident, IncidentKind, Job, JobState, Stage
 from b2cal.settings import CondorSettings, LsfSettings
+from tests import factories
 from tests.batch.conftest import OFTEN
 from tests.services.lsf.cluster import running_lsf
 
@@ -178,6 +179,58 @@ def test_of_many_hosts_that_fail_jobs_at_once_each_is_judged_and_the_database_is
 
     assert len(site.database.write(unit)) < 15
     assert [it["about"] for it in incidents(site)] == ["bad"]
+
+
+WELL: dict[str, Any] = {"state": JobState.DONE}
+PASSES: dict[str, Any] = {"state": JobState.FAILED, "source": Source.EXIT, "code": 75, "error": "it passes"}
+BAD_RUN = Failure(Source.EXIT, 1, "ValueError: bad run")
+FOR_GOOD: dict[str, Any] = {"state": JobState.FAILED, "source": BAD_RUN.source, "code": BAD_RUN.code}
+FOR_GOOD |= {"error": BAD_RUN.message, "failure_kind": BAD_RUN.kind}
+
+
+def looked_at(site: Site, at: datetime, group_id: int, ends: Mapping[int, dict[str, Any]], host: str) -> None:
+    """Jobs have ended on a host, by number, one after the other."""
+    ids = {job["number"]: job["id"] for job in site.group(group_id)["jobs"]}
+
+    def unit(db: Session) -> None:
+        for place, (number, its) in enumerate(ends.items()):
+            ended = at + timedelta(seconds=place)
+            times = {"host": host, "started_at": ended - timedelta(seconds=4), "ended_at": ended}
+            db.execute(update(Job).where(Job.id == ids[number]).values(**times, **its))
+        failed = [ids[number] for number, its in ends.items() if its["state"] is JobState.FAILED]
+        look_at_hosts(db, failed, site.settings)
+
+    site.database.write(unit)
+
+
+def test_what_lost_a_race_says_nothing_of_its_host(site: Site, clock: ManualClock) -> None:
+    group_id, at = site.want(*[{}] * 12), clock.now() - timedelta(seconds=30)
+    looked_at(site, at, group_id, dict.fromkeys(range(3), WELL), "good")
+    lost = {"state": JobState.CANCELLED}
+    looked_at(site, at, group_id, {3: PASSES, 4: PASSES, 5: PASSES, 6: PASSES, 7: lost}, "bad")
+    assert incidents(site) == []
+    looked_at(site, at + timedelta(seconds=9), group_id, {8: PASSES}, "bad")
+    assert [it["about"] for it in incidents(site)] == ["bad"]
+
+
+def test_jobs_that_go_from_host_to_host_and_fail_alike_on_each_are_held_against_the_first_at_most(
+    site: Site, clock: ManualClock
+) -> None:
+    first, at = site.want(*[{}] * 12), clock.now() - timedelta(seconds=40)
+    bad_runs = dict.fromkeys(range(5), FOR_GOOD)
+    looked_at(site, at, first, dict.fromkeys(range(5, 12), WELL), "h1")
+    looked_at(site, at, first, bad_runs, "h2")
+    looked_at(site, at + timedelta(seconds=20), first, {11: WELL}, "h1")
+    attempt = site.group(first)["attempt_id"]
+
+    def again(db: Session) -> int:
+        group = factories.group(db, db.get_one(Attempt, attempt), 5, stage=Stage.COLLECT, round=1)
+        return group.id
+
+    second = site.database.write(again)
+    before = [it["about"] for it in incidents(site)]
+    looked_at(site, at + timedelta(seconds=10), second, bad_runs, "h3")
+    assert [it["about"] for it in incidents(site)] == before == ["h2"]
 
 
 def test_the_only_host_of_a_centre_is_never_to_blame(site: Site) -> None:
