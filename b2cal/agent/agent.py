@@ -81,6 +81,7 @@ class Agent:
 
     def stop(self) -> None:
         """Let the next agent begin at once; jobs go on."""
+        self._renewals.stop()
         self._lease.give_back()
         self._forget()
 

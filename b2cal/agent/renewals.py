@@ -69,14 +69,18 @@ class Renewals:
             return
         self._look_at = at + LOOK_EVERY
 
+    def stop(self) -> None:
+        """End the command that is under way: nobody would follow it any more."""
+        if self._under_way is not None:
+            _kill(self._under_way.process)
+            self._under_way = None
+
     def _follow(self, it: _UnderWay, at: datetime) -> None:
         code = it.process.poll()
         if code is None:
             if at - it.begun < PATIENCE:
                 return
-            with suppress(ProcessLookupError):
-                os.killpg(it.process.pid, signal.SIGKILL)
-            it.process.wait()
+            _kill(it.process)
             trouble = f"has not ended within {PATIENCE.seconds // 60} minutes"
         elif code:
             trouble = f"ended with code {code}"
@@ -91,7 +95,8 @@ class Renewals:
         if not trouble:
             log.info("credentials were renewed", centre=credentials.centre)
             self._in_vain.pop(credentials.centre, None)
-            credentials.note.unlink(missing_ok=True)
+            with suppress(OSError):
+                credentials.note.unlink(missing_ok=True)
             return
         log.warning("credentials could not be renewed", centre=credentials.centre, error=trouble)
         self._in_vain[credentials.centre] = at
@@ -99,6 +104,13 @@ class Renewals:
             f"The command `renew` of {credentials.centre} {trouble} ({spoken_moment(at)}): give it by hand to see why;"
             " it is tried again every 5 minutes."
         )
-        with suppress(CannotWrite):
+        with suppress(CannotWrite, OSError):
             credentials.note.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(credentials.note, told)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a command, and all that it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -8,6 +8,7 @@ import pytest
 
 from b2cal.agent import Agent
 from b2cal.core.clock import ManualClock
+from b2cal.core.processes import ProcessIdentity
 from b2cal.data import Credentials
 from b2cal.model import GroupState
 from tests.services.credentials import private, token
@@ -124,6 +125,34 @@ def test_a_renewal_in_vain_is_told_with_what_to_do_and_tried_again(
     again = ("cp", "--preserve=mode", str(renewed), str(file))
     site.settings = site.settings.model_copy(update={"batch": site.settings.batch.model_copy(update={"renew": again})})
     site.run(site.agent(), lambda: not trouble(site), "the next one was not in vain")
+
+
+def test_an_agent_that_stops_ends_the_command_that_nobody_would_follow(site: Site, tmp_path: Path) -> None:
+    with_token(
+        site, HOUR * 1.5, "sh", "-c", f"sleep 600 & echo $! >{tmp_path}/half; mv {tmp_path}/half {tmp_path}/pid; wait"
+    )
+    agent = site.agent()
+    site.run(agent, (tmp_path / "pid").exists, "it has begun")
+    started = int((tmp_path / "pid").read_text())
+    agent.stop()
+    wait_for(lambda: ProcessIdentity.of(started) is None, "it is gone with all that it has started")
+
+
+@pytest.mark.parametrize("command", ["cp --preserve=mode renewed token.jwt", "exit 1"])
+def test_where_nothing_can_be_noted_of_a_renewal_the_work_goes_on(
+    site: Site, clock: ManualClock, renewed: Path, command: str
+) -> None:
+    ended = renewed.with_name("ended")
+    with_token(site, HOUR * 1.5, "sh", "-c", f"cd {renewed.parent}; touch ended; {command}")
+    note = Credentials.of(site.settings, "local").note
+    note.parent.parent.mkdir(parents=True, exist_ok=True)
+    note.parent.write_text("a file where the folder should be")
+    agent = site.agent()
+    site.run(agent, ended.exists, "the command is given")
+    clock.advance(timedelta(minutes=2))
+    done = site.run_until(agent, site.want({}), GroupState.DONE, GroupState.FAILED)
+    assert done["state"] is GroupState.DONE
+    agent.stop()
 
 
 def test_a_command_that_hangs_keeps_nothing_waiting_and_is_ended(
