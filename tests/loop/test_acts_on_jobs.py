@@ -257,6 +257,17 @@ def test_jobs_are_not_done_again_on_other_files(world: World, happens: Callable[
         assert loop.Verb.RETRY_JOBS not in {one.verb for one in loop.buttons(view, view.calibration("A"), "manager")}
 
 
+@pytest.mark.parametrize("happens", [changed, gone])
+def test_nor_are_those_that_wait_for_a_decision(world: World, happens: Callable[[Session], None]) -> None:
+    world.jobs_ask("A")
+    world.database.write(happens)
+    with pytest.raises(loop.Conflict, match="1 of its input files is no longer what the attempt of A was made from"):
+        world.do("retry_jobs", "A")
+    assert rounds(world)[-1][:2] == (1, "wanted")
+    with world.database.read() as db:
+        assert world.view(db).asking
+
+
 def test_jobs_are_not_done_again_where_what_they_read_is_in_doubt(world: World) -> None:
     world.jobs_end("A", 1)
     world.judged("A")
