@@ -1,4 +1,4 @@
-"""Where the time of a processing went: data, people, queue, running, retries."""
+"""Where the time of a processing went: data, open windows, people, queue, running, retries."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,14 @@ ZERO = timedelta(0)
 
 
 class Cause(StrEnum):
-    """What a calibration spent its time on. Waiting for another calibration is that one's time and counted there."""
+    """What a calibration spent its time on. Waiting for another calibration is that one's time and counted there.
+
+    While its window is open nobody has to do anything; people are waited for when they have to decide.
+    """
 
     DATA = "data"
-    PEOPLE = "people"
+    WINDOWS = "open windows"
+    PEOPLE = "decisions of people"
     QUEUE = "queue"
     RUNNING = "running"
     RETRIES = "retries"
@@ -57,7 +61,9 @@ def shares(
     spent = dict.fromkeys(Cause, ZERO)
     for stay in stays:
         match stay.state:
-            case State.OPEN | State.REVIEW | State.FAILED:
+            case State.OPEN:
+                spent[Cause.WINDOWS] += stay.end - stay.begin
+            case State.REVIEW | State.FAILED:
                 spent[Cause.PEOPLE] += stay.end - stay.begin
             case State.SUBMITTED:
                 spent[Cause.DATA] += stay.end - max(stay.begin, min(stay.end, _upstream_done(stay, stays, upstream)))

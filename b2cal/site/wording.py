@@ -305,7 +305,7 @@ def task_look(item: Item) -> tuple[str, Look]:
 
 def spent_parts(spent: Sequence[Share]) -> list[tuple[str, float]]:
     """Shares of time as the parts of a bar."""
-    return [(share.cause.value, share.percent) for share in spent]
+    return [(share.cause.name.lower(), share.percent) for share in spent]
 
 
 def sparkline(values: Sequence[float], low: float | None = None, high: float | None = None) -> Markup:

@@ -19,22 +19,22 @@ def h(hours: float) -> datetime:
 
 
 def hours(**parts: float) -> dict[str, float]:
-    return {cause.value: parts.get(cause.value, 0.0) for cause in Cause}
+    return {cause.name.lower(): parts.get(cause.name.lower(), 0.0) for cause in Cause}
 
 
 def spent(stays: list[Stay], batches: list[Batch], upstream: dict[str, list[str]]) -> dict[str, float]:
     found = shares(stays, batches, upstream, h(100))
-    return {share.cause.value: share.time.total_seconds() / 3600 for share in found} or hours()
+    return {share.cause.name.lower(): share.time.total_seconds() / 3600 for share in found} or hours()
 
 
-def test_waiting_for_people_is_counted_while_open_in_review_or_failed() -> None:
+def test_an_open_window_is_told_apart_from_waiting_for_people_in_review_or_failed() -> None:
     stays = [
         Stay("a", State.OPEN, h(0), h(10)),
         Stay("a", State.REVIEW, h(12), h(13)),
         Stay("a", State.FAILED, h(13), h(15)),
         Stay("a", State.SIGNED_OFF, h(15), h(99)),
     ]
-    assert spent(stays, [], {}) == hours(people=13)
+    assert spent(stays, [], {}) == hours(windows=10, people=3)
 
 
 def test_waiting_for_another_calibration_is_not_waiting_for_data() -> None:
