@@ -91,9 +91,20 @@ class LsfCommands:
                 check=False,
                 timeout=self._centre.patience_s,
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise BatchError(f"{command} cannot be called: {error}", hint=_HINT) from error
+        except OSError as error:
+            raise BatchError(f"{command} cannot be called: {error.strerror}, {error.filename}.", hint=_HINT) from error
+        except subprocess.TimeoutExpired as error:
+            where = f"on {self._centre.ssh}, where it is called by ssh," if self._centre.ssh else "on this machine"
+            raise BatchError(
+                f"{command} {where} did not answer within {self._centre.patience_s:g} s.", hint=self._look()
+            ) from error
         return _Said(done.returncode, done.stdout, done.stderr)
+
+    def _look(self) -> str:
+        """What to look at when a command has not ended in time."""
+        host = self._centre.ssh
+        first = f"`ssh -o BatchMode=yes {host} true` tells whether {host} itself answers. " if host else ""
+        return f"{first}{_HINT} How long a command may take `patience_s` says."
 
     def _trouble(self, what: str, said: _Said) -> BatchError:
         lines = (said.stderr.strip() or said.stdout.strip() or f"exit code {said.code}").splitlines()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from b2cal.batch import BatchError
 from b2cal.batch.lsf_commands import LsfCommands
 from b2cal.settings import LsfSettings
 
@@ -29,3 +30,23 @@ def test_more_jobs_of_an_array_than_a_call_can_name_are_killed_in_several(called
     words = re.findall(r"12\[(.*?)\]", calls)
     assert 1 < len(words) < 10
     assert ",".join(words) == ",".join(map(str, killed[:-3])) + ",59999-60001"
+
+
+@pytest.mark.parametrize(
+    ("ssh", "where"), [("login", "on login, where it is called by ssh, did not"), ("", "on this machine did not")]
+)
+def test_a_command_that_does_not_answer_is_told_by_its_name_its_machine_and_how_long_it_was_waited_for(
+    called: Path, ssh: str, where: str
+) -> None:
+    (called.parent / "bkill").write_text("#!/bin/sh\nexec sleep 60\n")
+    lsf = LsfCommands(LsfSettings(backend="lsf", ssh=ssh, path=str(called.parent), patience_s=0.3))
+    with pytest.raises(BatchError) as refused:
+        lsf.kill(["12[1]"])
+    assert str(refused.value) == f"bkill {where} answer within 0.3 s."
+    assert "`patience_s`" in refused.value.hint
+    assert ("`ssh -o BatchMode=yes login true`" in refused.value.hint) == bool(ssh)
+
+
+def test_a_command_that_is_not_there_is_told_by_its_path(called: Path) -> None:
+    with pytest.raises(BatchError, match="bkill cannot be called: No such file or directory, /nowhere/bkill"):
+        LsfCommands(LsfSettings(backend="lsf", path="/nowhere")).kill(["12[1]"])
