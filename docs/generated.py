@@ -6,24 +6,20 @@ differ from the code. Each function below returns Markdown.
 """
 
 import ast
-import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
 from inspect import cleandoc
 from pathlib import Path
-from typing import Annotated, Literal, get_args, get_origin
 
 import click
 from diagram import Edge, layers, states
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 from b2cal import batch
 from b2cal.cli.main import group
+from b2cal.cli.settings import RULES_WORD, Part, described
 from b2cal.core.failures import Remedy
 from b2cal.loop import (
     FINISHED,
@@ -32,12 +28,11 @@ from b2cal.loop import (
     RULES,
     STATE_MEANINGS,
     Reason,
-    spoken,
     states_in_words,
 )
 from b2cal.loop.rules import ProcessingRule, Rule
 from b2cal.model import Kind, ProcessingState, Role, State
-from b2cal.settings import LONGEST_S, Door, RetryRule, RetryRules, Settings
+from b2cal.settings import RetryRule
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "b2cal"
@@ -72,7 +67,14 @@ def rights_on_a_processing() -> str:
 
 def settings() -> str:
     """Every setting with its default, by section."""
-    return "\n\n".join(_settings_table(Settings, ""))
+    return "\n\n".join(filter(None, map(_settings_part, described())))
+
+
+def _settings_part(part: Part) -> str:
+    head = f"**{part.name}**: {part.about}\n\n" if part.name else ""
+    link = f"[{RULES_WORD}](#failed-jobs)"
+    rows = ((f"`{it.setting}`", it.default, it.may_be.replace(RULES_WORD, link), it.meaning) for it in part.settings)
+    return head + _table(("Setting", "Default", "May be", "Meaning"), rows)
 
 
 REMEDIES = {
@@ -214,75 +216,6 @@ def _of_kinds(rule: AnyRule) -> str:
 def _words(these: Iterable[AnyState]) -> list[str]:
     """States as pages and commands call them."""
     return [state.word for state in these]
-
-
-def _settings_table(section: type[BaseModel], prefix: str) -> Iterator[str]:
-    plain = {name: field for name, field in section.model_fields.items() if not _sections_of(field)}
-    yield _table(
-        ("Setting", "Default", "May be", "Meaning"),
-        (
-            (f"`{prefix}{name}`", _default(name, field), _allowed(field), field.description or "")
-            for name, field in plain.items()
-        ),
-    )
-    for name, field in section.model_fields.items():
-        below = name if field.annotation in (inners := _sections_of(field)) else f"{name}.NAME"
-        for inner in inners:
-            yield f"**{below}**: {(inner.__doc__ or '').strip()}"
-            yield from _settings_table(inner, f"{prefix}{below}.")
-
-
-def _sections_of(field: FieldInfo) -> list[type[BaseModel]]:
-    """The section that a setting is, or the kinds of section of which it gives each a name."""
-    kind: object = field.annotation
-    if get_origin(kind) is tuple:
-        return []
-    if get_origin(kind) is dict:
-        kind = get_args(kind)[1]
-    if get_origin(kind) is Annotated:
-        kind = get_args(kind)[0]
-    return [each for each in (get_args(kind) or (kind,)) if isinstance(each, type) and issubclass(each, BaseModel)]
-
-
-def _default(name: str, field: FieldInfo) -> str:
-    if field.is_required():
-        return "must be given"
-    value = int(field.default) if isinstance(field.default, float) and field.default.is_integer() else field.default
-    written = f"`{json.dumps(value, default=str)}`"
-    if not name.endswith("_s") or value < 60:
-        return written
-    return f"{written} ({spoken(timedelta(seconds=value)).removesuffix(' 00')})"
-
-
-KINDS = {
-    int: "whole number",
-    float: "number",
-    str: "text",
-    Path: "path",
-    dict[str, str]: "texts by name",
-    tuple[str, ...]: "texts",
-    tuple[Door, ...]: "addresses `root://host:1094//folder`",
-    RetryRules: "tables, see [failed jobs](#failed-jobs)",
-}
-
-
-def _allowed(field: FieldInfo) -> str:
-    words = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
-    bounds = [
-        f"{words[bound]} {getattr(limit, bound)}"
-        for limit in field.metadata or _of_each(field)
-        for bound in words
-        if getattr(limit, bound, None) not in (None, LONGEST_S)
-    ]
-    if get_origin(field.annotation) is Literal:
-        return " or ".join(f"`{json.dumps(word)}`" for word in get_args(field.annotation))
-    return ", ".join([KINDS.get(field.annotation, "numbers"), *bounds])  # type: ignore[arg-type]
-
-
-def _of_each(field: FieldInfo) -> Iterator[object]:
-    """The limits of the numbers of a list."""
-    for part in get_args(field.annotation):
-        yield from (limit for told in getattr(part, "__metadata__", ()) for limit in getattr(told, "metadata", ()))
 
 
 def _command(command: click.Command, name: str, depth: int) -> Iterator[str]:

@@ -27,6 +27,7 @@ _COMMANDS = {
     "centre": ("centre", "Where batch jobs run: whether they answer, and what waits there."),
     "tag": ("tag", "Global tags and what they hold."),
     "outbox": ("outbox", "Messages and files that could not be delivered."),
+    "settings": ("settings", "All settings with default, range and meaning."),
 }
 
 
