@@ -13,6 +13,13 @@ from b2cal.core.failures import Failure, Remedy, Slow, Source
 
 from .sections import Seconds, Section
 
+CODES: Mapping[str, range] = {Source.SIGNAL: range(1, 128), Source.EXIT: range(1, 129), Source.HOLD: range(1000)}
+"""The codes that there are, by who says that a job failed. What ends with more than 128 is told as a signal; HTCondor's
+codes of holds are below 1000, where those of evictions begin. Others tell none."""
+
+HELD_BY_HAND = 1
+"""Hold code of a job that waits until somebody releases it: it has not failed."""
+
 
 class RetryRule(Section):
     """What is done about jobs that fail in one way, or are slow; see `b2cal/batch/retry_rules.toml`."""
@@ -33,6 +40,30 @@ class RetryRule(Section):
             raise ValueError("only a job that is slow is raced: its source is slow")
         return self
 
+    @model_validator(mode="after")
+    def _there_is_such_a_code(self) -> Self:
+        if self.code is None:
+            return self
+        if self.source not in CODES:
+            raise ValueError(f"what source {self.source} says has no code, so a rule with one would never fit")
+        known = CODES[self.source]
+        if self.code not in known:
+            is_signal = self.source == Source.EXIT and self.code - known[-1] in CODES[Source.SIGNAL]
+            instead = f"; that is source signal, code {self.code - known[-1]}" if is_signal else ""
+            raise ValueError(
+                f"the code of source {self.source} is {known[0]} to {known[-1]}, never {self.code}{instead}"
+            )
+        if (self.source, self.code) == (Source.HOLD, HELD_BY_HAND):
+            raise ValueError(
+                f"a job with hold code {HELD_BY_HAND} has not failed: it waits until whoever holds it releases it"
+            )
+        return self
+
+    def covers(self, other: Self) -> bool:
+        """Whether what the other one is for always comes here, if this one stands before it."""
+        alike = self.source == other.source and self.code in (None, other.code)
+        return alike and not self.passive and self.pattern.pattern in ("", other.pattern.pattern)
+
     def fits(self, trouble: Failure | Slow) -> bool:
         """Whether this rule is for that failure, or for a job that drags on like that."""
         return (
@@ -42,7 +73,27 @@ class RetryRule(Section):
         )
 
 
-RetryRules = tuple[RetryRule, ...]
+def _each_counts(rules: tuple[RetryRule, ...]) -> tuple[RetryRule, ...]:
+    for number, rule in enumerate(rules, 1):
+        before = next((earlier for earlier, it in enumerate(rules[: number - 1], 1) if it.covers(rule)), None)
+        if before is not None:
+            raise ValueError(f"entry {number} would never count: all that it fits comes to entry {before} before it")
+    return rules
+
+
+def _never_from(*silent: Source) -> AfterValidator:
+    """No rule may be for what never happens there."""
+
+    def check(rules: tuple[RetryRule, ...]) -> tuple[RetryRule, ...]:
+        for number, rule in enumerate(rules, 1):
+            if rule.source in silent:
+                raise ValueError(f"entry {number} would never fit: nothing of source {rule.source} comes from here")
+        return rules
+
+    return AfterValidator(check)
+
+
+RetryRules = Annotated[tuple[RetryRule, ...], AfterValidator(_each_counts)]
 OWN_RULES = "what is done about jobs that fail here; they come before the rules that ship with b2cal"
 
 
@@ -194,7 +245,7 @@ class BatchSettings(StorageSettings):
         5, description="nor before so many of them, and half of the stage, have ended well"
     )
     bytes_per_job: Annotated[int, Field(ge=1)] = Field(2_000_000_000, description="input of one collect job")
-    rules: RetryRules = Field((), description=OWN_RULES)
+    rules: Annotated[RetryRules, _never_from(Source.HOLD, Source.LSF)] = Field((), description=OWN_RULES)
 
     def at_once(self, n_jobs: int) -> float:
         return self.slots or len(os.sched_getaffinity(0))
@@ -223,6 +274,7 @@ class CondorSettings(CentreSettings):
     """A centre whose batch system is an HTCondor pool."""
 
     backend: Literal["htcondor"]
+    rules: Annotated[RetryRules, _never_from(Source.LSF)] = Field((), description=OWN_RULES)
     python: str = Field("/usr/bin/python3", description="Python 3.11 or newer on the machines of the pool")
     schedd: str = Field(
         "", description="name of the schedd, as `condor_status -schedd` shows it; empty = the default one"
@@ -265,6 +317,7 @@ class LsfSettings(CentreSettings):
     """A centre whose batch system is LSF, on machines that see the home folder under the same name."""
 
     backend: Literal["lsf"]
+    rules: Annotated[RetryRules, _never_from(Source.HOLD)] = Field((), description=OWN_RULES)
     python: str = Field("/usr/bin/python3", description="Python 3.11 or newer on the machines of the centre")
     path: str = Field("", description="folder of bsub, bjobs, bhist, bkill and bmod; empty = as PATH says")
     ssh: str = Field("", description="machine of the centre on which they are called by ssh; empty = here")

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from b2cal.batch import RULES, RetryPolicy, about_slow, plan, retry_policy
 from b2cal.batch.retry import fitting
 from b2cal.core.failures import Failure, Remedy, Slow, Source
-from b2cal.settings import RetryRule, Settings, SettingsRefused, read_settings
+from b2cal.settings import BatchSettings, RetryRule, RetryRules, Settings, SettingsRefused, read_settings
 
 ONE_GB = RetryPolicy(RULES, delay_s=1800.0, max_tries=4, memory_mb=1000, max_memory_mb=3000)
 NO_MEMORY = RetryPolicy(RULES, delay_s=1800.0, max_tries=4)
@@ -203,6 +203,54 @@ def test_a_rule_that_cannot_be_used_is_refused_with_the_key_that_is_wrong(tmp_pa
     Path("b2cal.toml").write_text(f"[[batch.rules]]\n{lines}\n")
     with pytest.raises(SettingsRefused, match=said):
         read_settings()
+
+
+def refused_rules(tmp_path, monkeypatch, section, *rules):
+    monkeypatch.chdir(tmp_path)
+    described = '[centres.bnl]\nbackend = "htcondor"\n[centres.kek]\nbackend = "lsf"\n'
+    tables = [f'[[{section}.rules]]\nremedy = "never"\nbecause = "x"\n{lines}\n' for lines in rules]
+    Path("b2cal.toml").write_text(described + "\n".join(tables))
+    with pytest.raises(SettingsRefused) as refused:
+        read_settings()
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "said"),
+    [
+        ("batch", 'source = "signal"\ncode = 128', "batch.rules.2 the code of source signal is 1 to 127, never 128"),
+        (
+            "batch",
+            'source = "exit"\ncode = 137',
+            "batch.rules.2 the code of source exit is 1 to 128, never 137; that is source signal, code 9",
+        ),
+        ("batch", 'source = "exit"\ncode = 0', "batch.rules.2 the code of source exit is 1 to 128, never 0"),
+        ("batch", 'source = "lost"\ncode = 1', "batch.rules.2 what source lost says has no code"),
+        ("centres.bnl", 'source = "hold"\ncode = 1001', "centres.bnl.rules.2 the code of source hold is 0 to 999"),
+        ("centres.bnl", 'source = "hold"\ncode = 1', "centres.bnl.rules.2 a job with hold code 1 has not failed"),
+        ("centres.bnl", 'source = "lsf"', "centres.bnl.rules entry 2 would never fit"),
+        ("centres.kek", 'source = "hold"', "centres.kek.rules entry 2 would never fit"),
+        ("batch", 'source = "hold"', "batch.rules entry 2 would never fit"),
+        (
+            "batch",
+            'source = "exit"\ncode = 42',
+            "batch.rules entry 2 would never count: all that it fits comes to entry 1",
+        ),
+    ],
+)
+def test_a_rule_that_can_never_fit_is_refused_with_its_place(tmp_path, monkeypatch, section, line, said):
+    assert said in refused_rules(tmp_path, monkeypatch, section, 'source = "exit"', line)
+
+
+def test_a_rule_behind_a_narrower_or_a_passive_one_counts():
+    passive, narrow = rule(Remedy.NEVER, passive=True), rule(Remedy.NEVER, code=42, pattern="x")
+    rules = (passive, narrow, rule(Remedy.NEVER, code=42), rule(Remedy.LATER))
+    assert BatchSettings(rules=rules).rules == rules
+
+
+def test_each_of_the_shipped_rules_counts():
+    adapter = TypeAdapter(RetryRules)
+    assert adapter.validate_python(RULES) == RULES
 
 
 def test_a_failure_that_no_rule_fits_is_an_error_in_the_rules():
