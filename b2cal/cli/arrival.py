@@ -12,6 +12,7 @@ from b2cal import loop
 from b2cal.core.iov import IoV
 from b2cal.loop import ProcessingView
 from b2cal.model import Processing, ProcessingState
+from b2cal.settings import LONGEST_DAYS
 
 from .desk import Desk, local, pass_desk
 from .places import FOLDER, Place, name_of
@@ -28,7 +29,9 @@ def watch() -> None:
 @watch.command()
 @FOLDER
 @STREAM
-@click.option("--keep-days", type=click.IntRange(min=1), help="So many days after their arrival files may be deleted.")
+@click.option(
+    "--keep-days", type=click.IntRange(1, LONGEST_DAYS), help="So many days after their arrival files may be deleted."
+)
 @pass_desk
 def add(desk: Desk, folder: Path | str, stream: str, keep_days: int | None) -> None:
     """Watch FOLDER: what arrives below it is registered by itself, and what waits for it starts.
@@ -114,7 +117,8 @@ def expire(desk: Desk, place: Path | str, day: datetime | None) -> None:
     name = name_of(place, desk.settings)
     n_files = desk.write(lambda db: loop.keep_until(db, name, day))
     until = f"are kept until {day:%Y-%m-%d}" if day else "are kept for ever"
-    desk.done(f"Files at {name} {until}: {n_files}.", place=name, files=n_files, expires_at=day)
+    past = " That is past: they are not read any more." if day and day <= desk.workplace.database.clock.now() else ""
+    desk.done(f"Files at {name} {until}: {n_files}.{past}", place=name, files=n_files, expires_at=day)
 
 
 def _row(facts: dict[str, Any]) -> tuple[str, ...]:

@@ -206,7 +206,7 @@ def show(desk: Desk, name: str) -> None:
 
 @processing.command()
 @click.argument("name")
-@click.option("--interval-s", type=click.FloatRange(min=0.2), default=1.0, show_default=True)
+@click.option("--interval-s", type=click.FloatRange(0.2, 3600), default=1.0, show_default=True)
 @pass_desk
 def watch(desk: Desk, name: str, interval_s: float) -> None:
     """Follow a processing until it is published or cancelled.

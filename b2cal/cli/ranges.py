@@ -42,6 +42,10 @@ class Days(click.ParamType[tuple[date, ...]]):
         return tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
+_EXPIRY_YEARS = range(2000, 2200)
+"""What lies further off is a slip of the pen."""
+
+
 class Expiry(click.ParamType[datetime]):
     """The day from which on files may be deleted: 2026-12-24."""
 
@@ -51,6 +55,9 @@ class Expiry(click.ParamType[datetime]):
         if isinstance(value, datetime):
             return value
         try:
-            return datetime.combine(date.fromisoformat(str(value)), time(), UTC)
+            day = date.fromisoformat(str(value))
         except ValueError:
             self.fail(f"{value!r} is no day. Write 2026-12-24.", param, ctx)
+        if day.year not in _EXPIRY_YEARS:
+            self.fail(f"{day} lies too far off. Give a day of {_EXPIRY_YEARS[0]} to {_EXPIRY_YEARS[-1]}.", param, ctx)
+        return datetime.combine(day, time(), UTC)

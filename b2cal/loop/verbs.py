@@ -30,6 +30,9 @@ from .transition import Act, Transition, raise_signals, refuse_early, transition
 from .view import Freshness, ProcessingView
 from .windows_and_reminders import open_window
 
+MOST_HOURS = 24 * 365
+"""By how much a window is extended at once."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -262,8 +265,10 @@ def name_deputy(db: Session, calibration_id: int, deputy: str | None, act: Act) 
 
 def extend(db: Session, calibration_id: int, hours: float, act: Act) -> None:
     """Let the window of an open calibration end `hours` later; where it is over, one of `hours` begins."""
-    if not 0 < hours <= 24 * 365:
-        raise InvalidChoice(f"A window cannot be extended by {hours} h.", hint="Give a positive number of hours.")
+    if not 0 < hours <= MOST_HOURS:
+        raise InvalidChoice(
+            f"A window cannot be extended by {hours:g} h.", hint=f"Give more than 0 h, and at most {MOST_HOURS:,} h."
+        )
     with transition(db, calibration_id, Verb.EXTEND, act) as it:
         while give_back(db, it.calibration):
             pass  # first what the site's outages took from it

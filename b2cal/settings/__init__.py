@@ -31,9 +31,10 @@ from .jobs import (
     RetryRules,
     StorageSettings,
 )
-from .sections import LONGEST_S, Port, Seconds, Section
+from .sections import LONGEST_DAYS, LONGEST_S, Port, Seconds, Section
 
 __all__ = [
+    "LONGEST_DAYS",
     "LONGEST_S",
     "NO_SETTINGS",
     "XRD_ENVIRONMENT",
@@ -102,7 +103,7 @@ class DataSettings(Section):
     """Arrival of data, and how long they stay."""
 
     scan_every_s: Seconds = Field(600.0, description="how often watched folders are scanned")
-    keep_days: Annotated[int, Field(ge=0)] = Field(
+    keep_days: Annotated[int, Field(ge=0, le=LONGEST_DAYS)] = Field(
         0, description="new files may be deleted so many days after their arrival; 0 = never"
     )
     copy_every_s: Seconds = Field(60.0, description="how often it is looked what is to be copied to tape")

@@ -9,6 +9,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 LONGEST_S = 100 * 366 * 86400.0
 """A century: what has no end in practice, and still ends before the calendar of Python does."""
 
+LONGEST_DAYS = int(LONGEST_S // 86400)
+
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_S)]
 
 

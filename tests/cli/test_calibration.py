@@ -103,3 +103,12 @@ def test_whatever_json_is_given_to_a_submission_is_refused_in_words(
     assert isinstance(ended.exception, (loop.InvalidChoice, loop.InvalidConfig, SystemExit))
     assert said in f"{ended.output} {ended.exception}".replace("events: ", "events ")
     assert world.state("A") == "open"
+
+
+@pytest.mark.parametrize("hours", ["0", "1e9", "nan", "8761"])
+def test_a_window_is_extended_by_up_to_a_year(world: World, hours: str) -> None:
+    assert command(world, "reject", "bucket1", "A", "-m", "look again").exit_code == 0
+    refused = command(world, "extend", "bucket1", "A", hours).exception
+    assert isinstance(refused, loop.InvalidChoice)
+    assert refused.hint == "Give more than 0 h, and at most 8,760 h."
+    assert command(world, "extend", "bucket1", "A", "8760").exit_code == 0

@@ -100,8 +100,30 @@ def test_files_expire_as_a_scan_or_somebody_says(tmp_path: Path) -> None:
     assert expiries() == ["2027-02-28", "2027-01-31"]
     assert "are kept for ever: 2." in call("expire", str(raw)).output
     assert expiries() == ["", ""]
-    assert call("expire", str(raw), "soon").exit_code == 2
+    past = call("expire", str(first), "2026-01-31")
+    assert "That is past: they are not read any more." in past.output
+    before = expiries()
+    for day, said in (
+        ("soon", "'soon' is no day."),
+        ("0001-01-01", "Give a day of 2000 to 2199."),
+        ("9999-12-31", "Give a day of 2000 to 2199."),
+    ):
+        for words in (("expire", str(raw), day), ("scan", str(raw), "--expires", day)):
+            refused = call(*words)
+            assert refused.exit_code == 2
+            assert said in refused.output
+    assert expiries() == before
     database.dispose()
+
+
+@pytest.mark.parametrize("days", ["0", "-3", "1000000000"])
+def test_a_watch_keeps_files_for_a_day_to_a_century(tmp_path: Path, days: str) -> None:
+    factories.database(tmp_path).dispose()
+    home = {"B2CAL_HOME": str(tmp_path)}
+    refused = CliRunner().invoke(group, ["data", "watch", "add", str(tmp_path), "--keep-days", days], env=home)
+    assert refused.exit_code == 2
+    assert "is not in the range 1<=x<=36600" in refused.output
+    assert json.loads(CliRunner().invoke(group, ["--json", "data", "watch", "list"], env=home).output) == []
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])  # doctor looks whether ports are free
