@@ -52,13 +52,24 @@ def person() -> None:
     type=click.Choice([Role.EXPERT.value, Role.MANAGER.value]),
     help="What she may do (default: as it is; at first expert).",
 )
-@click.option("--password", help="Asked for unless it is given, or only name or role change.")
+@click.option("--password", help="Asked for unless it is given, or only name or role change. Others may see it here.")
+@click.option("--password-stdin", is_flag=True, help="The password is the first line of standard input: for scripts.")
 @pass_desk
-def add(desk: Desk, username: str, full_name: str | None, role: str | None, password: str | None) -> None:
+def add(
+    desk: Desk,
+    *,
+    username: str,
+    full_name: str | None,
+    role: str | None,
+    password: str | None,
+    password_stdin: bool,
+) -> None:
     """Let somebody log in, or give them another password, name or role.
 
     What is not named stays. Another password ends where they are logged in.
     """
+    if password_stdin and password is not None:
+        raise click.UsageError("Give --password or --password-stdin, not both.")
     if not _LOGIN.fullmatch(username):
         raise PersonRefused(
             f"{username!r} cannot be a login name.",
@@ -68,6 +79,8 @@ def add(desk: Desk, username: str, full_name: str | None, role: str | None, pass
         desk.operator(db)  # before anybody types a password
         someone = db.get(Person, username)
         has_password = someone is not None and someone.password_hash != ""
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
     other_things = password is None and bool(full_name or role)
     hashed = None if has_password and other_things else _hashed(password)
 
@@ -101,13 +114,18 @@ def remove(desk: Desk, username: str) -> None:
 def _hashed(password: str | None) -> str:
     password = _asked_for() if password is None else password
     if not password:
-        raise PersonRefused("The password is empty.", "Give one: `--password`, or type it when asked.")
+        raise PersonRefused(
+            "The password is empty.", "Type one when asked, or give it on standard input with `--password-stdin`."
+        )
     return generate_password_hash(password)
 
 
 def _asked_for() -> str:
     if not sys.stdin.isatty():
-        raise PersonRefused("There is no terminal to ask for the password.", "Give it as `--password`.")
+        raise PersonRefused(
+            "There is no terminal to ask for the password.",
+            "Give it on standard input: `b2cal person add NAME --password-stdin < FILE`.",
+        )
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from werkzeug.security import check_password_hash
 
 from b2cal.cli.desk import Desk
 from b2cal.cli.main import group
@@ -138,7 +139,7 @@ def test_who_has_no_password_yet_needs_one_whatever_else_is_given() -> None:
     for words in (["bob", "--name", "Bob Roe"], ["new", "--role", "expert"], ["ruth"]):
         refused = run("add", *words).exception
         assert isinstance(refused, PersonRefused)
-        assert refused.hint == "Give it as `--password`."
+        assert "`b2cal person add NAME --password-stdin < FILE`" in refused.hint
     assert people() == {"bob": "no", "ruth": "yes"}
 
 
@@ -179,8 +180,21 @@ def test_an_empty_password_is_refused() -> None:
 def test_without_a_terminal_the_password_has_to_be_given() -> None:
     ended = run("add", "ruth")
     assert isinstance(ended.exception, PersonRefused)
-    assert ended.exception.hint == "Give it as `--password`."
+    assert ended.exception.hint == "Give it on standard input: `b2cal person add NAME --password-stdin < FILE`."
     assert people() == {}
+
+
+def test_a_script_gives_the_password_on_standard_input_where_nobody_sees_it(home: Path) -> None:
+    def given(text: str, *more: str) -> Result:
+        return CliRunner().invoke(group, ["person", "add", "ruth", "--password-stdin", *more], input=text)
+
+    assert given("secret word\n").exit_code == 0
+    database = Database(f"sqlite:///{home / 'b2cal.db'}", SystemClock())
+    with database.read() as db:
+        assert check_password_hash(db.get_one(Person, "ruth").password_hash, "secret word")
+    database.dispose()
+    assert isinstance(given("").exception, PersonRefused)
+    assert given("secret\n", "--password", "another").exit_code == 2
 
 
 @pytest.mark.parametrize("command", [("remove", "ruth"), ("add", "ruth", "--role", "expert", "--password", "x")])
