@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from b2cal.batch.centres import backend_of
+from b2cal.batch.centres import elsewhere
 from b2cal.batch.contract import BatchError
 from b2cal.settings import Centre
 
@@ -15,7 +15,7 @@ _CENTRE: TypeAdapter[Centre] = TypeAdapter(Centre)
 def handle(item: dict[str, Any]) -> tuple[str, str] | None:
     """What it has against that, and what helps; None if it takes them."""
     try:
-        backend_of(_CENTRE.validate_python(item["centre"]), Path(item["folder"])).ready()
+        elsewhere(_CENTRE.validate_python(item["centre"]), Path(item["folder"])).ready()
     except BatchError as error:
         return str(error), error.hint
     return None

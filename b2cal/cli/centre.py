@@ -1,6 +1,7 @@
 """`b2cal centre`."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import click
 
 from b2cal import loop
-from b2cal.batch import Backend, BatchError, UnknownCentre, backends, known_centre
+from b2cal.batch import BatchError, UnknownCentre, backend_of
 from b2cal.core.errors import B2calError, sentence
 from b2cal.loop import Workload
 from b2cal.model import Database, JobState
@@ -30,13 +31,12 @@ def centre() -> None:
 def status(desk: Desk) -> None:
     """Ask each centre whether it answers; show its jobs, what waits longest there and why, and its credentials.
 
-    Counted are the jobs of the attempts that count in active processings, as the database knows them.
+    Counted are the jobs of the attempts that count in active processings, as the database knows them. Exit code 1 if an
+    active processing has chosen a centre that does not answer, or that b2cal.toml does not describe.
     """
     with desk.workplace.database.read() as db:
         loads, incidents = loop.workloads(db), loop.open_incidents(db)
-    objections = asked(desk.settings, desk.workplace.database)
-    for name in (loads.keys() | {it.centre for it in incidents}) - objections.keys():
-        objections[name] = _not_described(desk.settings, name)
+    objections = asked(desk.settings, desk.workplace.database, {*loads, *(it.centre for it in incidents)})
     found = [
         _told(desk.settings, name, objections[name], loads)
         | {"incidents": [_incident(it) for it in incidents if it.centre == name]}
@@ -44,6 +44,8 @@ def status(desk: Desk) -> None:
         for name in sorted(objections)
     ]
     desk.show(found, lambda: _tell(desk, found))
+    if any(objections[name] for name in loads):
+        sys.exit(1)
 
 
 def _credentials(desk: Desk, name: str) -> list[dict[str, str]]:
@@ -54,25 +56,16 @@ def _credentials(desk: Desk, name: str) -> list[dict[str, str]]:
     return [asdict(found) for found in loop.credential_findings(desk.settings, name, at)]
 
 
-def asked(settings: Settings, database: Database) -> dict[str, B2calError | None]:
-    """What the batch system of each centre of the settings has against taking jobs."""
-    return {name: objection(backend) for name, backend in backends(settings, database).items()}
+def asked(settings: Settings, database: Database, in_use: Iterable[str]) -> dict[str, B2calError | None]:
+    """What each centre of the settings, and of those in use, has against taking jobs."""
+    return {name: objection(settings, database, name) for name in dict.fromkeys((*settings.storages, *in_use))}
 
 
-def objection(backend: Backend) -> BatchError | None:
-    """What a batch system has against taking jobs; None if it takes them."""
+def objection(settings: Settings, database: Database, name: str) -> B2calError | None:
+    """What a centre has against taking jobs, or that nobody describes it; None if it takes them."""
     try:
-        backend.ready()
-    except BatchError as error:
-        return error
-    return None
-
-
-def _not_described(settings: Settings, name: str) -> B2calError | None:
-    """What is wrong with a centre that a processing has chosen, and that is not in the settings any more."""
-    try:
-        known_centre(settings, name)
-    except UnknownCentre as error:
+        backend_of(settings, database, name).ready()
+    except (BatchError, UnknownCentre) as error:
         return error
     return None
 

@@ -57,15 +57,25 @@ def examine(desk: Desk) -> Iterator[Finding]:
     looked: list[Finding] = []
     try:
         looked.extend(look(settings, desk.workplace.database) for look in _LOOKS)  # those before an error stay
-        looked.extend(loop.batch_finding(name, it) for name, it in asked(settings, desk.workplace.database).items())
+        looked.extend(_centres(settings, desk.workplace.database))
         url = desk.workplace.database.engine.url.render_as_string()
         yield Finding("database", Health.WELL, f"{url} answers")
     except (B2calError, DBAPIError) as error:
         told = trouble(error, settings) if isinstance(error, DBAPIError) else error
         yield Finding("database", Health.ILL, str(told), told.hint)
     yield from looked
-    for name in settings.storages:
+    for name, storage in settings.storages.items():
         yield from loop.storage_findings(settings, name, SystemClock().now())
+        if storage.tape:
+            yield loop.tape_finding(name, storage)
+
+
+def _centres(settings: Settings, database: Database) -> Iterator[Finding]:
+    """The batch systems of all centres, also of those that an active processing has chosen and nobody describes."""
+    with database.read() as db:
+        in_use = loop.workloads(db)
+    for name, objects in asked(settings, database, in_use).items():
+        yield loop.batch_finding(name, objects)
 
 
 def _disk(settings: Settings) -> Finding:

@@ -17,7 +17,7 @@ from .defaults import default_config
 from .errors import Conflict, InvalidChoice, InvalidConfig, NotAllowed, NotFound, Repeated
 from .expiry import Expiring, all_expiring, expiring, inputs_expire_at, restart_until
 from .finding import Finding, Health
-from .fitness import UnfitCentre, batch_finding, see_that_fit, see_that_ready, storage_findings
+from .fitness import UnfitCentre, batch_finding, see_that_fit, see_that_ready, storage_findings, tape_finding
 from .graph import write_graph
 from .incidents import HeldUp, OpenIncident, closed_incidents, held_up, open_incidents
 from .inputs import inputs_of, lacks_selection, productions, selection_by_default
@@ -274,6 +274,7 @@ __all__ = [
     "submit",
     "subsystems",
     "take_over",
+    "tape_finding",
     "tell_of_slow_jobs",
     "together",
     "tried_again_at",

@@ -50,7 +50,7 @@ class Share:
             if self.free is not None
             else f"nobody can say how much is free: {self.trouble}"
         )
-        return f"{self.place}: about {bytes_in_words(self.needed)} needed for {self.contents}, {free}"
+        return f"About {bytes_in_words(self.needed)} needed for {self.contents}, {free}; that is in {self.place}"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """`b2cal centre status`: does each centre answer, what has it to do, what waits there longest and why?"""
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,15 +43,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-def told() -> str:
+def told(exit_code: int = 0) -> str:
     ended = CliRunner().invoke(group, ["centre", "status"])
-    assert ended.exit_code == 0, ended.output
+    assert ended.exit_code == exit_code, ended.output
     return ended.output
 
 
-def status() -> dict[str, dict[str, Any]]:
+def status(exit_code: int = 0) -> dict[str, dict[str, Any]]:
     ended = CliRunner().invoke(group, ["--json", "centre", "status"])
-    assert ended.exit_code == 0, ended.output
+    assert ended.exit_code == exit_code, ended.output
     return {it["centre"]: it for it in json.loads(ended.output)}
 
 
@@ -163,10 +164,38 @@ def test_a_centre_that_does_not_answer_says_why_and_what_to_do(world: World, tmp
 
 def test_a_centre_that_is_not_described_any_more_is_named(world: World) -> None:
     world.database.write(lambda db: setattr(db.scalars(select(Processing)).one(), "centre", "bnl"))
-    it = status()["bnl"]
+    it = status(exit_code=1)["bnl"]
     assert (it["kind"], it["answers"], it["jobs"]["queued"]) == ("unknown", False, 1)
-    assert "✗ bnl (not described): There is no centre 'bnl'; known: local." in told()
-    assert "[centres.bnl]" in told()
+    assert "✗ bnl (not described): There is no centre 'bnl'; known: local." in told(exit_code=1)
+    assert "[centres.bnl]" in told(exit_code=1)
+
+
+@pytest.mark.parametrize(("chosen", "exit_code"), [("kekcc", 1), ("local", 0)])
+def test_only_a_centre_that_has_work_and_does_not_answer_ends_with_1(
+    world: World, tmp_path: Path, chosen: str, exit_code: int
+) -> None:
+    (tmp_path / "b2cal.toml").write_text('[centres.kekcc]\nbackend = "lsf"\npath = "/nowhere"\n')
+    world.database.write(lambda db: setattr(db.scalars(select(Processing)).one(), "centre", chosen))
+    assert not status(exit_code)["kekcc"]["answers"]
+    world.database.write(lambda db: setattr(db.scalars(select(Processing)).one(), "state", ProcessingState.PUBLISHED))
+    assert not status()["kekcc"]["answers"]
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])  # doctor looks whether ports are free
+@pytest.mark.parametrize("command", ["centre status", "doctor"])
+def test_a_centre_whose_client_cannot_be_loaded_or_whose_folder_cannot_be_used_says_so_and_others_go_on(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    described = ['[centres.bnl]\nbackend = "htcondor"\n', '[centres.kekcc]\nbackend = "lsf"\npath = "/nowhere"\n']
+    (tmp_path / "b2cal.toml").write_text("".join(described))
+    (tmp_path / "centres").write_text("a file where a folder should be")
+    for name in ("htcondor2", "b2cal.batch.condor"):  # as if it were not installed
+        monkeypatch.setitem(sys.modules, name, None)
+    said = CliRunner().invoke(group, command.split()).output
+    assert "The client of its batch system cannot be loaded" in said
+    assert "What b2cal keeps about it cannot be used: Not a directory" in said
+    assert "Traceback" not in said
+    assert "local (this machine): answers" in said or "✓ centre local" in said
 
 
 def test_an_incident_is_told_with_its_probes_until_it_is_over(world: World) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from b2cal import conditions, loop
 from b2cal.cli.main import group
 from b2cal.core.iov import ExpRun
-from b2cal.model import Database, SitePresence, TagIov
+from b2cal.model import Database, ProcessingState, SitePresence, TagIov
 from b2cal.settings import Settings
 from tests import factories
 from tests.services.ports import free_ports
@@ -73,6 +73,28 @@ def test_a_new_home_and_its_database_are_for_nobody_else(tmp_path: Path, monkeyp
 def test_an_agent_that_runs_is_named(database: Database) -> None:
     database.write(factories.agent)
     assert findings()[1]["agent"] == {"what": "agent", "health": "well", "says": "runs as host 7", "do": ""}
+
+
+def test_a_centre_that_an_active_processing_has_chosen_and_nobody_describes_is_ill(database: Database) -> None:
+    database.write(lambda db: factories.processing(db, centre="bnl", state=ProcessingState.ACTIVE))
+    exit_code, found = findings()
+    assert exit_code == 1
+    assert found["centre bnl"]["health"] == "ill"
+    assert "There is no centre 'bnl'" in found["centre bnl"]["says"]
+    assert "[centres.bnl]" in found["centre bnl"]["do"]
+    assert found["centre local"]["health"] == "well"
+
+
+def test_a_tape_on_a_disk_is_asked_whether_copies_can_be_written(database: Database, tmp_path: Path) -> None:
+    tape = tmp_path / "tape" / "belle"
+    (tmp_path / "b2cal.toml").write_text(f'[batch]\ntape = "{tape}"\n')
+    assert findings()[1]["tape of local"]["health"] == "well"
+    (tmp_path / "tape").write_text("")
+    exit_code, found = findings()
+    assert exit_code == 0
+    assert found["tape of local"]["health"] == "warning"
+    assert "`tape` under [batch]" in found["tape of local"]["do"]
+    assert found["tape of local"]["says"].endswith(str(tape))
 
 
 def an_old_schema(db: Session) -> None:

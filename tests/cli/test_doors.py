@@ -42,10 +42,10 @@ def scan(url: str) -> Result:
     return CliRunner().invoke(group, ["data", "scan", url])
 
 
-def health(door: Door, what: str = "door", folder: str = "") -> tuple[str, str]:
-    """What the doctor says of a door, or of a folder behind it."""
+def health(what: str) -> tuple[str, str]:
+    """What the doctor says of a door, of output or tape of this machine."""
     told = {it["what"]: it for it in json.loads(CliRunner().invoke(group, ["--json", "doctor"]).output)}
-    found = told[f"{what} {door.url(folder)}"]
+    found = told[f"{what} of local"]
     assert bool(found["do"]) == (found["health"] != "well")
     return found["health"], found["says"]
 
@@ -68,12 +68,12 @@ def test_what_cannot_be_scanned_is_refused_with_what_to_do(doors: tuple[Door, Do
 
 def test_the_doctor_asks_every_door(doors: tuple[Door, Door]) -> None:
     first, second = doors
-    assert health(first) == health(second) == ("well", "open, for jobs at local")
+    assert [health(f"door {n}") for n in (1, 2)] == [("well", f"open, it is {door.url()}") for door in doors]
     first.stop()
-    assert health(first) == ("warning", "shut: Connection error")
-    assert health(second)[0] == "well"
+    assert health("door 1") == ("warning", f"shut: Connection error; it is {first.url()}")
+    assert health("door 2")[0] == "well"
     second.stop()
-    assert health(first)[0] == health(second)[0] == "ill"
+    assert health("door 1")[0] == health("door 2")[0] == "ill"
 
 
 def test_the_doctor_looks_whether_the_folder_for_output_can_be_written(
@@ -81,16 +81,48 @@ def test_the_doctor_looks_whether_the_folder_for_output_can_be_written(
 ) -> None:
     with (tmp_path / "b2cal.toml").open("a") as settings:
         settings.write(f'output = "{doors[0].url("cdst")}"')
-    assert health(doors[0], "output", "cdst") == ("ill", "is not there")
+    assert health("output") == ("ill", f"is not there; it is {doors[0].url('cdst')}")
     (doors[0].files / "cdst").mkdir()
-    assert health(doors[0], "output", "cdst") == ("well", f"can be written, through {doors[0].url('cdst')}")
+    assert health("output") == ("well", f"can be written, through {doors[0].url('cdst')}")
     doors[0].stop()
-    assert health(doors[0], "output", "cdst") == ("well", f"can be written, through {doors[1].url('cdst')}")
+    assert health("output") == ("well", f"can be written, through {doors[1].url('cdst')}")
     doors[0].start()
     (doors[0].files / "cdst").chmod(0o555)
-    assert health(doors[0], "output", "cdst")[0] == "ill"
+    assert health("output")[0] == "ill"
     (doors[0].files / "cdst").chmod(0o755)
     assert list((doors[0].files / "cdst").iterdir()) == []
+
+
+def test_a_folder_for_output_that_the_open_doors_do_not_have_is_not_to_be_made_while_another_is_shut(
+    doors: tuple[Door, Door], tmp_path: Path
+) -> None:
+    with (tmp_path / "b2cal.toml").open("a") as settings:
+        settings.write(f'output = "{doors[0].url("cdst")}"')
+    doors[0].stop()
+    refused = created().exception
+    assert isinstance(refused, UnfitCentre)
+    folder = doors[0].url("cdst")
+    assert str(refused) == (
+        "Nothing can be done at local now: output of local: was not found while not all doors are open (door 1 is shut,"
+        f" Connection error; door 2 is open, and it is not there); it is {folder}."
+    )
+    assert refused.hint.startswith("Open door 1 first")
+    assert "`doors` under [batch] in b2cal.toml" in refused.hint
+    assert "Make that folder" not in refused.hint
+
+
+def test_the_doctor_asks_the_tape(doors: tuple[Door, Door], tmp_path: Path) -> None:
+    tape = doors[0].files / "tape"
+    tape.mkdir()
+    with (tmp_path / "b2cal.toml").open("a") as settings:
+        settings.write(f'tape = "{doors[0].url("tape")}"')
+    assert health("tape") == ("well", f"can be written, in {doors[0].url('tape')}")
+    tape.chmod(0o555)
+    assert health("tape")[0] == "warning"
+    tape.chmod(0o755)
+    assert list(tape.iterdir()) == []
+    doors[0].stop()
+    assert health("tape") == ("warning", f"nothing can be copied there: Connection error; it is {doors[0].url('tape')}")
 
 
 def test_no_processing_is_made_whose_jobs_could_not_read_or_write(doors: tuple[Door, Door], tmp_path: Path) -> None:
@@ -104,7 +136,7 @@ def test_no_processing_is_made_whose_jobs_could_not_read_or_write(doors: tuple[D
     for refused, said, line in ((without_output, "is not there", "output"), (without_doors, "shut", "doors")):
         assert isinstance(refused.exception, UnfitCentre)
         assert said in str(refused.exception)
-        assert f"`{line}` in b2cal.toml" in refused.exception.hint
+        assert f"`{line}` under [batch] in b2cal.toml" in refused.exception.hint
     database = Database(Settings().url, SystemClock())
     with database.read() as db:
         assert db.query(Processing).count() == 0

@@ -56,9 +56,8 @@ def test_with_too_little_room_a_processing_is_activated_only_with_a_reason_which
     with pytest.raises(InvalidChoice) as refused:
         world.database.write(lambda db: loop.activate(db, planned, short, Act(MANAGER, 1)))
     home = world.workplace.settings.folder("")
-    assert str(refused.value).startswith(
-        f"There is too little room. {home}: about 2000 PB needed for constants and cDST, "
-    )
+    assert str(refused.value).startswith("There is too little room. About 2000 PB needed for constants and cDST, ")
+    assert str(refused.value).endswith(f"that is in {home}.")
     assert "activate it with a reason" in refused.value.hint
     assert world.processing().state is ProcessingState.PLANNED
     world.database.write(lambda db: loop.activate(db, planned, short, Act(MANAGER, 1, "another disk comes today")))
