@@ -65,7 +65,8 @@ def jobs(
     """List the batch jobs of a processing or of one calibration: state, first error, what was done, what they used.
 
     Without --attempt those of the attempts that count. With --json also times, exit code and more; `name` counts jobs
-    from 1, as the table does, and `job` from 0; `after` is the place behind a job, for --after.
+    from 1, as the table does, and `job` from 0; `after` is the place behind a job, for --after. What the job with an id
+    has printed `b2cal log ID` shows.
     """
     if calibration is None and (attempt is not None or all_attempts):
         raise click.UsageError("An attempt is one of a calibration: name that behind the processing.")
@@ -86,7 +87,7 @@ def jobs(
         rows = [_row(db, desk, job, place) for job, place in zip(page.jobs, page.cursors, strict=True)]
         cells = [_cells(db, desk, view.processing, job) for job in page.jobs]
     telling = [*(["calibration"] if calibration is None else []), *(["attempt"] if all_attempts else [])]
-    columns = [*map(str.capitalize, telling), "Job", "Try", "Works on", "State", "Error, and what was done", "Used"]
+    columns = [*map(str.capitalize, telling), "Id", "Job", "Try", "Works on", "State", "Error, and what was done"]
     lines = [[*(row[name] for name in telling), *line] for row, line in zip(rows, cells, strict=True)]
 
     def human() -> None:
@@ -115,6 +116,7 @@ def _row(db: Session, desk: Desk, job: Job, place: str) -> dict[str, Any]:
     return {
         "calibration": attempt.calibration.name,
         "attempt": attempt.number,
+        "id": job.id,
         "stage": group.stage.value,
         "iteration": group.iteration,
         "try": group.round + 1,
@@ -160,6 +162,7 @@ def _cells(db: Session, desk: Desk, processing: Processing, job: Job) -> tuple[o
     return (
         loop.job_in_words(job.group.stage, job.group.iteration, job.number),
         job.group.round + 1,
+        job.id,
         job.label,
         _state(job, next_try),
         "; ".join(filter(None, (job.pending_reason, loop.slow_in_words(job), loop.said_by(job), job.error, job.retry))),

@@ -24,10 +24,11 @@ _COMMANDS = {
     "vetoes": ("vetoes", "Standing vetoes: what is left out of every new processing."),
     "why": ("calibration", "Why is it waiting?"),
     "jobs": ("jobs", "Batch jobs of a processing or a calibration."),
+    "log": ("log", "What a batch job prints."),
     "centre": ("centre", "Where batch jobs run: whether they answer, and what waits there."),
     "tag": ("tag", "Global tags and what they hold."),
-    "outbox": ("outbox", "Messages and files that could not be delivered."),
     "settings": ("settings", "All settings with default, range and meaning."),
+    "outbox": ("outbox", "Messages and files that could not be delivered."),
 }
 
 

@@ -90,7 +90,7 @@ from .verbs_on_jobs import cancel_jobs, retry_jobs
 from .vetoes import Subsystem, begin_standing_veto, end_standing_veto, standing_vetoes, subsystems, veto_subsystem
 from .view import Freshness, ProcessingView, Standing
 from .waiting import Why, restarts_itself, why
-from .wanted_logs import is_wanted, log_brought, want_log, wanted_logs
+from .wanted_logs import is_away, is_wanted, log_brought, want_log, wanted_logs
 from .windows_and_reminders import asks_for_inputs, asks_to_be_submitted, inputs_asked_at, spoken, without_durations
 from .words import FRESHNESS_MEANINGS, PROCESSING_MEANINGS, STATE_MEANINGS, state_in_words, states_in_words
 from .workplace import Workplace, open_workplace
@@ -211,6 +211,7 @@ __all__ = [
     "keep_until",
     "lacks_selection",
     "last_rejection",
+    "is_away",
     "left_undone",
     "let_in",
     "lift",

@@ -6,6 +6,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from b2cal.model import Attempt, Calibration, Job, JobGroup, JobState, Processing, WantedLog, now
+from b2cal.settings import CondorSettings, Settings
 
 from .errors import Conflict, NotFound
 
@@ -22,6 +23,11 @@ class RunningJob:
     centre: str
     batch_id: str
     folder: str
+
+
+def is_away(job: Job, settings: Settings, centre: str) -> bool:
+    """Whether what a job prints comes back only with it."""
+    return job.state is JobState.RUNNING and isinstance(settings.centres.get(centre), CondorSettings)
 
 
 def want_log(db: Session, job_id: int) -> None:

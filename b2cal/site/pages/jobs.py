@@ -8,14 +8,12 @@ from flask import Blueprint, request, send_file, url_for
 from werkzeug.wrappers import Response
 
 from b2cal import loop
-from b2cal.batch import SO_FAR, Heartbeat, retry_policy
+from b2cal.batch import SO_FAR, WINDOW, Heartbeat, read_log, retry_policy
 from b2cal.core.failures import Source
-from b2cal.loop import JobFilter, JobOrder
-from b2cal.model import Job, JobState, Stage
-from b2cal.settings import CondorSettings
+from b2cal.loop import JobFilter, JobOrder, JobWord
+from b2cal.model import JobState, Stage
 from b2cal.site.desk import asked_number, desk, reading, stop_reading, visitor
 from b2cal.site.live import live, still
-from b2cal.site.logs import WINDOW, read_log
 from b2cal.site.pages.acting import done
 from b2cal.site.queries.dossier import calibration_of, log_of
 from b2cal.site.queries.jobs import Asked, job_of, job_table
@@ -80,7 +78,7 @@ def job(number: int) -> str | tuple[str, int]:
     start = asked_number("line")
     follows = start is None and not it.state.ended
     folder = settings.attempts / it.folder if it.folder else None
-    away = _is_away(it, centre)
+    away = loop.is_away(it, settings, centre)
     path = folder / SO_FAR if folder and away else log_of(settings.attempts, it, stream)
     log = read_log(path, start, it.error)
     show = live if follows else still
@@ -120,11 +118,6 @@ def log(number: int, stream: str) -> Response:
         raise loop.NotFound("This job has written no log.", hint="It may not have started yet, or its folder is gone.")
     name = f"job-{it.id}-{stream}.txt"
     return send_file(path, mimetype="text/plain", as_attachment=True, download_name=name)
-
-
-def _is_away(job: Job, centre: str) -> bool:
-    """Whether what a job prints comes back only with it."""
-    return job.state is JobState.RUNNING and isinstance(desk().settings.centres.get(centre), CondorSettings)
 
 
 def _asked() -> Asked:

@@ -10,6 +10,7 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from b2cal import loop, releases
+from b2cal.batch import NOTHING, Excerpt, around_error
 from b2cal.conditions import clipped
 from b2cal.core.iov import IoV, gaps
 from b2cal.data import late_files
@@ -32,7 +33,6 @@ from b2cal.model import (
 )
 from b2cal.settings import Settings
 from b2cal.site.config_form import Field, fields, origins, texts_of
-from b2cal.site.logs import NOTHING, Excerpt, around_error
 from b2cal.site.looks import GRADE
 from b2cal.site.plots import Plot
 from b2cal.validation import judged

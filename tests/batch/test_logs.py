@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from b2cal.site.logs import around_error, read_log
+from b2cal.batch import around_error, read_log
 
 lines_of_text = st.lists(
     st.text(st.characters(codec="ascii", categories=("L", "N", "Zs")), max_size=12) | st.just("an error here"),
