@@ -11,8 +11,8 @@ import click
 from b2cal import loop
 from b2cal.batch import BatchError, UnknownCentre, backend_of
 from b2cal.core.errors import B2calError, sentence
-from b2cal.loop import Workload
-from b2cal.model import Database, JobState
+from b2cal.loop import JobWord, Workload
+from b2cal.model import Database
 from b2cal.settings import Settings
 
 from .desk import Desk, local, pass_desk
@@ -78,7 +78,7 @@ def _told(settings: Settings, name: str, objection: B2calError | None, loads: Ma
         "answers": objection is None,
         "says": str(objection or ""),
         "do": objection.hint if objection else "",
-        "jobs": {state.value: load.jobs.get(state, 0) for state in JobState},
+        "jobs": {word.value: load.jobs.get(word, 0) for word in JobWord},
         "oldest_waiting": asdict(load.oldest) | {"since": load.oldest.since.isoformat()} if load.oldest else None,
     }
 

@@ -1,6 +1,5 @@
 """`b2cal jobs`."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -11,8 +10,8 @@ from sqlalchemy.orm import Session
 from b2cal import loop
 from b2cal.batch import retry_policy
 from b2cal.core.failures import Source
-from b2cal.loop import JobFilter, JobOrder, JobPage
-from b2cal.model import Job, JobState, Processing, Stage, now
+from b2cal.loop import JobFilter, JobOrder, JobPage, JobWord
+from b2cal.model import Job, Processing, Stage, now
 
 from .desk import Desk, local, pass_desk
 
@@ -31,7 +30,7 @@ class _Words(click.Choice[Word]):
 @click.argument("calibration", required=False)
 @click.option("--attempt", type=click.IntRange(min=1), help="Jobs of this attempt, not of the present one.")
 @click.option("--all-attempts", is_flag=True, help="Jobs of all attempts of the calibration.")
-@click.option("--state", type=_Words(list(JobState)), help="Only those in this state.")
+@click.option("--state", type=_Words(list(JobWord)), help="Only those in this state; held: not going on by itself.")
 @click.option("--stage", type=_Words(list(Stage)), help="Only those of this stage.")
 @click.option("--source", type=_Words(list(Source)), help="Only those that failed, as this one says.")
 @click.option("--host", default="", help="Only those on machines with this in their names.")
@@ -53,7 +52,7 @@ def jobs(
     *,
     attempt: int | None,
     all_attempts: bool,
-    state: JobState | None,
+    state: JobWord | None,
     stage: Stage | None,
     source: Source | None,
     host: str,
@@ -72,7 +71,7 @@ def jobs(
         raise click.UsageError("An attempt is one of a calibration: name that behind the processing.")
     if attempt is not None and all_attempts:
         raise click.UsageError("Give --attempt or --all-attempts, not both.")
-    if source is not None and state not in (None, JobState.FAILED):
+    if source is not None and state not in (None, JobWord.FAILED):
         raise click.UsageError(f"A job that is {state} has not failed: --source goes with --state failed, or alone.")
     wanted = JobFilter(state, stage, host.strip(), text.strip(), source)
     with desk.workplace.database.read() as db:
@@ -91,7 +90,10 @@ def jobs(
     lines = [[*(row[name] for name in telling), *line] for row, line in zip(rows, cells, strict=True)]
 
     def human() -> None:
-        desk.table(f"{calibration or processing}: {_counted(page)}", [*columns, "Folder"], lines)
+        if not lines:
+            desk.console.print(f"{calibration or processing}: {_none(page, wanted)}.")
+            return
+        desk.table(f"{calibration or processing}: {_counted(page)}", [*columns, "Used", "Folder"], lines)
         if page.after is not None:
             desk.console.print(f"{len(rows):,} of {page.total(state):,} stand here; the next: --after {page.after}")
 
@@ -114,16 +116,16 @@ def _row(db: Session, desk: Desk, job: Job, place: str) -> dict[str, Any]:
     group, attempt = job.group, job.group.attempt
     next_try = loop.tried_again_at(group, now(db))
     return {
+        "id": job.id,
         "calibration": attempt.calibration.name,
         "attempt": attempt.number,
-        "id": job.id,
         "stage": group.stage.value,
         "iteration": group.iteration,
         "try": group.round + 1,
         "name": loop.job_in_words(group.stage, group.iteration, job.number),
         "job": job.number,
         "label": job.label,
-        "state": job.state.value,
+        "state": loop.job_word(job).value,
         "next_try": next_try.isoformat() if next_try else None,
         "is_copy": job.copy_of is not None,
         "waits_for_decision": loop.waits_for_decision(group),
@@ -160,9 +162,9 @@ def _cells(db: Session, desk: Desk, processing: Processing, job: Job) -> tuple[o
         f"{disk} disk" if (disk := loop.disk_in_words(job)) else "",
     )
     return (
+        job.id,
         loop.job_in_words(job.group.stage, job.group.iteration, job.number),
         job.group.round + 1,
-        job.id,
         job.label,
         _state(job, next_try),
         "; ".join(filter(None, (job.pending_reason, loop.slow_in_words(job), loop.said_by(job), job.error, job.retry))),
@@ -174,7 +176,8 @@ def _cells(db: Session, desk: Desk, processing: Processing, job: Job) -> tuple[o
 def _state(job: Job, next_try: datetime | None) -> str:
     if next_try is not None:
         return f"{job.state}, next try {local(next_try)}"
-    return f"{job.state}, waits for a decision" if loop.waits_for_decision(job.group) else job.state
+    word = loop.job_word(job)
+    return f"{word}, waits for a decision" if loop.waits_for_decision(job.group) else word
 
 
 def _time_of(used_s: float, allowed_s: float | None) -> str:
@@ -182,13 +185,16 @@ def _time_of(used_s: float, allowed_s: float | None) -> str:
     return f"{used} of {loop.spoken(timedelta(seconds=allowed_s))}" if allowed_s else used
 
 
+def _none(page: JobPage, wanted: JobFilter) -> str:
+    """Why there is nothing to show: half a sentence, with what there is instead."""
+    if page.total(wanted.state):
+        return "no job stands behind that place"
+    fits = " that fits" if wanted.is_narrow else ""
+    if wanted.state is None or not page.counts:
+        return f"no job{fits}" if fits else "no job yet"
+    return f"no job{fits} is {wanted.state}; there are {_counted(page)}"
+
+
 def _counted(page: JobPage) -> str:
     """How many jobs there are by state, those that need eyes first."""
-    states: Sequence[JobState] = (
-        JobState.FAILED,
-        JobState.RUNNING,
-        JobState.QUEUED,
-        JobState.CANCELLED,
-        JobState.DONE,
-    )
-    return ", ".join(f"{page.counts[state]:,} {state}" for state in states if page.counts.get(state)) or "no jobs"
+    return ", ".join(f"{page.counts[word]:,} {word}" for word in JobWord if page.counts.get(word)) or "no jobs"

@@ -49,6 +49,7 @@ def overview(desk: Desk, name: str) -> dict[str, Any]:
                     "why": loop.why(view, c, at).sentence,
                     "expert": c.expert,
                     "jobs_done": own.done if own else 0,
+                    "jobs_held": own.held if own else 0,
                     "jobs": own.total if own else 0,
                 }
                 for c in sorted(view.calibrations.values(), key=lambda c: (c.step.order, c.id))
@@ -81,7 +82,8 @@ def picture(facts: dict[str, Any]) -> Table:
     for column in ("Step", "Calibration", "State", "Jobs", "Why / what next"):
         table.add_column(column)
     for row in facts["calibrations"]:
-        jobs = f"{row['jobs_done']}/{row['jobs']}" if row["jobs"] else "–"
+        held_jobs = f", {row['jobs_held']} held" if row["jobs_held"] else ""
+        jobs = f"{row['jobs_done']}/{row['jobs']}{held_jobs}" if row["jobs"] else "–"
         word = loop.state_in_words(State(row["state"]), ProcessingState(facts["state"]))
         table.add_row(row["step"], row["name"], f"{_SIGNS[word]} {word}", jobs, row["why"])
     return table

@@ -1,10 +1,11 @@
 """What the centres have to do for b2cal, as the database knows: their jobs, and what waits longest and why."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, contains_eager
 
 from b2cal.model import (
@@ -21,7 +22,7 @@ from b2cal.model import (
 )
 
 from .agents import agent_at_work
-from .jobs import tried_again_at
+from .jobs import IS_HELD, JobWord, tried_again_at
 from .windows_and_reminders import spoken
 
 
@@ -47,7 +48,7 @@ class WaitingGroup:
 class Workload:
     """The jobs of attempts that count in the active processings of one centre; `oldest` of those that wait."""
 
-    jobs: Mapping[JobState, int]
+    jobs: Mapping[JobWord, int]
     oldest: WaitingGroup | None
 
 
@@ -56,9 +57,9 @@ NOTHING_TO_DO = Workload({}, None)
 
 def workloads(db: Session) -> dict[str, Workload]:
     """What each centre has to do that an active processing has chosen."""
-    counts: dict[str, dict[JobState, int]] = {}
+    counts: dict[str, Counter[JobWord]] = {}
     of_centre = (
-        select(Processing.centre, Job.state, func.count())
+        select(Processing.centre, Job.state, func.count(), func.sum(case((IS_HELD, 1), else_=0)))
         .select_from(Processing)
         .join(Calibration, Calibration.processing_id == Processing.id)
         .join(Attempt, Attempt.calibration_id == Calibration.id)
@@ -67,14 +68,16 @@ def workloads(db: Session) -> dict[str, Workload]:
         .where(Processing.state == ProcessingState.ACTIVE, Attempt.live.is_(True))
         .group_by(Processing.centre, Job.state)
     )
-    for centre, state, number in db.execute(of_centre):
-        counts.setdefault(centre, {})[state] = number
+    for centre, state, number, n_held in db.execute(of_centre):
+        of_words = counts.setdefault(centre, Counter())
+        of_words[JobWord(state)] += number - int(n_held)
+        of_words[JobWord.HELD] += int(n_held)
     oldest: dict[str, JobGroup] = {}
     for group in db.scalars(_WAITING):
         oldest.setdefault(group.attempt.calibration.processing.centre, group)
     chosen = select(Processing.centre).where(Processing.state == ProcessingState.ACTIVE).distinct()
     return {
-        centre: Workload(counts.get(centre, {}), _waiting(db, oldest[centre]) if centre in oldest else None)
+        centre: Workload(+counts.get(centre, Counter()), _waiting(db, oldest[centre]) if centre in oldest else None)
         for centre in db.scalars(chosen.order_by(Processing.centre))
     }
 

@@ -4,6 +4,7 @@ A page ends with a cursor: what the last job on it was ordered by. The next page
 or change meanwhile move no other job from one page to the next.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,13 +12,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, SQLColumnExpression, and_, cast, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, SQLColumnExpression, and_, case, cast, func, not_, or_, select
 from sqlalchemy.orm import Session, contains_eager, defer
 
 from b2cal.core.failures import Source
 from b2cal.model import Attempt, Calibration, Job, JobGroup, JobState, Stage
 
 from .errors import InvalidChoice
+from .jobs import IS_HELD, JobWord
 
 SOURCES: Mapping[Source, str] = {
     Source.SIGNAL: "signal",
@@ -42,7 +44,7 @@ class JobFilter:
         source: who says that it failed.
     """
 
-    state: JobState | None = None
+    state: JobWord | None = None
     stage: Stage | None = None
     host: str = ""
     text: str = ""
@@ -58,7 +60,8 @@ class JobFilter:
         """The same for a query of jobs with their groups."""
         found: list[ColumnElement[bool]] = []
         if self.state is not None:
-            found.append(Job.state == self.state)
+            is_held = self.state is JobWord.HELD
+            found.append(IS_HELD if is_held else and_(Job.state == JobState(self.state), not_(IS_HELD)))
         if self.stage is not None:
             found.append(JobGroup.stage == self.stage)
         if self.source is not None:
@@ -96,14 +99,14 @@ class JobPage:
     jobs: Sequence[Job]
     cursors: Sequence[str]
     is_last: bool
-    counts: Mapping[JobState, int]
+    counts: Mapping[JobWord, int]
 
     @property
     def after(self) -> str | None:
         """Where the next page begins; None: there is none."""
         return None if self.is_last else self.cursors[-1]
 
-    def total(self, state: JobState | None) -> int:
+    def total(self, state: JobWord | None) -> int:
         """How many jobs fit, those of other pages too."""
         return sum(self.counts.values()) if state is None else self.counts.get(state, 0)
 
@@ -269,14 +272,18 @@ def _read(after: str, order: JobOrder) -> tuple[int | datetime | None, int]:
     )
 
 
-def _counts(db: Session, attempts: Collection[int], wanted: JobFilter) -> dict[JobState, int]:
+def _counts(db: Session, attempts: Collection[int], wanted: JobFilter) -> dict[JobWord, int]:
     rows = (
-        select(Job.state, func.count())
+        select(Job.state, func.count(), func.sum(case((IS_HELD, 1), else_=0)))
         .join(Job.group)
         .where(JobGroup.attempt_id.in_(attempts), *replace(wanted, state=None).conditions)
         .group_by(Job.state)
     )
-    return dict(db.execute(rows).all())
+    counts: Counter[JobWord] = Counter()
+    for state, number, n_held in db.execute(rows):
+        counts[JobWord(state)] += number - int(n_held)
+        counts[JobWord.HELD] += int(n_held)
+    return +counts
 
 
 def _part(job: Job) -> tuple[object, ...]:

@@ -3,11 +3,35 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, not_, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from b2cal.model import GroupState, Incident, Job, JobGroup, JobState, Stage
+from b2cal.model import Attempt, Calibration, GroupState, Incident, Job, JobGroup, JobState, Stage
+
+
+class JobWord(StrEnum):
+    """How a job stands, as people read it, what needs eyes first.
+
+    Held: it would be queued or running, but does not go on by itself. Its batch system holds or suspends it, or it has
+    failed and is not tried again before somebody decides.
+    """
+
+    FAILED = "failed"
+    HELD = "held"
+    RUNNING = "running"
+    QUEUED = "queued"
+    CANCELLED = "cancelled"
+    DONE = "done"
+
+
+HELD_THERE = "Whoever holds or suspends a job there releases it; what passes by itself is released by itself."
+"""Who is needed where a batch system holds jobs, in a sentence."""
+
+_ASKS = and_(JobGroup.state == GroupState.WANTED, JobGroup.asks_since.is_not(None))
+IS_HELD = or_(_ASKS, and_(Job.state.in_([JobState.QUEUED, JobState.RUNNING]), Job.pending_reason != ""))
+"""Whether a job is held, for a query of jobs with their groups."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +40,7 @@ class Jobs:
 
     Attributes:
         total: jobs of all stages so far.
+        held: do not go on by themselves, see `JobWord`.
         failed: ended without success, and nobody tries again.
         retried: tries beyond the first.
         cpu_s: of all tries.
@@ -25,6 +50,7 @@ class Jobs:
     done: int
     running: int
     queued: int
+    held: int
     failed: int
     retried: int
     cpu_s: float
@@ -32,7 +58,8 @@ class Jobs:
     @property
     def parts(self) -> tuple[tuple[str, int], ...]:
         """Tone and number, in the order of a bar."""
-        return ("good", self.done), ("busy", self.running), ("idle", self.queued), ("bad", self.failed)
+        going = ("good", self.done), ("busy", self.running), ("idle", self.queued)
+        return (*going, ("ask", self.held), ("bad", self.failed))
 
     def __str__(self) -> str:
         return f"{self.done:,} / {self.total:,}"
@@ -89,14 +116,15 @@ def stages_of(db: Session, attempts: Collection[int]) -> list[StageJobs]:
             JobGroup.iteration,
             _number(JobGroup.round == 0).label("total"),
             _number(Job.state == JobState.DONE).label("done"),
-            _number(and_(Job.state == JobState.RUNNING, counts)).label("running"),
-            _number(and_(Job.state == JobState.QUEUED, counts)).label("queued"),
+            _number(and_(Job.state == JobState.RUNNING, counts, not_(IS_HELD))).label("running"),
+            _number(and_(Job.state == JobState.QUEUED, counts, not_(IS_HELD))).label("queued"),
+            _number(and_(IS_HELD, counts)).label("held"),
             _number(Job.copy_of.is_(None)).label("tries"),
             func.sum(Job.cpu_s).label("cpu_s"),
             _number(JobGroup.state.in_([GroupState.WANTED, GroupState.SUBMITTED])).label("going"),
             _number(again).label("again"),
             func.min(case((again, JobGroup.not_before))).label("not_before"),
-            _number(and_(wanted, JobGroup.asks_since.is_not(None))).label("asks"),
+            _number(_ASKS).label("asks"),
             _number(and_(Job.state == JobState.RUNNING, Job.slow != "")).label("slow"),
             func.max(case((wanted, Job.error), else_="")).label("hindrance"),
             func.max(case((and_(wanted, Incident.live.is_(True)), Incident.id))).label("incident"),
@@ -112,9 +140,10 @@ def stages_of(db: Session, attempts: Collection[int]) -> list[StageJobs]:
     )
     found = []
     for row in rows:
-        total, done, running, queued = int(row.total), int(row.done), int(row.running), int(row.queued)
-        failed, retried = max(0, total - done - running - queued), int(row.tries) - total
-        jobs = Jobs(total, done, running, queued, failed, retried, float(row.cpu_s or 0.0))
+        total, done, held = int(row.total), int(row.done), int(row.held)
+        running, queued, retried = int(row.running), int(row.queued), int(row.tries) - total
+        failed = max(0, total - done - running - queued - held)
+        jobs = Jobs(total, done, running, queued, held, failed, retried, float(row.cpu_s or 0.0))
         again_at = NextTry(int(row.again), row.not_before) if row.again else None
         found.append(
             StageJobs(
@@ -148,10 +177,12 @@ def by_attempt(stages: Iterable[StageJobs]) -> dict[int, Jobs]:
 
 def together(parts: Iterable[Jobs]) -> Jobs:
     """The jobs of several stages or attempts as one."""
-    columns = zip(*((p.total, p.done, p.running, p.queued, p.failed, p.retried, p.cpu_s) for p in parts), strict=True)
-    sums = [sum(column) for column in columns] or [0] * 7
-    total, done, running, queued, failed, retried = (int(number) for number in sums[:6])
-    return Jobs(total, done, running, queued, failed, retried, sums[6])
+    columns = zip(
+        *((p.total, p.done, p.running, p.queued, p.held, p.failed, p.retried, p.cpu_s) for p in parts), strict=True
+    )
+    sums = [sum(column) for column in columns] or [0] * 8
+    total, done, running, queued, held, failed, retried = (int(number) for number in sums[:7])
+    return Jobs(total, done, running, queued, held, failed, retried, sums[7])
 
 
 def tried_again_at(group: JobGroup, at: datetime) -> datetime | None:
@@ -163,6 +194,25 @@ def tried_again_at(group: JobGroup, at: datetime) -> datetime | None:
 def waits_for_decision(group: JobGroup) -> bool:
     """Whether the jobs of a group, which failed in the round before, are not tried again before somebody decides."""
     return group.state is GroupState.WANTED and group.asks_since is not None
+
+
+def job_word(job: Job) -> JobWord:
+    """How a job stands, as people read it."""
+    is_stopped = job.pending_reason != "" and not job.state.ended
+    return JobWord.HELD if is_stopped or waits_for_decision(job.group) else JobWord(job.state)
+
+
+def held_jobs(db: Session, processings: Collection[int]) -> dict[int, int]:
+    """How many jobs of the attempts that count are held, by processing; those without are left out."""
+    rows = db.execute(
+        select(Calibration.processing_id, func.count())
+        .join(Attempt, Attempt.calibration_id == Calibration.id)
+        .join(JobGroup, JobGroup.attempt_id == Attempt.id)
+        .join(Job, Job.group_id == JobGroup.id)
+        .where(Calibration.processing_id.in_(processings), Attempt.live.is_(True), IS_HELD)
+        .group_by(Calibration.processing_id)
+    )
+    return dict(rows.all())
 
 
 def slow_in_words(job: Job) -> str:

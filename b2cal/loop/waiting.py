@@ -26,7 +26,7 @@ from b2cal.validation import judged
 
 from .expiry import expired
 from .inputs import accepted, inputs_of, lacks_selection
-from .jobs import StageJobs, next_try, stages_of
+from .jobs import HELD_THERE, StageJobs, next_try, stages_of
 from .outages import site_awaited_since
 from .rejections import Rejections, last_rejection, rejected_by
 from .rules import FINISHED, GOING
@@ -266,7 +266,7 @@ def _under_way(view: ProcessingView, it: StageJobs, done: str, at: datetime) -> 
     n_stopped, said = it.stopped
     if n_stopped:
         jobs = "1 job is" if n_stopped == 1 else f"{n_stopped:,} jobs are"
-        return Why(f"{done}; {jobs} stopped at {view.processing.centre}: {said.rstrip('.')}.")
+        return Why(f"{done}; {jobs} held at {view.processing.centre}: {said.rstrip('.')}. {HELD_THERE}")
     later = next_try([it], at)
     if later is None:
         return Why(f"{done}.")

@@ -20,6 +20,8 @@ class Remaining:
         took: durations of earlier attempts of the same definition, in this processing or in others.
         running_since: start of the attempt that runs.
         window_ends: until when an open one may be left open.
+        decides: it does not go on before somebody has decided.
+        held: batch systems hold jobs of it.
     """
 
     state: State
@@ -27,17 +29,20 @@ class Remaining:
     took: Sequence[timedelta]
     running_since: datetime | None = None
     window_ends: datetime | None = None
+    decides: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """The end if people decide now and open calibrations wait for the end of their windows.
+    """The end if people decide now, held jobs go on, and open calibrations wait for the end of their windows.
 
     Attributes:
         likely: with median durations.
         late: with the longest seen.
         path: the calibrations that decide it, in their order.
         decisions: those of them for which somebody has to decide first.
+        held: all of which jobs are held.
         unknown: calibrations that never ran before: taken as instant, so `likely` is a lower bound.
     """
 
@@ -45,6 +50,7 @@ class Forecast:
     late: datetime
     path: tuple[str, ...]
     decisions: tuple[str, ...]
+    held: tuple[str, ...]
     unknown: tuple[str, ...]
 
 
@@ -63,7 +69,8 @@ def forecast(calibrations: Mapping[str, Remaining], now: datetime) -> Forecast |
         likely=likely[last],
         late=max(late[name] for name in left),
         path=tuple(path),
-        decisions=tuple(n for n in path if calibrations[n].state in (State.REVIEW, State.FAILED)),
+        decisions=tuple(n for n in path if calibrations[n].decides),
+        held=tuple(n for n in left if calibrations[n].held),
         unknown=tuple(n for n in left if not calibrations[n].took and calibrations[n].state is not State.REVIEW),
     )
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from b2cal import loop
-from b2cal.model import Grade, GroupState, JobState, ProcessingState, State, Step, TagState
+from b2cal.loop import JobWord
+from b2cal.model import Grade, GroupState, ProcessingState, State, Step, TagState
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,12 @@ GRADE = {
     Grade.PASS: Look("✓", "good", "pass", 0),
 }
 JOB = {
-    JobState.FAILED: Look("✕", "bad", "failed", 4),
-    JobState.RUNNING: Look("●", "busy", "running", 3),
-    JobState.QUEUED: Look("○", "idle", "queued", 2),
-    JobState.CANCELLED: Look("⊘", "idle", "cancelled", 1),
-    JobState.DONE: Look("✓", "good", "done", 0),
+    JobWord.FAILED: Look("✕", "bad", "failed", 5),
+    JobWord.HELD: Look("‖", "ask", "held", 4),
+    JobWord.RUNNING: Look("●", "busy", "running", 3),
+    JobWord.QUEUED: Look("○", "idle", "queued", 2),
+    JobWord.CANCELLED: Look("⊘", "idle", "cancelled", 1),
+    JobWord.DONE: Look("✓", "good", "done", 0),
 }
 GROUP = {
     GroupState.WANTED: Look("○", "idle", "wanted"),

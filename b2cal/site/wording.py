@@ -359,6 +359,8 @@ GLOBALS: dict[str, object] = {
     "since": since,
     "sources": loop.SOURCES,
     "job_text": job_text,
+    "job_word": loop.job_word,
+    "held_there": loop.HELD_THERE,
     "limit_text": limit_text,
     "linked": linked,
     "measured": measured,

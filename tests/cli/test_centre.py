@@ -70,9 +70,9 @@ def test_this_machine_answers_and_its_jobs_are_counted_by_state(world: World) ->
     world.database.write(others)
     it = status()["local"]
     assert (it["kind"], it["answers"]) == ("local", True)
-    assert it["jobs"] == {"queued": 1, "running": 2, "done": 1, "failed": 0, "cancelled": 0}
+    assert it["jobs"] == {"queued": 1, "running": 2, "done": 1, "failed": 0, "held": 0, "cancelled": 0}
     assert "✓ local (this machine): answers" in told()
-    assert "jobs: 1 queued, 2 running, 1 done" in told()
+    assert "jobs: 2 running, 1 queued, 1 done" in told()
 
 
 def test_the_oldest_group_that_waits_is_named_with_its_age(world: World) -> None:

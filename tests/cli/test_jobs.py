@@ -107,10 +107,13 @@ def test_a_job_that_waits_for_its_next_try_says_when_that_is(world: World) -> No
 def test_a_job_that_a_rule_asks_about_says_that_it_waits_for_a_decision(world: World) -> None:
     world.jobs_ask("A")
     waiting, failed = (line for line in told().splitlines() if "collect, job 1" in line)
-    assert "queued, waits for a decision" in waiting
+    assert "held, waits for a decision" in waiting
     assert "the licences are used up" in waiting
     assert "waits" not in failed
     assert [row["waits_for_decision"] for row in json.loads(told("--json"))] == [True, False]
+    assert [row["state"] for row in rows("--state", "held")] == ["held"]
+    assert rows("--state", "queued") == []
+    assert "1 failed, 1 held" in told()
 
 
 def test_a_try_that_is_due_has_no_time_to_wait_for(world: World) -> None:
@@ -121,7 +124,10 @@ def test_a_try_that_is_due_has_no_time_to_wait_for(world: World) -> None:
 
 def test_a_job_that_is_held_says_why(world: World) -> None:
     world.database.write(lambda db: setattr(db.scalars(select(Job)).first(), "pending_reason", "Held: disk full"))
+    world.database.write(lambda db: setattr(db.scalars(select(Job)).first(), "state", JobState.QUEUED))
     assert rows()[0]["pending_reason"] == "Held: disk full"
+    assert [row["state"] for row in rows("--state", "held")] == ["held"]
+    assert rows("--state", "queued") == []
     assert "Held: disk full" in told()
 
 
@@ -154,7 +160,10 @@ def test_jobs_are_chosen_by_what_is_asked_for(busy: World) -> None:
     assert [row["job"] for row in rows("--source", "signal", "--host", "NODE1")] == list(range(3, 30, 6))
     assert [row["stage"] for row in rows("--text", "oserror")] == ["collect"]
     assert [row["job"] for row in rows("--order", "memory", "--limit", "2")] == [29, 28]
-    assert "no jobs" in told(more=("--text", "nothing like it"))
+    assert told(more=("--text", "nothing like it")) == "A: no job that fits.\n"
+    assert told(more=("--state", "running")) == "A: no job is running; there are 11 failed, 20 done.\n"
+    on_node1 = "A: no job that fits is running; there are 5 failed, 10 done.\n"
+    assert told(more=("--state", "running", "--host", "node1")) == on_node1
 
 
 def test_a_page_says_where_the_next_begins(busy: World) -> None:
@@ -204,7 +213,7 @@ def test_an_earlier_attempt_is_chosen_by_its_number(busy: World) -> None:
         (["--all-attempts"], "name that behind the processing"),
         (["A", "--attempt", "1", "--all-attempts"], "not both"),
         (["A", "--source", "hold", "--state", "running"], "A job that is running has not failed"),
-        (["A", "--state", "lost"], "'lost' is not one of 'queued', 'running'"),
+        (["A", "--state", "lost"], "'lost' is not one of 'failed', 'held', 'running'"),
         (["A", "--limit", "0"], "0 is not in the range 1<=x<=1000000"),
     ],
 )

@@ -207,7 +207,7 @@ def test_of_a_job_and_the_copy_that_races_it_the_try_that_is_done_counts_and_the
 
     jobs_bring(world, COLLECTED)
     world.database.write(raced)
-    assert counted() == loop.Jobs(total=5, done=5, running=0, queued=0, failed=0, retried=0, cpu_s=0.0)
+    assert counted() == loop.Jobs(total=5, done=5, running=0, queued=0, held=0, failed=0, retried=0, cpu_s=0.0)
     world.advance("A")
     assert [it[1] for it in rounds(world)] == ["done", "submitted"]
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from b2cal.loop import workloads
+from b2cal.loop import JobWord, workloads
 from b2cal.model import GroupState, Job, JobGroup, JobState, Processing, now
 from tests import factories
 from tests.loop.world import World
@@ -30,8 +30,8 @@ def test_each_centre_has_its_own_jobs_and_what_waits_there_longest(world: World)
         "local": "Old",
         "bnl": "Far",
     }
-    assert found["local"].jobs == {JobState.QUEUED: 4}
-    assert found["bnl"].jobs == {JobState.QUEUED: 4, JobState.RUNNING: 1}
+    assert found["local"].jobs == {JobWord.QUEUED: 4}
+    assert found["bnl"].jobs == {JobWord.QUEUED: 4, JobWord.RUNNING: 1}
 
 
 def test_a_centre_that_was_chosen_and_has_nothing_to_do_is_there(world: World) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.security import generate_password_hash
 
 from b2cal import conditions, loop
-from b2cal.model import Database, Person, PublishPolicy, Role, TagState
+from b2cal.model import Database, Job, Person, PublishPolicy, Role, TagState
 from tests import factories
 from tests.loop.world import Defined, World
 from tests.site import sample
@@ -161,3 +162,22 @@ def test_what_waits_for_a_manager_who_has_left_waits_for_every_manager_until_one
     assert "Take over" in third.get(PAGE).text
     again = {"seen": str(world.processing().version), "reason": "to be sure"}
     assert "bucket1 is yours already." in second.post(f"{PAGE}/do/take_over", **again).text
+
+
+def test_jobs_that_a_rule_asks_about_are_held_on_every_page_and_ask_their_expert(world: World, sign_in: Desks) -> None:
+    world.process()
+    world.do("submit", "A")
+    world.advance("A")
+    world.jobs_ask("A")
+    expert = sign_in("tracking")
+    with world.database.read() as db:
+        number, job = world.view(db).calibration("A").id, db.scalars(select(func.max(Job.id))).one()
+    page = expert.get(PAGE).text
+    assert "has jobs that failed and asks <b>tracking</b>" in page
+    assert "everything runs by itself" not in page
+    assert "if A is decided now" in page
+    assert "1 to decide" in expert.get("/processings").text
+    assert "‖ held 1" in expert.get(f"/calibrations/{number}/jobs").text
+    told = expert.get(f"/jobs/{job}").text
+    assert "‖</span> held" in told
+    assert "tracking or the manager decides, on the page of" in told

@@ -98,8 +98,40 @@ def test_a_job_that_does_not_run_now_says_why(expert: Browser, database: Databas
     job = database.write(unit)
     it = find("Crystal energy", "proc12-chunk3").id
     assert f"It does not run now: {held}" in expert.get(f"/jobs/{job}").text
-    assert f"‖ {held}" in expert.get(f"/calibrations/{it}/jobs?state=queued").text
-    assert f"1 job is stopped at KEK: {held}." in expert.get(f"/calibrations/{it}").text
+    assert f"‖ {held}" in expert.get(f"/calibrations/{it}/jobs?state=held").text
+    assert held not in expert.get(f"/calibrations/{it}/jobs?state=queued").text
+    assert f"1 job is held at KEK: {held}. Whoever holds" in expert.get(f"/calibrations/{it}").text
+
+
+def test_pages_agree_on_how_many_jobs_are_held_and_on_whom_that_asks(
+    expert: Browser, database: Database, find: Find
+) -> None:
+    def unit(db: Session) -> int:
+        held = db.scalars(select(Job).where(Job.state == JobState.QUEUED)).all()
+        for job in held:
+            job.pending_reason = "Held by HTCondor, code 1/0: via condor_hold"
+        held[0].group.attempt.calibration.processing.held = False
+        return len(held)
+
+    number = database.write(unit)
+    it = find("Crystal energy", "proc12-chunk3").id
+    page = expert.get("/processings/proc12-chunk3").text
+    assert f"{number} jobs held</a> at KEK" in page
+    assert f"{number} held</a></b>" in page
+    assert "0 queued" in page
+    assert "everything runs by itself" not in page
+    assert "if the held jobs of Crystal energy go on now" in page
+    assert f"‖ {number} held" in expert.get(f"/calibrations/{it}").text
+    assert f"‖ {number} jobs held" in expert.get("/processings").text
+    table = expert.get("/processings/proc12-chunk3/jobs?state=held").text
+    assert table.count("‖</span> held") == number
+
+
+def test_a_held_processing_asks_its_manager(expert: Browser) -> None:
+    page = expert.get("/processings/proc12-chunk3").text
+    assert "it is held and asks <b>M. Manager</b>" in page
+    assert "everything runs by itself" not in page
+    assert "if it is released now" in page
 
 
 def test_a_log_that_is_not_there_is_explained(expert: Browser, database: Database) -> None:

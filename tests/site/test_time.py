@@ -1,6 +1,7 @@
 """Where the time went, when it will end, and how times are written."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
@@ -60,14 +61,14 @@ def test_shares_add_up(parts: list[tuple[State, int, int]]) -> None:
     assert not found or abs(sum(share.percent for share in found) - 100) < 1e-6
 
 
-def left(state: State, upstream: list[str], took: list[float], **facts: datetime) -> Remaining:
+def left(state: State, upstream: list[str], took: list[float], **facts: Any) -> Remaining:
     return Remaining(state, upstream, [timedelta(hours=x) for x in took], **facts)
 
 
 def test_the_end_is_that_of_the_longest_way() -> None:
     found = forecast(
         {
-            "a": left(State.REVIEW, [], [1]),
+            "a": left(State.REVIEW, [], [1], decides=True),
             "b": left(State.SUBMITTED, ["a"], [2, 3, 10]),
             "c": left(State.SUBMITTED, ["b"], [1]),
             "d": left(State.RUNNING, [], [2], running_since=h(-1)),
@@ -88,6 +89,18 @@ def test_an_open_calibration_waits_for_its_window_and_an_unknown_one_is_named() 
     assert found is not None
     assert found.likely == h(8)
     assert found.unknown == ("a",)
+
+
+def test_jobs_that_are_held_and_failed_ones_that_wait_for_a_decision_make_a_forecast_conditional() -> None:
+    found = forecast(
+        {
+            "a": left(State.RUNNING, [], [1], running_since=T0, decides=True),
+            "b": left(State.RUNNING, ["a"], [1], running_since=T0, held=True),
+        },
+        T0,
+    )
+    assert found is not None
+    assert (found.decisions, found.held) == (("a",), ("b",))
 
 
 def test_nothing_is_forecast_when_all_is_finished() -> None:

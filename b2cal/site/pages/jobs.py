@@ -123,7 +123,7 @@ def log(number: int, stream: str) -> Response:
 def _asked() -> Asked:
     """What the address asks for; a word that does not exist asks for nothing."""
     wanted = JobFilter(
-        state=_word(JobState, "state"),
+        state=_word(JobWord, "state"),
         stage=_word(Stage, "stage"),
         host=request.args.get("host", "").strip(),
         text=request.args.get("text", "").strip(),

@@ -33,6 +33,7 @@ def page(name: str) -> str | tuple[str, int]:
         "processing.html",
         "parts/processing.html",
         it=view.processing,
+        view=view,
         seen=seen,
         rows=_filtered(seen, shown, me.username),
         shown=shown,

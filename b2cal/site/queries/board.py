@@ -46,12 +46,16 @@ class StepCount:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """One processing; `deciding` calibrations of it wait for somebody, counted as in what people have to do."""
+    """One processing; `deciding` calibrations of it wait for somebody, counted as in what people have to do.
+
+    Held are batch jobs of it that do not go on by themselves.
+    """
 
     processing: Processing
     steps: tuple[StepCount, ...]
     window_ends_at: datetime | None
     deciding: int
+    n_held: int
 
     @property
     def total(self) -> int:
@@ -88,8 +92,11 @@ def board(db: Session) -> list[BoardRow]:
     deciding = {
         p.id: n_to_decide(view_of(db, p.id), at) for p in processings if p.id in counts and p.state in loop.GOING
     }
+    held = loop.held_jobs(db, [p.id for p in processings if p.state in loop.GOING])
     return [
-        BoardRow(p, step_counts(counts.get(p.id, {}), p.state), ends.get(p.id), deciding.get(p.id, 0))
+        BoardRow(
+            p, step_counts(counts.get(p.id, {}), p.state), ends.get(p.id), deciding.get(p.id, 0), held.get(p.id, 0)
+        )
         for p in processings
     ]
 

@@ -1,5 +1,6 @@
 """One processing as a whole: rows worst first, the graph, what waits for people, the forecast."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,6 +52,12 @@ class Row:
         return self.jobs_ask_since or since or self.calibration.since
 
     @property
+    def n_held(self) -> int:
+        """How many of its jobs somebody has to release elsewhere, or HTCondor by itself."""
+        held = self.progress.held if self.progress is not None else 0
+        return held if self._goes_on and self.calibration.state is State.RUNNING and not self.decides else 0
+
+    @property
     def is_stale(self) -> bool:
         stale = self.standing.freshness is loop.Freshness.STALE
         return stale and self._goes_on and self.calibration.state is State.SIGNED_OFF
@@ -83,6 +90,11 @@ class Overview:
         return [row for row in self.rows if row.decides]
 
     @property
+    def held(self) -> list[Row]:
+        """Those that wait for no decision here, but of which their batch system holds jobs."""
+        return [row for row in self.rows if row.n_held]
+
+    @property
     def open_until(self) -> list[tuple[datetime | None, list[Row]]]:
         """Those that may still be changed, by the end of their window, the next first."""
         groups: dict[datetime | None, list[Row]] = {}
@@ -110,7 +122,7 @@ def overview(db: Session, view: loop.ProcessingView, now: datetime) -> Overview:
         rows=tuple(rows),
         drawing=draw(upstream, steps, [step.value for step in Step]),
         by_name={row.calibration.name: row for row in rows},
-        forecast=_forecast(db, view, now),
+        forecast=_forecast(db, view, rows, now),
         n_runs=db.scalar(
             select(func.count())
             .select_from(Run)
@@ -163,7 +175,7 @@ def _brief(view: loop.ProcessingView, it: Calibration, own: loop.Jobs | None, wh
     if it.state is State.SUBMITTED and why.calibration is not None:
         return f"after {why.calibration}"
     if it.state is State.RUNNING and own is not None:
-        return f"{own.done:,} of {own.total:,} jobs"
+        return f"{own.done:,} of {own.total:,}{f', {own.held:,} held' if own.held else ' jobs'}"
     if it.state is State.VETOED and it.fallback_tag is not None:
         return f"from {it.fallback_tag.name}"
     attempt = view.attempts.get(it.name)
@@ -182,20 +194,20 @@ def _outcome(it: Calibration, attempt: Attempt) -> str:
     return "copied" if it.kind is Kind.COPY else loop.spoken(attempt.ended_at - attempt.started_at)
 
 
-def _forecast(db: Session, view: loop.ProcessingView, now: datetime) -> Forecast | None:
+def _forecast(db: Session, view: loop.ProcessingView, rows: Sequence[Row], now: datetime) -> Forecast | None:
     if view.processing.state not in loop.GOING:
         return None
     took = durations(db, list(view.calibrations))
-    return forecast(
-        {
-            name: Remaining(
-                state=it.state,
-                upstream=sorted(view.directly_before[name]),
-                took=took.get(name, ()),
-                running_since=view.attempts[name].started_at if name in view.attempts else None,
-                window_ends=it.window_ends_at,
-            )
-            for name, it in view.calibrations.items()
-        },
-        now,
-    )
+    remaining = {}
+    for row in rows:
+        it = row.calibration
+        remaining[it.name] = Remaining(
+            state=it.state,
+            upstream=sorted(view.directly_before[it.name]),
+            took=took.get(it.name, ()),
+            running_since=view.attempts[it.name].started_at if it.name in view.attempts else None,
+            window_ends=it.window_ends_at,
+            decides=row.decides,
+            held=row.n_held > 0,
+        )
+    return forecast(remaining, now)
