@@ -26,7 +26,7 @@ class JobWord(StrEnum):
     DONE = "done"
 
 
-HELD_THERE = "Whoever holds or suspends a job there releases it; what passes by itself is released by itself."
+HELD_THERE = "Whoever holds or suspends a job there releases it; what the batch system itself stops, it lets go on."
 """Who is needed where a batch system holds jobs, in a sentence."""
 
 _ASKS = and_(JobGroup.state == GroupState.WANTED, JobGroup.asks_since.is_not(None))
