@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from matplotlib.image import imread
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
 
 from b2cal.model import Calibration
 
@@ -75,6 +75,25 @@ def test_the_colours_follow_the_system(visit: Open) -> None:
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.emulate_media(color_scheme="light")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+
+
+def test_on_a_telephone_each_job_says_at_a_glance_how_it_stands_and_the_form_has_straight_edges(visit: Open) -> None:
+    page = visit("manager", NARROW)
+    page.goto("/processings/bucket23/jobs?state=failed")
+    for row in page.locator("table.jobs tbody tr").all():
+        whole, job, state, error = (box(row if n is None else row.locator("td").nth(n)) for n in (None, 0, 1, 2))
+        assert abs(job["y"] - state["y"]) < 8
+        assert abs(whole["x"] + whole["width"] - state["x"] - state["width"]) < 2
+        assert error["width"] == whole["width"]
+    edges = [box(it) for it in page.get_by_role("search").locator("select, input:not([type=hidden]), button").all()]
+    assert len(edges) > 3
+    assert len({it["x"] for it in edges}) == len({it["x"] + it["width"] for it in edges}) == 2
+
+
+def box(of: Locator) -> FloatRect:
+    found = of.bounding_box()
+    assert found is not None
+    return found
 
 
 def addresses(find: Find) -> list[str]:
