@@ -5,11 +5,24 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event, insert, update
+from sqlalchemy import event, insert, select, update
 from sqlalchemy.orm import Session
 
 from b2cal.core.failures import Source
-from b2cal.loop import InvalidChoice, JobFilter, JobOrder, JobPage, attempts_of, job_page, other_tries
+from b2cal.loop import (
+    InvalidChoice,
+    JobFilter,
+    JobOrder,
+    JobPage,
+    JobWord,
+    attempts_of,
+    held_jobs,
+    job_page,
+    job_word,
+    other_tries,
+    stages_of,
+    together,
+)
 from b2cal.model import Database, GroupState, Job, JobGroup, JobState, Stage, now
 from tests import factories
 from tests.loop.world import World
@@ -135,6 +148,31 @@ def test_a_filter_leaves_what_fits_and_counts_it_by_state(
         assert page.total(wanted.state) == len(page.jobs)
         if wanted.state is not None and not wanted.is_narrow:
             assert page.total(None) == len(everything)
+
+
+def test_jobs_that_do_not_go_on_by_themselves_are_held_and_nothing_else_in_filter_counts_and_sums(
+    database: Database,
+) -> None:
+    def unit(db: Session) -> tuple[int, int]:
+        attempt = filled(db)
+        first = update(Job).where(Job.group_id == db.scalars(select(JobGroup.id)).first())
+        db.execute(first.where(Job.number.in_([1, 2])).values(pending_reason="Held by HTCondor, code 1/0: by alice"))
+        asking = db.scalars(select(JobGroup).where(JobGroup.round == 1)).one()
+        asking.state, asking.asks_since = GroupState.WANTED, now(db)
+        return attempt, asking.attempt.calibration.processing_id
+
+    attempt, processing = database.write(unit)
+    with database.read() as db:
+        pages = {word: job_page(db, [attempt], JobFilter(state=word)) for word in JobWord}
+        held = pages[JobWord.HELD].jobs
+        assert sorted((job.group.round, job.number) for job in held) == [(0, 1), (0, 2), (1, 3)]
+        for word, page in pages.items():
+            assert [job_word(job) for job in page.jobs] == [word] * page.total(word)
+        assert sum(pages[JobWord.HELD].counts.values()) == N_JOBS + 2
+        assert held_jobs(db, [processing, processing + 1]) == {processing: 3}
+        jobs = together(stage.jobs for stage in stages_of(db, [attempt]))
+        queued, running = pages[JobWord.QUEUED].counts[JobWord.QUEUED], pages[JobWord.QUEUED].counts[JobWord.RUNNING]
+        assert (jobs.held, jobs.queued, jobs.running) == (3, queued, running)
 
 
 def test_other_tries_of_a_job_are_found_and_those_of_others_are_not(database: Database) -> None:
