@@ -88,7 +88,7 @@ def test_what_lsf_refused_is_not_there_and_is_submitted_later(lsf: Centre, clust
     assert lsf.wait_until_ended(group) == {0: JobState.DONE}
 
 
-@pytest.mark.parametrize(("how", "said"), [("refuse", "LSF is down"), ("hang", "timed out")])
+@pytest.mark.parametrize(("how", "said"), [("refuse", "LSF is down"), ("hang", "did not answer within 1 s")])
 def test_while_lsf_does_not_answer_nothing_is_believed_of_its_jobs(
     cluster: Cluster, connect: Connect, how: str, said: str
 ) -> None:
