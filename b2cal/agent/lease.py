@@ -76,11 +76,12 @@ class AgentLease:
             self._allow_for(begun)
 
     def outlast(self, db: Session, call: timedelta) -> None:
-        """Give this process, inside a fenced transaction, so much longer for one call; its next renewal ends that.
+        """Give this process, inside a fenced transaction, so much longer for one call; the next `keep` ends that.
 
         No thread could renew the lease meanwhile: HTCondor's bindings let none run until files are sent or fetched.
         """
         db.execute(update(Lease).where(Lease.name == AGENT).values(expires_at=now(db) + min(DURATION + call, LONGEST)))
+        self._renew_at = None
 
     def give_back(self) -> None:
         """Let the next agent begin at once."""

@@ -38,9 +38,8 @@ def place_in_output(db: Session, group: JobGroup) -> str:
         JobGroup.attempt_id == group.attempt_id,
         JobGroup.stage == group.stage,
         JobGroup.iteration == group.iteration,
-        JobGroup.round == 0,
     )
-    return _place(group.attempt_id, db.scalars(first).one())
+    return _place(group.attempt_id, db.scalars(first.order_by(JobGroup.round).limit(1)).one())
 
 
 def remove_leftovers(workplace: Workplace) -> Iterator[Removed]:

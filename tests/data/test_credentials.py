@@ -34,10 +34,11 @@ def refused(setting: str, file: Path) -> CredentialTrouble:
 
 def test_a_token_and_a_proxy_are_valid_until_their_first_end(tmp_path: Path, authority: Authority) -> None:
     tokens, proxy = private(tmp_path / "token", f"{token(HOUR)}\n"), tmp_path / "proxy"
-    assert abs(Credential("token", "bnl", tokens).valid_until(NOW) - (NOW + HOUR)) < timedelta(minutes=1)
+    at = datetime.now(UTC)
+    assert abs(Credential("token", "bnl", tokens).valid_until(at) - (at + HOUR)) < timedelta(minutes=1)
     for asked, valid in ((HOUR, HOUR), (timedelta(days=20), timedelta(days=9))):  # no longer than its owner's
         private(proxy, authority.proxy(asked))
-        assert abs(Credential("proxy", "bnl", proxy).valid_until(NOW) - (NOW + valid)) < timedelta(minutes=1)
+        assert abs(Credential("proxy", "bnl", proxy).valid_until(at) - (at + valid)) < timedelta(minutes=1)
 
 
 def test_what_has_expired_or_cannot_be_read_is_told_with_the_setting_to_change(

@@ -42,7 +42,7 @@ def shut_door(_folder: Path) -> dict[str, str]:
         ("bnl", nothing, "There is no centre 'bnl'; known: local.", "Describe it in b2cal.toml under [centres.bnl]"),
         ("bnl", no_lsf, "Nothing can be done at bnl now: centre bnl: ", "`path`"),
         ("local", old_token, "has expired on", "`token` under [batch] in b2cal.toml"),
-        ("local", shut_door, "shut: ", "`doors` in b2cal.toml"),
+        ("local", shut_door, "shut: ", "`doors` under [batch] in b2cal.toml"),
     ],
 )
 def test_a_processing_whose_centre_cannot_work_is_refused_with_the_line_to_change_by_the_site_as_by_the_command(
