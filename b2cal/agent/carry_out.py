@@ -157,7 +157,7 @@ def _plan(desk: Desk, order: Order) -> PlannedGroup:
             memory_mb={job.number: job.memory_mb for job in group.jobs if job.memory_mb is not None},
             raced=_raced(db, group),
             output=storage.output if group.stage is Stage.PRODUCE else "",
-            place=place_in_output(db, group),
+            place=place_in_output(db, group) if group.stage is Stage.PRODUCE else "",
             open_spread_s=storage.open_spread_s(len(group.jobs)),
             environment=release.environment,
         ).at(order.centre, desk.settings)
