@@ -19,6 +19,8 @@ from tests.services.credentials import private, token
 from tests.site.conftest import Browser
 from tests.site.test_incidents import text_of
 
+pytestmark = pytest.mark.processes
+
 
 def nothing(_folder: Path) -> dict[str, str]:
     return {}
