@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
-SLOW = ("pages", "processes", "contract", "service", "browser", "end_to_end", "kill", "physics", "proof")
+SLOW = ("loop", "pages", "processes", "contract", "service", "browser", "end_to_end", "kill", "physics", "proof")
 
 Command = Sequence[str | Path]
 
@@ -31,6 +31,7 @@ GROUPS: dict[str, list[Command]] = {
     ],
     "unit": pytest(UNIT, "-n", "2", "--dist", "worksteal"),
     **{group: pytest(f"{group} and not proof", "-n", "2") for group in SLOW if group != "proof"},
+    "loop": pytest("loop and not service and not proof", "-n", "2", "--dist", "worksteal"),
     "pages": pytest("pages and not processes and not browser and not proof", "-n", "2", "--dist", "worksteal"),
     "contract": pytest("contract and not proof", "-n", "2", "--dist", "worksteal"),
     "service": pytest("service and not proof", "-n", "2", "--dist", "worksteal"),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.loop.world import World, filled
 
-DATABASES = ["sqlite", pytest.param("mariadb", marks=pytest.mark.service)]
+DATABASES = [pytest.param("sqlite", marks=pytest.mark.loop), pytest.param("mariadb", marks=pytest.mark.service)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

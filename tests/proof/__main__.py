@@ -15,6 +15,7 @@ from . import centres, kill
 from .report import read
 
 PAGES = {"kill": ("proof.md", kill.page), "centres": ("proof_at_centres.md", centres.page)}
+THOROUGH = ("--hypothesis-profile", "thorough", "--timeout", "1800")
 
 
 def parts(reports: Path) -> dict[str, list[Command]]:
@@ -25,7 +26,7 @@ def parts(reports: Path) -> dict[str, list[Command]]:
         "kill": pytest("kill", "tests/kill", *written["kill"]),
         "centres": pytest("proof", *centres.TESTS, *written["centres"]),
         "others": pytest("proof", *apart),
-        "thorough": pytest(UNIT, "-n", "2", "--hypothesis-profile", "thorough", "--timeout", "1800"),
+        "thorough": pytest(f"({UNIT}) or (loop and not proof)", "-n", "2", *THOROUGH),
     }
 
 
