@@ -18,13 +18,14 @@ from b2cal.conditions import PayloadStore, tag_entries
 from b2cal.core.clock import SystemClock
 from b2cal.core.errors import B2calError
 from b2cal.core.iov import overlaps
+from b2cal.loop import Finding, Health
 from b2cal.model import CopyState, Database, FileCopy, GlobalTag, Outbox, Payload, now, schema
 from b2cal.settings import Settings, SettingsRefused
 
 from .centre import asked
 from .components import Address, components
 from .desk import Desk, pass_desk, schema_remedy, trouble
-from .finding import SIGNS, Finding, Health
+from .finding import SIGNS
 from .ports import listeners, refusal, taken
 from .processes import has_open
 
